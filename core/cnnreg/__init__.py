@@ -1,0 +1,77 @@
+"""cnnreg: a registry of image classifiers that trains, exports and times them.
+
+Everything here is free of torch, so a plugin that imports it stays instant to list.
+"""
+
+from .errors import (
+    CnnregError,
+    DataError,
+    DivergedError,
+    GateError,
+    MachineError,
+    MissingExtraError,
+    ModelFileError,
+    PluginError,
+    StoppedError,
+    UnknownNameError,
+    UsageError,
+)
+from .hookspecs import hookimpl
+from .registry import Registry, load_registry
+from .specs import (
+    ArchitectureSpec,
+    DataRequest,
+    DatasetSpec,
+    EpochRecord,
+    ExporterSpec,
+    ExportRequest,
+    ModelContract,
+    ModelFile,
+    ModelOptions,
+    OptimizerSpec,
+    Paper,
+    Recipe,
+    RunInfo,
+    RuntimeOptions,
+    RuntimeSpec,
+    Samples,
+    Session,
+    SourceData,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArchitectureSpec",
+    "CnnregError",
+    "DataError",
+    "DataRequest",
+    "DatasetSpec",
+    "DivergedError",
+    "EpochRecord",
+    "ExportRequest",
+    "ExporterSpec",
+    "GateError",
+    "MachineError",
+    "MissingExtraError",
+    "ModelContract",
+    "ModelFile",
+    "ModelFileError",
+    "ModelOptions",
+    "OptimizerSpec",
+    "Paper",
+    "PluginError",
+    "Recipe",
+    "Registry",
+    "RunInfo",
+    "RuntimeOptions",
+    "RuntimeSpec",
+    "Samples",
+    "Session",
+    "SourceData",
+    "StoppedError",
+    "UnknownNameError",
+    "UsageError",
+    "hookimpl",
+    "load_registry",
+]

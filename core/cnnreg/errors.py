@@ -1,0 +1,113 @@
+"""Every error a user can meet, and the exit code each carries.
+
+CnnregError            1    an internal bug when raised bare
+├── UsageError         2    a flag or argument that cannot be honoured
+│   └── UnknownNameError    a name the registry does not hold
+├── DataError          3    images, labels, folders
+├── ModelFileError     4    checkpoints and exported models
+├── MachineError       5    disk, device, network, a missing extra
+│   └── MissingExtraError
+├── PluginError        6    a plugin broke a rule, or two clash
+├── DivergedError      7    the loss is no longer a number
+├── GateError          8    an export that is not equal to its original
+└── StoppedError     130    stopped by the user (143: by the system), with work saved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class CnnregError(Exception):
+    """What happened, where, and what to do about it: one line each."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: Path | str | None = None, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f" [{self.where}]" if self.where else ""
+        cure = f" {self.hint}" if self.hint else ""
+        return f"{self.what}{place}{cure}"
+
+
+class UsageError(CnnregError):
+    """A flag or argument that cannot be honoured."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in the registry; the nearest ones are suggested."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.suggestions = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+        hint = (
+            f"Did you mean {', '.join(self.suggestions)}?"
+            if self.suggestions
+            else "`cnnreg list` shows what there is."
+        )
+        super().__init__(f"Unknown {kind} '{name}'.", hint=hint)
+
+
+class DataError(CnnregError):
+    """Images, labels or folders that cannot be used as they are."""
+
+    exit_code = 3
+
+
+class ModelFileError(CnnregError):
+    """A checkpoint or an exported model that is damaged, foreign or does not fit."""
+
+    exit_code = 4
+
+
+class MachineError(CnnregError):
+    """Something outside the program: disk, device, network."""
+
+    exit_code = 5
+
+
+class MissingExtraError(MachineError):
+    """A package that an optional extra brings is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"This needs the package '{module}', which is not installed.",
+            hint=f"Install it with: pip install 'cnn-registry[{extra}]'",
+        )
+
+
+class PluginError(CnnregError):
+    """A plugin that broke a rule, or two plugins that offer the same name."""
+
+    exit_code = 6
+
+
+class DivergedError(CnnregError):
+    """Training whose loss is no longer a number."""
+
+    exit_code = 7
+
+
+class GateError(CnnregError):
+    """An export that does not equal its original; it is not published."""
+
+    exit_code = 8
+
+
+class StoppedError(CnnregError):
+    """The user (SIGINT, 130) or the system (SIGTERM, 143) asked to stop; the work is saved."""
+
+    exit_code = 130
+
+    def __init__(self, what: str, *, by_user: bool, hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        if not by_user:
+            self.exit_code = 143

@@ -1,0 +1,190 @@
+"""Find plugins, load each behind a guard, and report what became of every one.
+
+pluggy's own loader dies on the first broken plugin and silently skips a second
+package with a used entry-point name; this loop does neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+import pluggy
+
+from . import hookspecs
+from .errors import MachineError, PluginError
+from .files import disk_errors, write_json
+
+ONLY_VARIABLE = "CNNREG_PLUGINS"
+STRICT_VARIABLE = "CNNREG_STRICT"
+HOME_VARIABLE = "CNNREG_HOME"  # settings of this user; default: ~/.cnnreg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginStatus:
+    """One discovered plugin. `reason` says in one line why it is not loaded."""
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    state: Literal["loaded", "failed", "off"]
+    reason: str = ""
+
+    @property
+    def package(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlugins:
+    manager: pluggy.PluginManager
+    statuses: tuple[PluginStatus, ...]
+
+    def status_of(self, name: str) -> PluginStatus:
+        return next(status for status in self.statuses if status.name == name)
+
+
+def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
+    """Load the installed plugins, or just those `only` names.
+
+    The environment variable CNNREG_PLUGINS=a,b limits likewise (empty: none), and
+    CNNREG_STRICT=1 raises PluginError where a broken plugin would be skipped.
+    """
+    wanted = _wanted(only)
+    disabled = disabled_plugins()
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    statuses = []
+    for name, point in discovered().items():
+        if wanted is not None and name not in wanted and point.name not in wanted:
+            statuses.append(_status(point, name, "off", "not named by CNNREG_PLUGINS"))
+        elif name in disabled:
+            reason = f"disabled; `cnnreg plugins enable {name}` brings it back"
+            statuses.append(_status(point, name, "off", reason))
+        else:
+            statuses.append(_load(manager, point, name))
+    return LoadedPlugins(manager, tuple(statuses))
+
+
+def discovered() -> dict[str, EntryPoint]:
+    """Entry points by plugin name, from metadata alone; a name used twice gains its package."""
+    points = sorted(
+        entry_points(group=hookspecs.ENTRY_POINT_GROUP), key=lambda p: (p.name, _package(p))
+    )
+    used = Counter(point.name for point in points)
+    return {
+        point.name if used[point.name] == 1 else f"{_package(point)[0]}:{point.name}": point
+        for point in points
+    }
+
+
+def disabled_plugins() -> set[str]:
+    """Raises MachineError if the list of disabled plugins cannot be read."""
+    try:
+        return set(json.loads(_disabled_file().read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError, TypeError) as error:
+        raise MachineError(
+            f"Cannot read the list of disabled plugins: {one_line(error)}.",
+            where=_disabled_file(),
+            hint="Delete the file to enable all.",
+        ) from error
+
+
+def set_disabled(name: str, *, disabled: bool) -> None:
+    names = disabled_plugins() | {name} if disabled else disabled_plugins() - {name}
+    path = _disabled_file()
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, sorted(names))
+
+
+def _disabled_file() -> Path:
+    home = os.environ.get(HOME_VARIABLE)
+    return (Path(home) if home else Path.home() / ".cnnreg") / "disabled-plugins.json"
+
+
+def _wanted(only: Iterable[str] | None) -> set[str] | None:
+    if only is not None:
+        return set(only)
+    named = os.environ.get(ONLY_VARIABLE)
+    if named is None:
+        return None
+    return {name.strip() for name in named.split(",") if name.strip()}
+
+
+def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> PluginStatus:
+    try:
+        with quiet_stdout():
+            plugin = point.load()
+            _refuse_unknown_hooks(plugin, name)
+            manager.register(plugin, name=name)
+            manager.check_pending()
+    except (Exception, SystemExit) as error:
+        with contextlib.suppress(ValueError, AssertionError):
+            manager.unregister(name=name)
+        reason = one_line(error)
+        if os.environ.get(STRICT_VARIABLE) == "1":
+            raise PluginError(f"Plugin '{name}' is broken: {reason}", where=point.value) from error
+        return _status(point, name, "failed", reason)
+    return _status(point, name, "loaded")
+
+
+def _refuse_unknown_hooks(plugin: Any, name: str) -> None:
+    """A function named like a hook but not marked is a mistake pluggy cannot see."""
+    known = {key for key in vars(hookspecs) if key.startswith(f"{hookspecs.PROJECT}_")}
+    for key, value in inspect.getmembers(plugin, inspect.isroutine):
+        if key in known and not hasattr(value, f"{hookspecs.PROJECT}_impl"):
+            raise PluginError(f"{key} of plugin '{name}' lacks @cnnreg.hookimpl")
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """What a plugin prints goes to stderr: stdout is for results."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
+    """Call an observer hook; an observer that fails is noted and costs nothing else."""
+    for implementation in reversed(hook.get_hookimpls()):
+        wanted = {name: arguments[name] for name in implementation.argnames}
+        try:
+            with quiet_stdout():
+                implementation.function(**wanted)
+        except Exception as error:  # noqa: BLE001 - isolation
+            note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
+
+
+def one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _package(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+
+
+def _status(
+    point: EntryPoint, name: str, state: Literal["loaded", "failed", "off"], reason: str = ""
+) -> PluginStatus:
+    distribution, version = _package(point)
+    return PluginStatus(
+        name=name,
+        distribution=distribution,
+        version=version,
+        module=point.value,
+        state=state,
+        reason=reason,
+    )

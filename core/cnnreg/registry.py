@@ -1,0 +1,145 @@
+"""The registry: what all loaded plugins offer, by name, built once and then immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+import pluggy
+
+from .errors import PluginError, UnknownNameError
+from .plugins import LoadedPlugins, PluginStatus, load_plugins, one_line, quiet_stdout
+from .specs import (
+    ArchitectureSpec,
+    DatasetSpec,
+    ExporterSpec,
+    OptimizerSpec,
+    RuntimeSpec,
+)
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+S = TypeVar("S", bound=Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[S]):
+    """A spec and the plugin that offers it."""
+
+    spec: S
+    plugin: PluginStatus
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.plugin.name}:{self.spec.name}"
+
+    @property
+    def origin(self) -> str:
+        return f"'{self.plugin.name}' ({self.plugin.package or 'local'})"
+
+
+class Catalog(Mapping[str, S]):
+    """Specs of one kind by name. A name offered twice answers only to `plugin:name`."""
+
+    def __init__(self, kind: str, entries: Iterable[Entry[S]]) -> None:
+        self.kind = kind
+        self.entries = tuple(sorted(entries, key=lambda e: (e.spec.name, e.plugin.name)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(entry.spec.name for entry in self.entries))
+
+    def __len__(self) -> int:
+        return len({entry.spec.name for entry in self.entries})
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in (entry.spec.name, entry.qualified) for entry in self.entries)
+
+    def __getitem__(self, name: str) -> S:
+        return self.entry(name).spec
+
+    def entry(self, name: str) -> Entry[S]:
+        """Raises UnknownNameError with suggestions, or PluginError if two plugins offer it."""
+        found = [entry for entry in self.entries if name in (entry.spec.name, entry.qualified)]
+        if not found:
+            raise UnknownNameError(self.kind, name, self)
+        if len(found) > 1:
+            origins = " and ".join(entry.origin for entry in found)
+            choices = " or ".join(entry.qualified for entry in found)
+            raise PluginError(
+                f"{self.kind.capitalize()} '{name}' is offered by both {origins}.",
+                hint=f"Say {choices}, or limit with CNNREG_PLUGINS=...",
+            )
+        return found[0]
+
+    def conflicts(self) -> frozenset[str]:
+        names = [entry.spec.name for entry in self.entries]
+        return frozenset(name for name in names if names.count(name) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    plugins: tuple[PluginStatus, ...]
+    manager: pluggy.PluginManager
+    architectures: Catalog[ArchitectureSpec]
+    datasets: Catalog[DatasetSpec]
+    optimizers: Catalog[OptimizerSpec]
+    exporters: Catalog[ExporterSpec]
+    runtimes: Catalog[RuntimeSpec]
+
+
+def load_registry(only: Iterable[str] | None = None) -> Registry:
+    """Ask every plugin once. A hook that fails is reported; everything else goes on."""
+    collector = _Collector(load_plugins(only))
+    return Registry(
+        architectures=collector.catalog("architecture", ArchitectureSpec),
+        datasets=collector.catalog("dataset", DatasetSpec),
+        optimizers=collector.catalog("optimizer", OptimizerSpec),
+        exporters=collector.catalog("exporter", ExporterSpec),
+        runtimes=collector.catalog("runtime", RuntimeSpec),
+        plugins=collector.statuses(),
+        manager=collector.loaded.manager,
+    )
+
+
+class _Collector:
+    """Calls the collecting hooks plugin by plugin, so that one failure stays one failure."""
+
+    def __init__(self, loaded: LoadedPlugins) -> None:
+        self.loaded = loaded
+        self.broken: dict[str, str] = {}
+
+    def catalog(self, kind: str, spec_type: type[S]) -> Catalog[S]:
+        hook = getattr(self.loaded.manager.hook, f"cnnreg_{kind}s")
+        entries: list[Entry[S]] = []
+        for implementation in hook.get_hookimpls():
+            name = implementation.plugin_name
+            try:
+                offered = _specs(implementation.function, spec_type, kind)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
+                self.broken[name] = f"{hook.name} failed: {one_line(error)}"
+                continue
+            status = self.loaded.status_of(name)
+            entries += [Entry(spec, status) for spec in offered]
+        return Catalog(kind, entries)
+
+    def statuses(self) -> tuple[PluginStatus, ...]:
+        return tuple(
+            replace(status, state="failed", reason=self.broken[status.name])
+            if status.name in self.broken
+            else status
+            for status in self.loaded.statuses
+        )
+
+
+def _specs(function: Callable[[], Any], spec_type: type[S], kind: str) -> list[S]:
+    with quiet_stdout():
+        offered = list(function())
+    for spec in offered:
+        if not isinstance(spec, spec_type):
+            raise PluginError(f"a {kind} must be a {spec_type.__name__}, not {spec!r:.80}")
+    return offered

@@ -1,0 +1,372 @@
+"""What plugins offer and what the stages hand to each other: data only, free of torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]  # [N, H, W, C], 0 to 255
+    Labels = NDArray[np.int64]  # [N]
+    Logits = NDArray[np.float32]  # [N, classes]
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+Form = Literal["standard", "small"]
+"""`small` keeps the resolution that an ImageNet stem would throw away."""
+
+Resize = Literal["crop", "squash", "letterbox"]
+"""How an image of another shape becomes the model's: cut, stretched, or padded."""
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+SMALL_BELOW = 64
+"""Images whose shorter side is under this get an architecture's small form, unless it says."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def check_name(kind: str, name: str) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(
+            f"{kind} name {name!r} must be 1 to 64 of a-z, 0-9, '_' or '-', "
+            "starting with a letter or digit"
+        )
+
+
+def _check(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ValueError(complaint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    title: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training run beside network and data."""
+
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9  # used by the optimizers that have one
+    weight_decay: float = 0.0
+    schedule: str = "constant"  # constant | cosine | one-cycle
+    warmup: float = 0.0  # epochs of linear warm-up
+    label_smoothing: float = 0.0
+    augment: str = "auto"  # auto (the data set's own) | none | crop | crop-flip
+    precision: str = "fp32"  # fp32 | bf16
+    seed: int = 0
+    patience: int = 5  # epochs without a better validation accuracy; 0: never stop early
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
+        _check(self.batch_size >= 2, f"batch size must be at least 2, not {self.batch_size}")
+        _check(self.learning_rate > 0, f"learning rate must be above 0, not {self.learning_rate}")
+        _check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
+        _check(self.weight_decay >= 0, f"weight decay must not be negative: {self.weight_decay}")
+        _check(self.warmup >= 0, f"warm-up must not be negative: {self.warmup}")
+        _check(0 <= self.label_smoothing < 1, f"label smoothing {self.label_smoothing} not in 0..1")
+        _check(self.patience >= 0, f"patience must not be negative: {self.patience}")
+        _check(0 <= self.seed < 2**63, f"seed must be in 0..2^63-1, not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """What a builder must honour."""
+
+    num_classes: int
+    input_shape: Shape
+    form: Form = "standard"
+    dropout: float | None = None  # None: the paper's own
+
+    def __post_init__(self) -> None:
+        _check(self.num_classes >= 2, f"num_classes must be at least 2, not {self.num_classes}")
+        _check(min(self.input_shape) >= 1, f"input_shape {self.input_shape} must be positive")
+        _check(self.form in get_args(Form), f"form {self.form!r} is not one of {get_args(Form)}")
+        _check(self.dropout is None or 0 <= self.dropout < 1, f"dropout {self.dropout} not in 0..1")
+
+    @property
+    def in_channels(self) -> int:
+        return self.input_shape[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchitectureSpec:
+    """One network: what it is, what it costs, and how to build it.
+
+    `build` returns a module that maps float images [N, C, H, W] to logits
+    [N, num_classes]. In training mode it may return a tuple, the logits first
+    and then those of auxiliary heads, which count `aux_weight` each in the loss.
+    """
+
+    name: str
+    family: str
+    summary: str
+    build: Callable[[ModelOptions], torch.nn.Module]
+    parameters: int  # trainable ones, at num_classes and input_shape below
+    macs: int  # multiply-accumulates of one forward pass, likewise
+    paper: Paper
+    licence: str
+    num_classes: int = 1000
+    input_shape: Shape = (3, 224, 224)
+    min_size: int = 28  # the smallest height and width that any form takes
+    small_form: str = ""  # what the small form changes; empty: one form for all sizes
+    small_below: int = SMALL_BELOW  # pixels of the shorter side
+    aux_weight: float = 0.0
+    recipe: Recipe = field(default_factory=Recipe)
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("architecture", self.name)
+        check_name("family", self.family)
+        _check(bool(self.summary), f"{self.name}: summary must not be empty")
+        _check(callable(self.build), f"{self.name}: build {self.build!r} is not callable")
+        _check(self.parameters > 0, f"{self.name}: parameters {self.parameters} must be positive")
+        _check(self.macs > 0, f"{self.name}: macs {self.macs} must be positive")
+        _check(self.min_size >= 1, f"{self.name}: min_size {self.min_size} must be positive")
+        _check(min(self.input_shape) >= 1, f"{self.name}: input_shape {self.input_shape}")
+
+    def options(
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: Shape | None = None,
+        form: Form | None = None,
+        dropout: float | None = None,
+    ) -> ModelOptions:
+        """The options for a builder, the form chosen by the image size unless given."""
+        shape = input_shape or self.input_shape
+        fits_small = bool(self.small_form) and min(shape[1:]) < self.small_below
+        return ModelOptions(
+            num_classes=num_classes or self.num_classes,
+            input_shape=shape,
+            form=form or ("small" if fits_small else "standard"),
+            dropout=dropout,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSpec:
+    """`build(parameters, recipe)` returns a torch optimizer; parameters are named pairs."""
+
+    name: str
+    summary: str
+    build: Callable[[Iterable[tuple[str, torch.nn.Parameter]], Recipe], torch.optim.Optimizer]
+
+    def __post_init__(self) -> None:
+        check_name("optimizer", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Labelled images of one split, either as pixels or as the files that hold them."""
+
+    labels: Labels
+    pixels: Pixels | None = None
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        held = len(self.files) if self.pixels is None else len(self.pixels)
+        _check(held == len(self.labels), f"{held} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceData:
+    """What a data set hands over; the trainer makes a missing validation or test split."""
+
+    classes: tuple[str, ...]
+    train: Samples
+    val: Samples | None = None
+    test: Samples | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRequest:
+    """Where to look: `folder` was named by the user, `downloads` is where files lie or go."""
+
+    folder: Path | None = None
+    downloads: Path = Path("data")
+    download: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec:
+    name: str
+    summary: str
+    open: Callable[[DataRequest], SourceData]
+    licence: str
+    url: str = ""
+    num_classes: int | None = None  # None: found in the data
+    image_shape: Shape | None = None  # None: found in the data
+    mean: tuple[float, ...] | None = None  # of pixels scaled to 0..1; None: measured
+    std: tuple[float, ...] | None = None
+    embedded: bool = False  # comes with an installed package: no download
+    augment: str = "crop-flip"  # what `augment = auto` means for these images
+
+    def __post_init__(self) -> None:
+        check_name("data set", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelContract:
+    """What must travel with a model for its answers to mean anything."""
+
+    architecture: str
+    plugin: str  # "distribution version" that offered the architecture
+    num_classes: int
+    input_shape: Shape
+    form: Form
+    dropout: float | None
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: Resize
+    dataset: str
+
+    def __post_init__(self) -> None:
+        check_name("architecture", self.architecture)
+        channels = self.input_shape[0]
+        _check(len(self.classes) == self.num_classes, "as many class names as classes are needed")
+        _check(len(set(self.classes)) == len(self.classes), "class names must differ")
+        _check(len(self.mean) == len(self.std) == channels, "one mean and std per channel")
+        _check(min(self.std) > 0, f"std must be above 0: {self.std}")
+        _check(self.resize in get_args(Resize), f"resize {self.resize!r} is unknown")
+        self.options()
+
+    def options(self) -> ModelOptions:
+        return ModelOptions(
+            num_classes=self.num_classes,
+            input_shape=self.input_shape,
+            form=self.form,
+            dropout=self.dropout,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    epoch: int  # from 1
+    step: int  # optimizer steps since the start of training
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float  # of the augmented images, in training mode, 0..1
+    val_loss: float
+    val_accuracy: float
+    images_per_second: float
+    seconds: float  # training and validation of this epoch
+    best: bool  # the best validation accuracy so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    folder: Path
+    contract: ModelContract
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """All that writing a file needs. `model` is in evaluation mode, float32, on the CPU."""
+
+    model: torch.nn.Module
+    contract: ModelContract
+    precision: Precision
+    folder: Path  # exists and is empty; everything written goes here
+    metadata: Mapping[str, str]  # to be stored inside the file
+    calibration: Pixels  # training images after the evaluation resize, for int8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterSpec:
+    """`write(request)` writes the model and returns its main file, inside request.folder."""
+
+    name: str
+    title: str
+    summary: str
+    precisions: tuple[Precision, ...]
+    write: Callable[[ExportRequest], Path]
+    requires: tuple[str, ...] = ()  # modules that must be importable
+    extra: str = "train"  # the extra that brings them
+
+    def __post_init__(self) -> None:
+        check_name("exporter", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A model on disk, checked and ready for a runtime."""
+
+    path: Path  # the checkpoint, the .onnx, the .xml
+    format: str  # "checkpoint" or an exporter's name
+    precision: Precision
+    contract: ModelContract
+    architecture: ArchitectureSpec | None = None  # set for checkpoints, which need it
+
+    @property
+    def label(self) -> str:
+        return f"{self.contract.architecture} {self.format} {self.precision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    device: str = "CPU"
+    threads: int | None = None  # None: the runtime's own choice
+    batch: int | None = None  # fix the batch size; None: any
+
+
+class Session(Protocol):
+    """A loaded model. `prepare` is not part of inference time, `infer` is."""
+
+    def prepare(self, images: Pixels) -> Any:
+        """Resized images [N, H, W, C] as this engine's input."""
+
+    def infer(self, inputs: Any) -> Logits:
+        """Run the network once; returns when the logits [N, classes] are in memory."""
+
+    def describe(self) -> Mapping[str, str]:
+        """The settings in effect: device, threads, precision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSpec:
+    """An engine that opens the formats it names."""
+
+    name: str
+    title: str
+    formats: tuple[str, ...]
+    open: Callable[[ModelFile, RuntimeOptions], Session]
+    devices: Callable[[], Mapping[str, str]]  # device id -> its full name
+    metadata: Callable[[Path], Mapping[str, str]] | None = None  # texts stored in a bare file
+    requires: tuple[str, ...] = ()
+    extra: str = "train"
+
+    def __post_init__(self) -> None:
+        check_name("runtime", self.name)
+
+
+def to_data(value: Any) -> Any:
+    """A spec's data as JSON-ready values; functions and modules are left out."""
+    if hasattr(value, "__dataclass_fields__"):
+        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
+        return {name: to_data(item) for name, item in pairs if not callable(item)}
+    if isinstance(value, Mapping):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_data(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,69 @@
+"""Writing files: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from cnnreg import files
+from cnnreg.errors import MachineError
+
+
+def test_the_old_file_survives_a_failing_write(tmp_path, monkeypatch):
+    target = tmp_path / "state.json"
+    files.write_text(target, "old")
+
+    def full_disk(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(MachineError, match="Disk full: needs 0.0 MB"):
+        files.write_text(target, "new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_data_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append("fsync"), fsync(handle))[1])
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (events.append("rename"), replace(self, to))[1]
+    )
+    files.write_bytes(tmp_path / "x", b"content")
+    assert events[:2] == ["fsync", "rename"]
+
+
+def test_writing_below_a_file_names_the_path(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError) as caught:
+        files.write_text(tmp_path / "file" / "x", "text")
+    assert caught.value.exit_code == 5
+    assert str(tmp_path / "file" / "x") in str(caught.value)
+
+
+def test_a_published_folder_replaces_the_older_one_whole(tmp_path):
+    target = tmp_path / "export"
+    for number, name in enumerate(("a", "b")):
+        with files.temporary_folder(target) as folder:
+            (folder / name).write_text(str(number))
+            files.publish_folder(folder, target)
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), files.temporary_folder(tmp_path / "export") as folder:
+        (folder / "half").write_text("")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_a_killed_writer_are_swept(tmp_path):
+    (tmp_path / ".tmp-1-x").write_text("")
+    (tmp_path / ".tmp-2").mkdir()
+    (tmp_path / "kept").write_text("")
+    files.sweep_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -1,0 +1,218 @@
+"""The registry: collecting, looking up, isolating, refusing."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
+import pytest
+from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
+from cnnreg.registry import load_registry
+
+
+def spec(name: str = "tiny") -> ArchitectureSpec:
+    return ArchitectureSpec(
+        name=name,
+        family="tiny",
+        summary="a test",
+        build=lambda options: None,
+        parameters=1,
+        macs=1,
+        paper=Paper(title="t", year=2026, url="https://example.org"),
+        licence="Apache-2.0",
+    )
+
+
+class Offering:
+    """A plugin object that offers the given specs."""
+
+    def __init__(self, *specs: object) -> None:
+        self.specs = specs
+
+    @hookimpl
+    def cnnreg_architectures(self) -> tuple[object, ...]:
+        return self.specs
+
+
+class FakePoint:
+    """An entry point without a package on disk."""
+
+    def __init__(self, name: str, plugin: object, dist: str = "dist") -> None:
+        self.name, self.value, self._plugin = name, f"{dist}.module", plugin
+        self.dist = SimpleNamespace(name=dist, version="1.0")
+
+    def load(self) -> object:
+        if isinstance(self._plugin, BaseException):
+            raise self._plugin
+        return self._plugin
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch):
+    def install(*points: FakePoint) -> None:
+        monkeypatch.setattr(plugins, "entry_points", lambda group: list(points))
+
+    return install
+
+
+def test_offers_are_found_by_name(install):
+    install(FakePoint("a", Offering(spec("one"), spec("two"))))
+    registry = load_registry()
+    assert list(registry.architectures) == ["one", "two"]
+    assert registry.architectures.entry("two").plugin.package == "dist 1.0"
+
+
+def test_unknown_name_suggests_the_nearest(install):
+    install(FakePoint("a", Offering(spec("resnet18"))))
+    with pytest.raises(UnknownNameError, match="Did you mean resnet18"):
+        load_registry().architectures["resnt18"]
+
+
+def test_name_offered_twice_names_both_plugins_and_answers_to_a_qualified_name(install):
+    first, second = spec("same"), spec("same")
+    install(FakePoint("a", Offering(first), "pkg-a"), FakePoint("b", Offering(second), "pkg-b"))
+    architectures = load_registry().architectures
+    assert architectures.conflicts() == {"same"}
+    with pytest.raises(PluginError, match=r"'a' \(pkg-a 1.0\) and 'b' \(pkg-b 1.0\)"):
+        architectures["same"]
+    assert architectures["b:same"] is second
+
+
+def test_two_packages_with_one_entry_point_name_are_both_loaded(install):
+    install(FakePoint("nets", Offering(spec("x")), "one"), FakePoint("nets", Offering(spec("y")), "two"))
+    registry = load_registry()
+    assert [plugin.name for plugin in registry.plugins] == ["one:nets", "two:nets"]
+    assert set(registry.architectures) == {"x", "y"}
+
+
+@pytest.mark.parametrize(
+    "breakage", [RuntimeError("boom"), SystemExit(3), ImportError("no module"), SyntaxError("bad")]
+)
+def test_a_plugin_that_breaks_on_import_costs_only_itself(install, breakage):
+    install(FakePoint("bad", breakage), FakePoint("good", Offering(spec())))
+    registry = load_registry()
+    states = {plugin.name: plugin.state for plugin in registry.plugins}
+    assert states == {"bad": "failed", "good": "loaded"}
+    assert list(registry.architectures) == ["tiny"]
+
+
+def test_strict_mode_raises_instead(install, monkeypatch):
+    monkeypatch.setenv("CNNREG_STRICT", "1")
+    install(FakePoint("bad", RuntimeError("boom")))
+    with pytest.raises(PluginError, match="'bad' is broken: RuntimeError: boom"):
+        load_registry()
+
+
+class RaisingHook:
+    @hookimpl
+    def cnnreg_architectures(self):
+        raise ValueError("no table")
+
+
+class WrongType:
+    @hookimpl
+    def cnnreg_architectures(self):
+        return ["resnet18"]
+
+
+class ReturnsNothing:
+    @hookimpl
+    def cnnreg_architectures(self):
+        return None
+
+
+class Misspelt:
+    @hookimpl
+    def cnnreg_architecture(self):
+        return []
+
+
+class Unmarked:
+    def cnnreg_architectures(self):
+        return []
+
+
+class WrongArguments:
+    @hookimpl
+    def cnnreg_architectures(self, surprise):
+        return []
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (RaisingHook(), "no table"),
+        (WrongType(), "must be a ArchitectureSpec"),
+        (ReturnsNothing(), "NoneType"),
+        (Misspelt(), "cnnreg_architecture"),
+        (Unmarked(), "lacks @cnnreg.hookimpl"),
+        (WrongArguments(), "surprise"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_a_broken_hook_is_reported_and_the_others_are_still_asked(install, plugin, reason):
+    install(FakePoint("bad", plugin), FakePoint("good", Offering(spec())))
+    registry = load_registry()
+    bad = next(status for status in registry.plugins if status.name == "bad")
+    assert bad.state == "failed"
+    assert reason in bad.reason
+    assert list(registry.architectures) == ["tiny"]
+
+
+def test_what_a_plugin_prints_stays_off_stdout(install, capfd):
+    class Chatty:
+        @hookimpl
+        def cnnreg_architectures(self):
+            print("hello")
+            return [spec()]
+
+    install(FakePoint("chatty", Chatty()))
+    load_registry()
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("value", "loaded"), [("a", {"a"}), ("a, b", {"a", "b"}), ("", set())])
+def test_the_environment_limits_what_is_loaded(install, monkeypatch, value, loaded):
+    install(FakePoint("a", Offering(spec("x"))), FakePoint("b", Offering(spec("y"))))
+    monkeypatch.setenv("CNNREG_PLUGINS", value)
+    assert {p.name for p in load_registry().plugins if p.state == "loaded"} == loaded
+
+
+def test_a_disabled_plugin_stays_out_until_enabled(install):
+    install(FakePoint("a", Offering(spec("x"))))
+    plugins.set_disabled("a", disabled=True)
+    (status,) = load_registry().plugins
+    assert (status.state, "enable a" in status.reason) == ("off", True)
+    plugins.set_disabled("a", disabled=False)
+    assert load_registry().plugins[0].state == "loaded"
+
+
+def test_an_observer_that_fails_is_noted_and_the_next_is_called():
+    import pluggy
+    from cnnreg import hookspecs
+
+    seen, notes = [], []
+
+    class Bad:
+        @hookimpl
+        def cnnreg_epoch_finished(self, record):
+            raise RuntimeError("disk of logger full")
+
+    class Good:
+        @hookimpl
+        def cnnreg_epoch_finished(self, run, record):
+            seen.append((run, record))
+
+    manager = pluggy.PluginManager("cnnreg")
+    manager.add_hookspecs(hookspecs)
+    manager.register(Good(), "good")
+    manager.register(Bad(), "bad")
+    plugins.notify(manager.hook.cnnreg_epoch_finished, notes.append, run=1, record=2)
+    assert seen == [(1, 2)]
+    assert notes == ["plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"]
+
+
+def test_entry_points_without_a_package_do_not_break_discovery(install):
+    point = EntryPoint("loose", "json", "cnnreg")
+    install(point)
+    assert [status.name for status in load_registry().plugins] == ["loose"]
