@@ -1,0 +1,1 @@
+"""Training: everything here may import torch."""

@@ -1,0 +1,181 @@
+"""Checkpoints: one safetensors file each, with JSON in its header and a digest over both.
+
+A single file can be replaced whole, so weights and the state around them never
+come from different moments. Model tensors keep their plain names, so any reader
+of safetensors can use them; everything else has a name with a slash.
+Format: https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor, nn
+
+from cnnreg.contracts import contract_from_data
+from cnnreg.errors import ModelFileError
+from cnnreg.files import write_bytes
+from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
+
+SCHEMA = 1
+HEADER_KEY = "cnnreg"
+MAX_HEADER_BYTES = 16 << 20
+MAX_TENSORS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model at one moment; `state` and `extra` are what resuming needs beside it."""
+
+    contract: ModelContract
+    model: dict[str, Tensor]
+    state: dict[str, Any] = field(default_factory=dict)  # JSON-ready
+    extra: dict[str, Tensor] = field(default_factory=dict)  # optimizer, random numbers
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    tensors = {name: _plain(tensor) for name, tensor in checkpoint.model.items()}
+    tensors |= {name: _plain(tensor) for name, tensor in checkpoint.extra.items()}
+    header = json.dumps(
+        {
+            "schema": SCHEMA,
+            "contract": to_data(checkpoint.contract),
+            "state": checkpoint.state,
+        }
+    )
+    metadata = {HEADER_KEY: header, "sha256": _digest(header, tensors)}
+    write_bytes(path, safetensors.save(tensors, metadata))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and verify. Raises ModelFileError for anything that is not whole and ours."""
+    content = _read(path)
+    metadata = _metadata(path, content)
+    try:
+        tensors = safetensors.load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelFileError(f"Damaged checkpoint: {error}.", where=path, hint=_CURE) from error
+    header = metadata[HEADER_KEY]
+    if metadata.get("sha256") != _digest(header, tensors):
+        raise ModelFileError("Damaged checkpoint: its sha256 differs.", where=path, hint=_CURE)
+    return _parse(path, header, tensors)
+
+
+def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:
+    """The network of a checkpoint: float32, on the CPU, in evaluation mode."""
+    checkpoint = read_checkpoint(path)
+    named = checkpoint.contract.architecture
+    if named != architecture.name:
+        raise ModelFileError(
+            f"This checkpoint was made for '{named}', not '{architecture.name}'.", where=path
+        )
+    model = architecture.build(checkpoint.contract.options())
+    load_weights(model, checkpoint.model, path)
+    return model.eval()
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Copy weights in, or change nothing and say the first three differences."""
+    expected = model.state_dict()
+    differing = sorted(
+        name
+        for name in expected.keys() | weights.keys()
+        if name not in expected
+        or name not in weights
+        or expected[name].shape != weights[name].shape
+    )
+    if differing:
+        shown = ", ".join(differing[:3]) + (", ..." if len(differing) > 3 else "")
+        raise ModelFileError(
+            f"The weights do not fit this network: {len(differing)} tensors differ ({shown}).",
+            where=path,
+            hint="Was the plugin that built it changed since?",
+        )
+    broken = [name for name, tensor in weights.items() if not _finite(tensor)]
+    if broken:
+        raise ModelFileError(f"The weights hold NaN or infinity in '{broken[0]}'.", where=path)
+    model.load_state_dict(weights)
+
+
+_CURE = "Use another checkpoint of the run; this one cannot be repaired."
+
+
+def _read(path: Path) -> bytes:
+    # Copied into memory, not mapped: a file replaced while in use must not crash the reader.
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
+
+
+def _metadata(path: Path, content: bytes) -> dict[str, str]:
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or size > MAX_HEADER_BYTES or size + 8 > len(content):
+        raise ModelFileError(_looks_like(content), where=path, hint=_CURE)
+    try:
+        header = json.loads(content[8 : 8 + size])
+        metadata = header["__metadata__"]
+        if len(header) > MAX_TENSORS or not isinstance(metadata[HEADER_KEY], str):
+            raise ValueError("unreasonable header")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelFileError(_looks_like(content), where=path, hint=_CURE) from error
+    return dict(metadata)
+
+
+def _looks_like(content: bytes) -> str:
+    kinds = {
+        b"<": "a web page",
+        b"version https://git-lfs": "a git-lfs pointer; fetch the real file",
+        b"PK\x03\x04": "a pickle archive (.pt), which could run code and is refused",
+        b"\x80": "a pickle, which could run code and is refused",
+    }
+    start = content[:64].lstrip()
+    for prefix, kind in kinds.items():
+        if start.startswith(prefix):
+            return f"Not a checkpoint but {kind}."
+    return "Not a checkpoint, or one cut short." if start else "The checkpoint is empty."
+
+
+def _parse(path: Path, header: str, tensors: dict[str, Tensor]) -> Checkpoint:
+    try:
+        data = json.loads(header)
+        if data["schema"] != SCHEMA:
+            raise ModelFileError(
+                f"The checkpoint has format {data['schema']}, this version reads {SCHEMA}.",
+                where=path,
+                hint="Update cnn-registry.",
+            )
+        contract = contract_from_data(data["contract"])
+        state = data["state"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"Damaged checkpoint header: {error}.", where=path) from error
+    return Checkpoint(
+        contract=contract,
+        model={name: tensor for name, tensor in tensors.items() if "/" not in name},
+        state=state,
+        extra={name: tensor for name, tensor in tensors.items() if "/" in name},
+    )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu").contiguous()
+
+
+def _digest(header: str, tensors: dict[str, Tensor]) -> str:
+    digest = sha256(header.encode("utf-8"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())

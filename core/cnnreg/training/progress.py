@@ -1,0 +1,75 @@
+"""Where a run stands: everything the loop counts, as JSON-ready data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cnnreg.specs import EpochRecord, Recipe
+
+
+@dataclass(slots=True)
+class Progress:
+    """Mutable on purpose: the loop advances it, a checkpoint stores it."""
+
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished batches of the current epoch
+    step: int = 0  # optimizer steps since the start
+    images: int = 0  # of the current epoch, as are the three below
+    loss_sum: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0  # of training alone
+    history: list[EpochRecord] = field(default_factory=list)
+
+    def count(self, *, images: int, loss: float, correct: int, seconds: float) -> None:
+        self.batch += 1
+        self.step += 1
+        self.images += images
+        self.loss_sum += loss * images
+        self.correct += correct
+        self.seconds += seconds
+
+    def finish_epoch(
+        self, *, learning_rate: float, val_loss: float, val_accuracy: float, val_seconds: float
+    ) -> EpochRecord:
+        self.epoch += 1
+        record = EpochRecord(
+            epoch=self.epoch,
+            step=self.step,
+            learning_rate=learning_rate,
+            train_loss=self.loss_sum / self.images,
+            train_accuracy=self.correct / self.images,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            images_per_second=self.images / max(self.seconds, 1e-9),
+            seconds=self.seconds + val_seconds,
+            best=math.isfinite(val_loss) and val_accuracy > self.best_accuracy,
+        )
+        self.history.append(record)
+        self.batch = self.images = self.correct = 0
+        self.loss_sum = self.seconds = 0.0
+        return record
+
+    @property
+    def best(self) -> EpochRecord | None:
+        return next((record for record in reversed(self.history) if record.best), None)
+
+    @property
+    def best_accuracy(self) -> float:
+        return self.best.val_accuracy if self.best else -1.0
+
+    def finished(self, recipe: Recipe) -> bool:
+        return self.epoch >= recipe.epochs or self.out_of_patience(recipe)
+
+    def out_of_patience(self, recipe: Recipe) -> bool:
+        waited = self.epoch - (self.best.epoch if self.best else 0)
+        return bool(recipe.patience) and waited >= recipe.patience and self.batch == 0
+
+    def to_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Progress:
+        history = [EpochRecord(**record) for record in data["history"]]
+        return cls(**{**data, "history": history})

@@ -1,0 +1,210 @@
+"""From a run's folder to a trained model: wire network, data and optimizer, save, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from cnnreg.data import Dataset
+from cnnreg.errors import DivergedError, MachineError, PluginError, UsageError
+from cnnreg.files import sweep_temporaries
+from cnnreg.plugins import notify, one_line
+from cnnreg.registry import Registry
+from cnnreg.runs import Run
+from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, Recipe, RunInfo
+
+from .batches import Normalise, TrainingBatches, evaluation_batches
+from .checkpoint import Checkpoint, load_weights, read_checkpoint, save_checkpoint
+from .curves import draw_curves
+from .loop import evaluate, train
+from .progress import Progress
+from .state import capture, restore
+from .stopping import StopRequest
+
+SAVE_INTERVAL = 600.0  # seconds: what a kill may cost at most, in epochs longer than that
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def run_training(
+    registry: Registry,
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: str = "auto",
+    on_step: Callable[[Progress], None] = lambda progress: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[EpochRecord]:
+    """Train `run` from its last checkpoint, or from the start, yielding each finished epoch.
+
+    When training ends the best weights are measured on the test split, which
+    nothing before has looked at, and result.json is written.
+    """
+    contract, recipe = run.config.contract, run.config.recipe
+    target = choose_device(device)
+    if recipe.precision not in PRECISIONS:
+        raise UsageError(
+            f"Training knows no precision '{recipe.precision}'.",
+            hint=f"There are {', '.join(PRECISIONS)}.",
+        )
+    with _sole_writer(run), StopRequest() as stop:
+        sweep_temporaries(run.folder)
+        torch.manual_seed(recipe.seed)
+        architecture = registry.architectures[contract.architecture]
+        model = build_model(architecture, contract.options())
+        model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        named = list(model.named_parameters())
+        optimizer = registry.optimizers[recipe.optimizer].build(named, recipe)
+        batches = TrainingBatches(
+            dataset.train.pixels,
+            dataset.train.labels,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            augment=dataset.augment if recipe.augment == "auto" else recipe.augment,
+            normalise=Normalise(contract.mean, contract.std),
+        )
+        validation = _validation(dataset, contract.mean, contract.std)
+        progress = Progress()
+        if run.last.exists():
+            checkpoint = read_checkpoint(run.last)
+            load_weights(model, checkpoint.model, run.last)
+            progress, notes = restore(checkpoint, model, optimizer)
+            for text in notes:
+                note(text)
+        saved_at = monotonic()
+
+        def save() -> None:
+            nonlocal saved_at
+            save_checkpoint(run.last, capture(model, optimizer, progress, contract))
+            saved_at = monotonic()
+
+        def after_step(progress: Progress) -> None:
+            on_step(progress)
+            if monotonic() - saved_at > SAVE_INTERVAL:
+                save()
+
+        save()  # a run that cannot be saved fails here, before the work
+        for record in train(
+            model,
+            optimizer,
+            batches,
+            validation=validation,
+            recipe=recipe,
+            progress=progress,
+            device=target,
+            aux_weight=architecture.aux_weight,
+            on_step=after_step,
+            on_stop=save,
+            stop=stop,
+        ):
+            if record.best:
+                _save_best(run, model, record)
+            save()
+            _show(registry, run, progress, record, note)
+            yield record
+        _finish(run, dataset, model, progress, target)
+
+
+def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:
+    """Build and try the network on two images. Raises PluginError if it breaks its promise."""
+    try:
+        model = architecture.build(options)
+    except Exception as error:
+        raise PluginError(f"Building '{architecture.name}' failed: {one_line(error)}.") from error
+    if not isinstance(model, nn.Module):
+        raise PluginError(f"'{architecture.name}' built {type(model).__name__}, not an nn.Module.")
+    expected = (2, options.num_classes)
+    try:
+        with torch.inference_mode():
+            output = model.eval()(torch.zeros(2, *options.input_shape))
+    except Exception as error:
+        raise PluginError(
+            f"'{architecture.name}' fails on {options.input_shape} images: {one_line(error)}."
+        ) from error
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != expected:
+        raise PluginError(f"'{architecture.name}' returned {shape}, expected {expected}.")
+    return model
+
+
+def choose_device(name: str) -> torch.device:
+    """Raises MachineError if the device is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MachineError(
+            f"There is no device '{name}' here: {one_line(error)[:120]}.", hint="Use --device cpu."
+        ) from error
+    return device
+
+
+@contextmanager
+def _sole_writer(run: Run) -> Iterator[None]:
+    lock = FileLock(run.folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise MachineError("The run is in use by another process.", where=run.folder) from error
+    except OSError as error:
+        raise MachineError(f"Cannot write: {error.strerror}.", where=run.folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _validation(dataset: Dataset, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
+    normalise = Normalise(mean, std)
+    return lambda: evaluation_batches(dataset.val.pixels, dataset.val.labels, normalise)
+
+
+def _save_best(run: Run, model: nn.Module, record: EpochRecord) -> None:
+    state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
+    save_checkpoint(run.best, Checkpoint(run.config.contract, model.state_dict(), state))
+
+
+def _show(
+    registry: Registry,
+    run: Run,
+    progress: Progress,
+    record: EpochRecord,
+    note: Callable[[str], None],
+) -> None:
+    run.write_metrics(progress.history)
+    draw_curves(progress.history, run.name, run.curves)
+    info = RunInfo(folder=run.folder, contract=run.config.contract, recipe=run.config.recipe)
+    notify(registry.manager.hook.cnnreg_epoch_finished, note, run=info, record=record)
+
+
+def _finish(
+    run: Run, dataset: Dataset, model: nn.Module, progress: Progress, device: torch.device
+) -> None:
+    best = progress.best
+    if best is None:
+        raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
+    load_weights(model, read_checkpoint(run.best).model, run.best)
+    contract = run.config.contract
+    test_accuracy = None
+    if dataset.test is not None:
+        normalise = Normalise(contract.mean, contract.std)
+        batches = evaluation_batches(dataset.test.pixels, dataset.test.labels, normalise)
+        _, test_accuracy = evaluate(model, batches, device=device, recipe=Recipe())
+    run.write_result(
+        {
+            "epochs": progress.epoch,
+            "best_epoch": best.epoch,
+            "val_accuracy": best.val_accuracy,
+            "test_accuracy": test_accuracy,
+            "seconds": sum(record.seconds for record in progress.history),
+            "stopped_early": progress.epoch < run.config.recipe.epochs,
+        }
+    )
