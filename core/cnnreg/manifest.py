@@ -1,0 +1,81 @@
+"""The manifest of an exported model: which files, what they are for, how they were proven."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .contracts import contract_from_data
+from .errors import ModelFileError
+from .files import file_digest, write_json
+from .specs import ModelContract, Precision, to_data
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    format: str
+    precision: Precision
+    model: str  # the main file's name
+    contract: ModelContract
+    source: dict[str, Any]  # run, checkpoint digest, epoch
+    parity: dict[str, Any]  # by runtime
+    environment: dict[str, Any]
+    created: str
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Written last: a folder without it is not an export."""
+    files = [
+        {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(folder.iterdir())
+    ]
+    write_json(folder / FILE_NAME, {"schema": SCHEMA, **to_data(manifest), "files": files})
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check every file against it. Raises ModelFileError, before any runtime is asked."""
+    path = folder / FILE_NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"format {data['schema']}, this version reads {SCHEMA}")
+        manifest = Manifest(
+            format=str(data["format"]),
+            precision=data["precision"],
+            model=str(data["model"]),
+            contract=contract_from_data(data["contract"]),
+            source=dict(data["source"]),
+            parity=dict(data["parity"]),
+            environment=dict(data["environment"]),
+            created=str(data["created"]),
+        )
+        listed = {str(file["name"]): file for file in data["files"]}
+    except OSError as error:
+        raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"Damaged manifest: {error}.", where=path) from error
+    _check_files(folder, manifest, listed)
+    return manifest
+
+
+def _check_files(folder: Path, manifest: Manifest, listed: dict[str, Any]) -> None:
+    cure = "Export the run again."
+    present = {path.name for path in folder.iterdir()} - {FILE_NAME}
+    if stray := sorted(present - listed.keys()):
+        raise ModelFileError(f"File '{stray[0]}' is not in the manifest.", where=folder, hint=cure)
+    if manifest.model not in listed:
+        raise ModelFileError("The manifest does not list its model.", where=folder, hint=cure)
+    for name, file in listed.items():
+        path = folder / name
+        if name not in present:
+            raise ModelFileError("A file of the export is missing.", where=path, hint=cure)
+        if path.stat().st_size != file["bytes"]:
+            message = f"Incomplete: {path.stat().st_size} of {file['bytes']} bytes."
+            raise ModelFileError(message, where=path, hint=cure)
+        if file_digest(path) != file["sha256"]:
+            raise ModelFileError("Its sha256 differs from the manifest.", where=path, hint=cure)

@@ -1,0 +1,163 @@
+"""From what a user types to a checked model: a run, an export folder, or a model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .contracts import contract_from_data
+from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
+from .manifest import FILE_NAME, read_manifest
+from .plugins import one_line
+from .registry import Registry
+from .runs import Run, open_run
+from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
+
+CHECKPOINT = "checkpoint"
+CONTRACT_KEY = "contract"
+PRECISION_KEY = "precision"
+SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
+
+
+def find_model(registry: Registry, path: Path) -> ModelFile:
+    """Raises UsageError, ModelFileError or PluginError."""
+    if (path / "run.json").is_file():
+        return checkpoint_of(registry, open_run(path))
+    if (path / FILE_NAME).is_file():
+        return exported_model(path)
+    if path.is_file():
+        return _single_file(registry, path)
+    if path.is_dir():
+        raise UsageError("This folder holds neither a run nor an export.", where=path)
+    raise UsageError(
+        "There is no such model.", where=path, hint="Name a run, an export folder, or a model file."
+    )
+
+
+def models_of(registry: Registry, run: Run) -> list[ModelFile]:
+    """The run's checkpoint and everything exported from it."""
+    folders = sorted(path.parent for path in run.exports.glob(f"*/{FILE_NAME}"))
+    return [checkpoint_of(registry, run), *map(exported_model, folders)]
+
+
+def checkpoint_of(registry: Registry, run: Run) -> ModelFile:
+    if not run.best.is_file():
+        raise ModelFileError(
+            "The run has no finished epoch yet.",
+            where=run.folder,
+            hint=f"Go on with: cnnreg resume {run.folder}",
+        )
+    return _checkpoint(registry, run.best, run.config.contract)
+
+
+def exported_model(folder: Path) -> ModelFile:
+    manifest = read_manifest(folder)
+    return ModelFile(
+        path=folder / manifest.model,
+        format=manifest.format,
+        precision=manifest.precision,
+        contract=manifest.contract,
+    )
+
+
+def runtimes_for(registry: Registry, format_name: str) -> list[RuntimeSpec]:
+    """Installed runtimes that open this format."""
+    return [
+        spec
+        for spec in registry.runtimes.values()
+        if format_name in spec.formats and not missing(spec.requires)
+    ]
+
+
+def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None) -> RuntimeSpec:
+    """The runtime asked for, or the first that fits: an engine named like the format wins."""
+    if name is not None:
+        spec = registry.runtimes[name]
+        if model.format not in spec.formats:
+            others = [s.name for s in registry.runtimes.values() if model.format in s.formats]
+            raise UsageError(
+                f"{spec.title} does not open {model.format} models.",
+                hint=f"Try {', '.join(others)}.",
+            )
+        need(spec)
+        return spec
+    fitting = [spec for spec in registry.runtimes.values() if model.format in spec.formats]
+    if not fitting:
+        raise PluginError(f"No plugin offers a runtime for {model.format} models.")
+    ready = runtimes_for(registry, model.format)
+    if not ready:
+        need(fitting[0])
+    return min(ready, key=lambda spec: spec.formats.index(model.format))
+
+
+def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions) -> Session:
+    need(runtime)
+    return runtime.open(model, options)
+
+
+def missing(modules: tuple[str, ...]) -> str | None:
+    """The first of these modules that is not installed. Imports none of them."""
+    from importlib.util import find_spec
+
+    return next((name for name in modules if find_spec(name) is None), None)
+
+
+def need(spec: object) -> None:
+    """Raises MissingExtraError if an exporter or runtime lacks a package."""
+    if name := missing(getattr(spec, "requires", ())):
+        raise MissingExtraError(name, getattr(spec, "extra", "train"))
+
+
+def _checkpoint(registry: Registry, path: Path, contract: ModelContract) -> ModelFile:
+    if contract.architecture not in registry.architectures:
+        raise PluginError(
+            f"The model's architecture '{contract.architecture}' is not installed.",
+            where=path,
+            hint=f"It came from: {contract.plugin}.",
+        )
+    return ModelFile(
+        path=path,
+        format=CHECKPOINT,
+        precision="fp32",
+        contract=contract,
+        architecture=registry.architectures[contract.architecture],
+    )
+
+
+def _single_file(registry: Registry, path: Path) -> ModelFile:
+    if path.suffix == ".safetensors":
+        if missing(("torch", "safetensors")):
+            raise MissingExtraError("torch", "train")
+        from .training.checkpoint import read_checkpoint
+
+        return _checkpoint(registry, path, read_checkpoint(path).contract)
+    if path.suffix not in SUFFIXES:
+        known = ", ".join([".safetensors", *SUFFIXES])
+        raise ModelFileError(
+            "Not a model file this tool reads.", where=path, hint=f"Known: {known}"
+        )
+    if (path.parent / FILE_NAME).is_file():
+        model = exported_model(path.parent)
+        if model.path.name == path.name:
+            return model
+    return _bare_file(registry, path)
+
+
+def _bare_file(registry: Registry, path: Path) -> ModelFile:
+    """A file moved away from its manifest still carries its contract inside."""
+    format_name = SUFFIXES[path.suffix]
+    for runtime in runtimes_for(registry, format_name):
+        if runtime.metadata is None:
+            continue
+        texts = runtime.metadata(path)
+        try:
+            contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
+            precision = texts[PRECISION_KEY]
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise ModelFileError(
+                f"The file does not say how to use it: {one_line(error)}.",
+                where=path,
+                hint="Only models that `cnnreg export` wrote carry their classes and input.",
+            ) from error
+        return ModelFile(path=path, format=format_name, precision=precision, contract=contract)  # type: ignore[arg-type]  # checked by the contract's writer
+    raise PluginError(f"No installed runtime reads {format_name} files.", where=path)

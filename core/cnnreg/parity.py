@@ -1,0 +1,95 @@
+"""Is an exported model equal to its original? Measured on real images, judged by precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .specs import Labels, Logits, Pixels, Precision, Session
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FP32_TOLERANCE = 1e-3  # of the largest logit, or of 1 if that is smaller
+MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
+DEFAULT_MAX_DROP = {"fp32": 0.0, "fp16": 0.5, "int8": 1.0}  # percentage points of top-1
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """Accuracies and agreement are 0..1; differences are in logits."""
+
+    images: int
+    largest_difference: float
+    mean_difference: float
+    tolerance: float  # 0 where the difference is not judged
+    agreement: float  # share of images with the same top-1 class
+    original_accuracy: float
+    exported_accuracy: float
+    complaint: str  # why it fails; empty: it holds
+
+    @property
+    def holds(self) -> bool:
+        return not self.complaint
+
+    @property
+    def drop(self) -> float:
+        """Lost accuracy in percentage points; negative for a gain."""
+        return 100 * (self.original_accuracy - self.exported_accuracy)
+
+
+def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits:
+    """All logits [N, classes] in evaluation order."""
+    import numpy as np
+
+    chunks = (pixels[first : first + batch] for first in range(0, len(pixels), batch))
+    return np.concatenate([session.infer(session.prepare(chunk)) for chunk in chunks])
+
+
+def compare(
+    original: Logits, exported: Logits, labels: Labels, *, precision: Precision, max_drop: float
+) -> Parity:
+    """Measure and judge; `max_drop` is in percentage points of top-1 accuracy."""
+    import numpy as np
+
+    difference = np.abs(original - exported)
+    scale = max(1.0, float(np.abs(original).max()))
+    tolerance = FP32_TOLERANCE * scale if precision == "fp32" else 0.0
+    same = original.argmax(1) == exported.argmax(1)
+    accuracies = [float((logits.argmax(1) == labels).mean()) for logits in (original, exported)]
+    # A top-1 flip between two logits closer than twice the tolerance is a tie, not a fault.
+    clear = ~same & (_margin(original) > 2 * tolerance)
+    drop = 100 * (accuracies[0] - accuracies[1])
+    complaint = ""
+    if not np.isfinite(exported).all():
+        complaint = "its logits hold NaN or infinity"
+    elif precision == "fp32" and float(difference.max()) > tolerance:
+        complaint = f"logits differ by {difference.max():.2g}, tolerance {tolerance:.2g}"
+    elif precision == "fp32" and clear.any():
+        complaint = f"top-1 differs on {clear.sum()} of {len(labels)} images"
+    elif precision != "fp32" and same.mean() < MIN_AGREEMENT.get(precision, 0.0):
+        complaint = f"top-1 agreement is {100 * same.mean():.2f} %"
+    elif precision != "fp32" and drop > max_drop + 1e-9:
+        complaint = (
+            f"accuracy drops from {100 * accuracies[0]:.2f} to {100 * accuracies[1]:.2f} % "
+            f"(limit {max_drop:g} points)"
+        )
+    return Parity(
+        images=len(labels),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        tolerance=tolerance,
+        agreement=float(same.mean()),
+        original_accuracy=accuracies[0],
+        exported_accuracy=accuracies[1],
+        complaint=complaint,
+    )
+
+
+def _margin(logits: Logits) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """How far the best logit of each image is ahead of the second."""
+    import numpy as np
+
+    top = np.partition(logits, -2, axis=1)[:, -2:]
+    return top[:, 1] - top[:, 0]

@@ -1,0 +1,217 @@
+"""Publish an export: write it aside, prove it equal, and only then give it its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from .environment import environment
+from .errors import GateError, PluginError, UsageError
+from .files import file_digest, publish_folder, sweep_temporaries, temporary_folder
+from .manifest import FILE_NAME, Manifest, write_manifest
+from .models import CONTRACT_KEY, PRECISION_KEY, checkpoint_of, need, open_session, runtimes_for
+from .parity import DEFAULT_MAX_DROP, Parity, compare, logits_of
+from .plugins import one_line
+from .registry import Registry
+from .runs import Run, now
+from .specs import (
+    ExporterSpec,
+    ExportRequest,
+    Labels,
+    Logits,
+    ModelFile,
+    Pixels,
+    Precision,
+    RuntimeOptions,
+    to_data,
+)
+
+if TYPE_CHECKING:
+    from .data import Dataset
+
+CALIBRATION_IMAGES = 300
+VERIFICATION_IMAGES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    folder: Path
+    model: Path
+    format: str
+    precision: Precision
+    bytes: int
+    seconds: float
+    parity: dict[str, Parity]  # by runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A trained run with its answers on the images that every export is compared on."""
+
+    run: Run
+    model: ModelFile
+    images: Pixels
+    labels: Labels
+    calibration: Pixels
+    logits: Logits
+
+
+def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
+    """The run's best checkpoint, run over its validation images (a seeded sample if many)."""
+    model = checkpoint_of(registry, run)
+    val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
+    calibration = dataset.train.take(CALIBRATION_IMAGES, seed=0)
+    runtime = runtimes_for(registry, model.format)[0]
+    session = open_session(runtime, model, RuntimeOptions())
+    logits = logits_of(session, val.pixels)
+    return Original(run, model, val.pixels, val.labels, calibration.pixels, logits)
+
+
+def publish(
+    registry: Registry,
+    original: Original,
+    exporter: ExporterSpec,
+    precision: Precision,
+    *,
+    output: Path | None = None,
+    max_drop: float | None = None,
+    step: Callable[[str], None] = lambda text: None,
+) -> ExportResult:
+    """Write one format and precision, compare it, and publish it.
+
+    `max_drop` is the accuracy budget in percentage points of top-1. Raises
+    GateError, with nothing published and an older export left as it was.
+    """
+    if precision not in exporter.precisions:
+        raise UsageError(
+            f"{exporter.title} is not written in {precision}.",
+            hint=f"There are {', '.join(exporter.precisions)}.",
+        )
+    need(exporter)
+    started = perf_counter()
+    root = output or original.run.exports
+    target = root / f"{exporter.name}-{precision}"
+    budget = DEFAULT_MAX_DROP[precision] if max_drop is None else max_drop
+    if target.exists() and not (target / FILE_NAME).is_file():
+        raise UsageError("The target exists and is not an export.", where=target)
+    if root.is_dir():
+        sweep_temporaries(root)
+    with temporary_folder(target) as folder:
+        step(f"writing {exporter.title} {precision}")
+        written = _write(original, exporter, precision, folder)
+        step(f"comparing {exporter.title} {precision} with the original")
+        exported = ModelFile(
+            path=written,
+            format=exporter.name,
+            precision=precision,
+            contract=original.model.contract,
+        )
+        parity = _prove(registry, original, exported, max_drop=budget)
+        write_manifest(folder, _manifest(original, exported, parity))
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        publish_folder(folder, target)
+    return ExportResult(
+        folder=target,
+        model=target / written.name,
+        format=exporter.name,
+        precision=precision,
+        bytes=size,
+        seconds=perf_counter() - started,
+        parity=parity,
+    )
+
+
+def _write(original: Original, exporter: ExporterSpec, precision: Precision, folder: Path) -> Path:
+    from .training.checkpoint import load_model
+
+    architecture = original.model.architecture
+    assert architecture is not None, "an original is a checkpoint"
+    request = ExportRequest(
+        model=load_model(original.model.path, architecture),
+        contract=original.model.contract,
+        precision=precision,
+        folder=folder,
+        metadata=describe(original.model, precision),
+        calibration=original.calibration,
+    )
+    written = exporter.write(request)
+    if not written.is_file() or written.parent != folder:
+        raise PluginError(f"Exporter '{exporter.name}' did not write its file.", where=written)
+    return written
+
+
+def describe(model: ModelFile, precision: Precision) -> dict[str, str]:
+    """What is stored inside an exported file: the contract, and the same for human eyes."""
+    contract = model.contract
+    channels, height, width = contract.input_shape
+    colours = "RGB" if channels == 3 else "grey" if channels == 1 else f"{channels} channels"
+    return {
+        CONTRACT_KEY: json.dumps(to_data(contract), ensure_ascii=False),
+        PRECISION_KEY: precision,
+        "labels": json.dumps(contract.classes, ensure_ascii=False),
+        "input": f"float32 [N, {channels}, {height}, {width}] {colours}, (pixel/255 - mean)/std",
+        "mean": json.dumps(contract.mean),
+        "std": json.dumps(contract.std),
+        "resize": contract.resize,
+        "output": "float32 logits [N, classes]",
+        "created": now(),
+        "versions": json.dumps(environment()["versions"]),
+    }
+
+
+def _prove(
+    registry: Registry, original: Original, exported: ModelFile, *, max_drop: float
+) -> dict[str, Parity]:
+    """Compare in every installed runtime that opens the format."""
+    runtimes = runtimes_for(registry, exported.format)
+    if not runtimes:
+        raise GateError(
+            f"No installed runtime opens {exported.format} files, so nothing can be proven."
+        )
+    results = {}
+    for runtime in runtimes:
+        try:
+            session = open_session(runtime, exported, RuntimeOptions())
+            logits = logits_of(session, original.images)
+        except Exception as error:
+            raise GateError(
+                f"{runtime.title} cannot run the exported model: {one_line(error)}."
+            ) from error
+        parity = compare(
+            original.logits,
+            logits,
+            original.labels,
+            precision=exported.precision,
+            max_drop=max_drop,
+        )
+        if not parity.holds:
+            raise GateError(
+                f"Not published: {exported.format} {exported.precision} in {runtime.title}: "
+                f"{parity.complaint}.",
+                hint=_cure(exported.precision),
+            )
+        results[runtime.name] = parity
+    return results
+
+
+def _cure(precision: Precision) -> str:
+    if precision == "fp32":
+        return "The network computes something the format does not carry over faithfully."
+    return "Keep a higher precision, or allow more with --max-drop."
+
+
+def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]) -> Manifest:
+    return Manifest(
+        format=exported.format,
+        precision=exported.precision,
+        model=exported.path.name,
+        contract=exported.contract,
+        source={"run": original.run.name, "checkpoint_sha256": file_digest(original.model.path)},
+        parity={name: to_data(result) for name, result in parity.items()},
+        environment=environment(),
+        created=now(),
+    )
