@@ -1,0 +1,70 @@
+"""What the commands share: the registry, consoles, JSON, and the data options."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnnreg.registry import Registry, load_registry
+from cnnreg.specs import to_data
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
+)
+folder_type = click.Path(path_type=Path)
+
+
+@functools.cache
+def get_registry() -> Registry:
+    """The registry, with one line on stderr for each plugin that is broken."""
+    registry = load_registry()
+    for plugin in registry.plugins:
+        if plugin.state == "failed":
+            say(f"plugin '{plugin.name}' ({plugin.package}) is left out: {plugin.reason}")
+    return registry
+
+
+def say(text: str) -> None:
+    """A remark for the person at the terminal: one line on stderr."""
+    click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
+
+
+def print_json(data: Any) -> None:
+    click.echo(json.dumps(to_data(data), indent=2, ensure_ascii=False))
+
+
+def console(*, stderr: bool = False) -> Any:
+    """A rich console; wide when piped, so that nothing is cut where nobody sees it."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+def human_count(number: int | float) -> str:
+    """1234567 as 1.23 M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return str(number)
+
+
+def human_bytes(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def human_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,107 @@
+"""`cnnreg export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnnreg.errors import UsageError
+from cnnreg.models import need
+from cnnreg.publishing import ExportResult, load_original, publish
+from cnnreg.registry import Registry
+from cnnreg.runs import find_run
+from cnnreg.specs import Precision
+
+from .common import (
+    console,
+    folder_type,
+    get_registry,
+    human_bytes,
+    json_option,
+    percent,
+    print_json,
+)
+
+
+class ExportCommand(click.Command):
+    """Has a flag for every format in the registry, a third party's included."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        flags = [
+            click.Option([f"--{spec.name}", spec.name], is_flag=True, help=spec.summary)
+            for spec in get_registry().exporters.values()
+        ]
+        return [*flags, *super().get_params(ctx)]
+
+
+@click.command(cls=ExportCommand)
+@click.argument("run", type=folder_type, required=False)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    multiple=True,
+    help="Repeat for several; default: fp32.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
+)
+@click.option("--output", type=folder_type, help="Folder to write to; default: RUN/exports.")
+@json_option
+def command(
+    run: Path | None,
+    precisions: tuple[Precision, ...],
+    max_drop: float | None,
+    output: Path | None,
+    as_json: bool,
+    **formats: bool,
+) -> None:
+    """Write RUN, or the newest run, in other formats, each proven equal before it is named."""
+    registry = get_registry()
+    exporters = [registry.exporters[name] for name, wanted in formats.items() if wanted]
+    if not exporters:
+        flags = " or ".join(f"--{name}" for name in registry.exporters)
+        raise UsageError("Say which format to write.", hint=f"Add {flags}.")
+    for exporter in exporters:
+        need(exporter)
+    opened = find_run(run)
+    out = console(stderr=True)
+    with out.status("reading the run") as status:
+        dataset = opened.open_data(registry)
+        original = load_original(registry, opened, dataset)
+        results = []
+        for exporter in exporters:
+            for precision in dict.fromkeys(precisions or ("fp32",)):
+                result = publish(
+                    registry,
+                    original,
+                    exporter,
+                    precision,
+                    output=output,
+                    max_drop=max_drop,
+                    step=status.update,
+                )
+                results.append(result)
+                if not as_json:
+                    show(registry, result)
+    if as_json:
+        print_json(results)
+
+
+def show(registry: Registry, result: ExportResult) -> None:
+    """What was published, and the proof in one line for each runtime."""
+    out = console()
+    out.print(
+        f"[green]✓[/] [bold]{registry.exporters[result.format].title} {result.precision}[/]  "
+        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {result.folder}"
+    )
+    for name, parity in result.parity.items():
+        out.print(
+            f"    {registry.runtimes[name].title}: top-1 agreement {percent(parity.agreement)} "
+            f"on {parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
+            f"{percent(parity.exported_accuracy)}, largest logit difference "
+            f"{parity.largest_difference:.1e}"
+        )

@@ -1,0 +1,123 @@
+"""`cnnreg info`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnnreg.models import missing
+from cnnreg.registry import Entry
+from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
+
+from .common import console, get_registry, human_count, json_option, print_json
+from .list import shape_text
+
+if TYPE_CHECKING:
+    from cnnreg.training.anatomy import Stage
+
+
+@click.command()
+@click.argument("name")
+@click.option("--form", type=click.Choice(["standard", "small"]), help="Default: by image size.")
+@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width to show it at.")
+@click.option("--classes", type=click.IntRange(2), help="Number of classes.")
+@click.option("--channels", type=click.IntRange(1), help="Channels of the images.")
+@json_option
+def command(
+    name: str,
+    form: Form | None,
+    image_size: int | None,
+    classes: int | None,
+    channels: int | None,
+    as_json: bool,
+) -> None:
+    """Show the network NAME: paper, licence, size, cost, and its stages."""
+    entry = get_registry().architectures.entry(name)
+    spec = entry.spec
+    options = _options(spec, form, image_size, classes, channels)
+    stages = _stages(spec, options)
+    if as_json:
+        data = {**to_data(spec), "plugin": entry.plugin.package, "shown": to_data(options)}
+        print_json({**data, "stages": stages})
+        return
+    _print(entry, options, stages)
+
+
+def _options(
+    spec: ArchitectureSpec,
+    form: Form | None,
+    image_size: int | None,
+    classes: int | None,
+    channels: int | None,
+) -> ModelOptions:
+    depth, height, width = spec.input_shape
+    shape = (channels or depth, image_size or height, image_size or width)
+    return spec.options(num_classes=classes, input_shape=shape, form=form)
+
+
+def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None:
+    if missing(("torch",)):
+        return None
+    from cnnreg.training.anatomy import stages
+    from cnnreg.training.trainer import build_model
+
+    return stages(build_model(spec, options), options.input_shape)
+
+
+def _print(
+    entry: Entry[ArchitectureSpec], options: ModelOptions, stages: list[Stage] | None
+) -> None:
+    from rich.table import Table
+
+    spec, out = entry.spec, console()
+    out.print(f"[bold]{spec.name}[/]  {spec.summary}\n")
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    rows: list[tuple[str, Any]] = [
+        ("paper", f"{spec.paper.title} ({spec.paper.year}), {spec.paper.url}"),
+        ("family", spec.family),
+        ("plugin", f"{entry.plugin.name} ({entry.plugin.package})"),
+        ("licence", spec.licence),
+        ("parameters", f"{spec.parameters:,} at {spec.num_classes} classes"),
+        ("MACs", f"{human_count(spec.macs)} at {shape_text(spec.input_shape)}"),
+        ("smallest image", f"{spec.min_size}x{spec.min_size}"),
+        ("small images", spec.small_form or "the same network at every size"),
+    ]
+    for label, text in rows:
+        facts.add_row(label, str(text))
+    out.print(facts)
+    if stages is None:
+        out.print("\nThe stage table needs torch: pip install 'cnn-registry[train]'")
+        return
+    out.print(
+        f"\nStages at {shape_text(options.input_shape)}, {options.num_classes} classes, "
+        f"{options.form} form"
+    )
+    out.print(_stage_table(stages))
+
+
+def _stage_table(stages: list[Stage]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("stage", "layer", "kernel", "stride"):
+        table.add_column(column, overflow="fold")
+    for column in ("blocks", "output", "parameters", "MACs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for stage in stages:
+        table.add_row(
+            stage.name,
+            stage.layer,
+            stage.kernel,
+            str(stage.stride),
+            str(stage.blocks),
+            stage.size,
+            f"{stage.parameters:,}",
+            human_count(stage.macs),
+        )
+    table.add_section()
+    parameters, macs = (sum(getattr(s, key) for s in stages) for key in ("parameters", "macs"))
+    table.add_row("total", "", "", "", "", "", f"{parameters:,}", human_count(macs), style="bold")
+    return table

@@ -1,0 +1,114 @@
+"""`cnnreg list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import Any
+
+import click
+
+from cnnreg.errors import UnknownNameError
+from cnnreg.registry import Catalog, Entry, Registry
+from cnnreg.specs import Shape, to_data
+
+from .common import console, get_registry, human_count, json_option, print_json
+
+KINDS = ("architectures", "datasets", "optimizers", "formats", "runtimes")
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@click.option("--kind", type=click.Choice(KINDS), default="architectures", show_default=True)
+@json_option
+def command(pattern: str | None, kind: str, as_json: bool) -> None:
+    """Show what the registry holds. PATTERN is a part of a name, or uses * and ?."""
+    registry = get_registry()
+    catalog = _catalog(registry, kind)
+    entries = [e for e in catalog.entries if pattern is None or _matches(e, pattern)]
+    if kind == "architectures":
+        entries.sort(key=lambda entry: (entry.spec.family, entry.spec.parameters))
+    if not entries and pattern is not None:
+        raise UnknownNameError(kind.removesuffix("s"), pattern, catalog)
+    if as_json:
+        print_json([{**to_data(e.spec), "plugin": e.plugin.name} for e in entries])
+        return
+    _print_table(kind, entries, catalog.conflicts())
+
+
+def _catalog(registry: Registry, kind: str) -> Catalog[Any]:
+    name = "exporters" if kind == "formats" else kind
+    catalog: Catalog[Any] = getattr(registry, name)
+    return catalog
+
+
+def _matches(entry: Entry[Any], pattern: str) -> bool:
+    texts = (entry.spec.name, getattr(entry.spec, "family", ""), *getattr(entry.spec, "tags", ()))
+    wanted = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
+    return any(fnmatch(text, wanted) for text in texts)
+
+
+def _print_table(kind: str, entries: Iterable[Entry[Any]], conflicts: frozenset[str]) -> None:
+    from rich.table import Table
+
+    columns, row = _LAYOUTS[kind]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
+    family = None
+    for entry in entries:
+        name = entry.qualified if entry.spec.name in conflicts else entry.spec.name
+        if family not in (None, getattr(entry.spec, "family", None)):
+            table.add_section()
+        family = getattr(entry.spec, "family", None)
+        remark = " (conflict)" if entry.spec.name in conflicts else ""
+        table.add_row(f"[bold]{name}[/]{remark}", *row(entry))
+    console().print(table)
+
+
+def _architecture(entry: Entry[Any]) -> tuple[str, ...]:
+    spec = entry.spec
+    return (
+        spec.family,
+        human_count(spec.parameters),
+        human_count(spec.macs),
+        shape_text(spec.input_shape),
+        str(spec.paper.year),
+        spec.summary,
+    )
+
+
+def _dataset(entry: Entry[Any]) -> tuple[str, ...]:
+    spec = entry.spec
+    shape = shape_text(spec.image_shape) if spec.image_shape else "any"
+    where = "embedded" if spec.embedded else "your files" if not spec.url else "download"
+    return str(spec.num_classes or "any"), shape, where, spec.summary
+
+
+def _optimizer(entry: Entry[Any]) -> tuple[str, ...]:
+    return (entry.spec.summary,)
+
+
+def _exporter(entry: Entry[Any]) -> tuple[str, ...]:
+    return ", ".join(entry.spec.precisions), entry.spec.summary
+
+
+def _runtime(entry: Entry[Any]) -> tuple[str, ...]:
+    return entry.spec.title, ", ".join(entry.spec.formats)
+
+
+def shape_text(shape: Shape) -> str:
+    channels, height, width = shape
+    return f"{channels}x{height}x{width}"
+
+
+_LAYOUTS = {
+    "architectures": (
+        ("name", "family", ">parameters", ">MACs", "input", "year", "what it is"),
+        _architecture,
+    ),
+    "datasets": (("name", ">classes", "images", "where", "what it is"), _dataset),
+    "optimizers": (("name", "what it is"), _optimizer),
+    "formats": (("name", "precisions", "what it is"), _exporter),
+    "runtimes": (("name", "title", "opens"), _runtime),
+}

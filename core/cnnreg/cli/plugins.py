@@ -1,0 +1,125 @@
+"""`cnnreg plugins`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnnreg.errors import PluginError, UnknownNameError
+from cnnreg.plugins import set_disabled
+from cnnreg.scaffold import write_plugin
+
+from .common import console, folder_type, get_registry, json_option, print_json
+
+KINDS = ("architectures", "datasets", "optimizers", "exporters", "runtimes")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Show, check, make, disable and enable plugins."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(show)
+
+
+@command.command("list")
+@json_option
+def show(as_json: bool = False) -> None:
+    """Show every plugin found: its package, its state, and what it offers."""
+    registry = get_registry()
+    offers: dict[str, dict[str, list[str]]] = {status.name: {} for status in registry.plugins}
+    for kind in KINDS:
+        for entry in getattr(registry, kind).entries:
+            offers[entry.plugin.name].setdefault(kind, []).append(entry.spec.name)
+    if as_json:
+        print_json(
+            [{**_facts(status), "offers": offers[status.name]} for status in registry.plugins]
+        )
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("plugin", "package", "state", "offers"):
+        table.add_column(column, overflow="fold")
+    colours = {"loaded": "green", "failed": "red", "off": "dim"}
+    for status in registry.plugins:
+        texts = [f"{kind}: {', '.join(names)}" for kind, names in offers[status.name].items()]
+        table.add_row(
+            f"[bold]{status.name}[/]",
+            status.package,
+            f"[{colours[status.state]}]{status.state}[/]",
+            status.reason or "; ".join(texts),
+        )
+    console().print(table)
+
+
+def _facts(status: object) -> dict[str, object]:
+    from cnnreg.specs import to_data
+
+    data: dict[str, object] = to_data(status)
+    return data
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def check(name: str, as_json: bool) -> None:
+    """Run the conformance checks on NAME: an architecture, or a plugin's architectures."""
+    from cnnreg.conformance import Check, check_architecture
+
+    registry = get_registry()
+    entries = [e for e in registry.architectures.entries if e.plugin.name == name]
+    entries = entries or [registry.architectures.entry(name)]
+    results: dict[str, list[Check]] = {}
+    for entry in entries:
+        if not as_json:
+            console().print(f"[bold]{entry.spec.name}[/]")
+        results[entry.spec.name] = []
+        for result in check_architecture(entry.spec):
+            results[entry.spec.name].append(result)
+            if not as_json:
+                mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
+                console().print(f"  {mark} {result.name}: {result.reason}")
+    if as_json:
+        print_json(results)
+    failed = sum(not result.passed for checks in results.values() for result in checks)
+    if failed:
+        raise PluginError(f"{failed} conformance checks of '{name}' failed.")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--output", type=folder_type, default=Path(), help="Where to make the folder.")
+def new(name: str, output: Path) -> None:
+    """Make a plugin package NAME with a small working network and its tests."""
+    folder = write_plugin(name, output)
+    console().print(
+        f"[green]✓[/] {folder}\n  next   pip install -e {folder}\n         "
+        f"cnnreg plugins check {name}"
+    )
+
+
+@command.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Leave the plugin NAME out from now on."""
+    _switch(name, disabled=True)
+
+
+@command.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Load the plugin NAME again."""
+    _switch(name, disabled=False)
+
+
+def _switch(name: str, *, disabled: bool) -> None:
+    # Found by metadata alone: a plugin that breaks on import must not stop its disabling.
+    from cnnreg.plugins import discovered
+
+    names = discovered()
+    if name not in names:
+        raise UnknownNameError("plugin", name, names)
+    set_disabled(name, disabled=disabled)
+    console().print(f"plugin {name} is {'disabled' if disabled else 'enabled'}")

@@ -1,0 +1,88 @@
+"""`cnnreg quickstart`: the commands a newcomer would type, typed for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import click
+from rich.rule import Rule
+from rich.text import Text
+
+from cnnreg.errors import UsageError
+from cnnreg.files import write_bytes
+from cnnreg.models import missing
+from cnnreg.runs import Run, find_run
+
+from .common import console, get_registry, human_time
+
+STEPS = (
+    ("What is there: a few of the networks", "list *resnet*18*"),
+    ("Train the network of a first course on real handwritten digits", "train simple_cnn"),
+    (
+        "Write it for other engines; each file is compared with the original first",
+        "export --onnx --openvino --precision fp32 --precision int8",
+    ),
+    ("Time them all on the same images", "bench --rounds 5 --seconds 0.3"),
+    ("Use one: no torch is needed for this", "predict {export} {picture}"),
+)
+
+NEXT = (
+    ("cnnreg train resnet18 --data path/to/your/photos", "a folder with a folder for each class"),
+    ("cnnreg export --openvino --precision int8", "refused unless the accuracy holds"),
+    ("cnnreg bench", "what it costs on this machine"),
+    ("cnnreg list", "all the networks"),
+)
+
+
+@click.command()
+def command() -> None:
+    """Two minutes, offline: train a small net, export, prove, time, and use it."""
+    if lacking := missing(("torch", "onnx", "nncf", "sklearn")):
+        from cnnreg.errors import MissingExtraError
+
+        raise MissingExtraError(lacking, "train")
+    started = perf_counter()
+    out = console()
+    places: dict[str, str] = {}
+    for number, (caption, line) in enumerate(STEPS, 1):
+        typed = line.format(**places)
+        out.print()
+        out.print(Rule(Text(f" {number}  {caption} ", style="bold"), align="left", style="dim"))
+        out.print(Text.assemble(("$ ", "dim"), (f"cnnreg {typed}", "cyan")), soft_wrap=True)
+        _run(typed)
+        if typed.startswith("train"):
+            run = find_run()
+            places["picture"] = str(_save_picture(run))
+        elif typed.startswith("export"):
+            places["export"] = str(run.exports / "openvino-int8")
+    out.print()
+    out.print(Rule(Text(" Now your own images ", style="bold"), align="left", style="dim"))
+    for typed, remark in NEXT:
+        out.print(Text.assemble(("$ ", "dim"), (f"{typed:<52}", "cyan"), (remark, "dim")))
+    out.print(f"\nAll of this took {human_time(perf_counter() - started)}.")
+
+
+def _run(typed: str) -> None:
+    """Exactly what typing the line would do."""
+    from . import cli
+
+    code = cli.main(typed.split(), prog_name="cnnreg", standalone_mode=False)
+    if code:
+        raise UsageError(f"`cnnreg {typed}` ended with {code}.")
+
+
+def _save_picture(run: Run) -> Path:
+    """An image of the test split, which training has not seen, as a file to predict."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    dataset = run.open_data(get_registry())
+    image = dataset.test.take(1, seed=3)
+    pixels, label = image.pixels[0], dataset.classes[int(image.labels[0])]
+    buffer = BytesIO()
+    Image.fromarray(pixels[:, :, 0]).save(buffer, format="PNG")
+    path = run.folder / f"a-{label}.png"
+    write_bytes(path, buffer.getvalue())
+    return path

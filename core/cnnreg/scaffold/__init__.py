@@ -1,0 +1,41 @@
+"""Make a new plugin package from the templates beside this file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from cnnreg.errors import UsageError
+from cnnreg.files import disk_errors, write_text
+from cnnreg.specs import check_name
+
+TEMPLATES = {
+    "pyproject.toml.txt": "pyproject.toml",
+    "readme.md.txt": "README.md",
+    "init.py.txt": "src/$module/__init__.py",
+    "model.py.txt": "src/$module/model.py",
+    "test.py.txt": "tests/test_contract.py",
+}
+
+
+def write_plugin(name: str, parent: Path) -> Path:
+    """Write the package into `parent/name` and return that folder. Raises UsageError."""
+    try:
+        check_name("plugin", name)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    module = name.replace("-", "_")
+    if not module.isidentifier():
+        raise UsageError(f"'{name}' cannot be a Python package.", hint="Start with a letter.")
+    folder = parent / name
+    if folder.exists():
+        raise UsageError("The folder exists already.", where=folder)
+    names = {"name": name, "module": module, "architecture": f"{module}_net"}
+    for template, path in TEMPLATES.items():
+        target = folder / Template(path).substitute(names)
+        text = files(__package__).joinpath("templates", template).read_text(encoding="utf-8")
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, Template(text).substitute(names))
+    return folder
