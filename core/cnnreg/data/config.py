@@ -1,0 +1,90 @@
+"""Which data, and how they become splits and images: stored in the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from cnnreg.errors import DataError, UnknownNameError
+from cnnreg.registry import Registry
+from cnnreg.specs import Resize
+
+FOLDER = "folder"
+"""The data set that reads a folder of class folders."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Enough to open the same images in the same splits again.
+
+    `resize` is `squash` by default: it alone neither cuts away the object at the
+    edge nor invents a border, and training sees the same distortion as inference.
+    """
+
+    name: str
+    folder: Path | None = None
+    downloads: Path = Path("data")
+    image_size: int | None = None  # height and width; None: chosen from data and network
+    resize: Resize = "squash"
+    split_seed: int = 0
+    val_fraction: float = 0.1  # of the training images, where the source has no such split
+    test_fraction: float = 0.2  # likewise
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and self.image_size < 1:
+            raise ValueError(f"image size must be positive, not {self.image_size}")
+        if self.resize not in get_args(Resize):
+            raise ValueError(f"resize {self.resize!r} is not one of {get_args(Resize)}")
+        if self.split_seed < 0:
+            raise ValueError(f"split seed must not be negative: {self.split_seed}")
+        for fraction in (self.val_fraction, self.test_fraction):
+            if not 0 < fraction <= 0.5:  # so that three images give one to each split
+                raise ValueError(f"split fraction {fraction} must be above 0 and at most 0.5")
+
+    @classmethod
+    def from_data(cls, data: Any) -> DataConfig:
+        """Back from JSON. Raises ValueError, KeyError or TypeError for anything else."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(data) - known:
+            raise ValueError(f"unknown data field {min(unknown)!r}")
+        folder, size = data["folder"], data["image_size"]
+        return cls(
+            name=str(data["name"]),
+            folder=None if folder is None else Path(folder),
+            downloads=Path(data["downloads"]),
+            image_size=None if size is None else int(size),
+            resize=data["resize"],
+            split_seed=int(data["split_seed"]),
+            val_fraction=float(data["val_fraction"]),
+            test_fraction=float(data["test_fraction"]),
+        )
+
+
+def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
+    """What `--data` means: a data set of the registry, or else a folder.
+
+    `settings` are the other fields of DataConfig. A path that is no folder raises
+    DataError, a mere word that names nothing UnknownNameError.
+    """
+    downloads = Path(settings.pop("downloads", "data")).expanduser().absolute()
+    if text in registry.datasets:
+        return DataConfig(name=text, downloads=downloads, **settings)
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return DataConfig(name=FOLDER, folder=folder.absolute(), downloads=downloads, **settings)
+    if folder.exists():
+        raise DataError(
+            "This is a file; a folder of class folders is needed.", where=folder.absolute()
+        )
+    if _looks_like_path(text):
+        raise DataError(
+            "There is no such folder.",
+            where=folder.absolute(),
+            hint=f"Data sets by name: {', '.join(registry.datasets)}.",
+        )
+    raise UnknownNameError("data set or folder", text, registry.datasets)
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith((".", "~")) or any(mark in text for mark in "/\\")

@@ -1,0 +1,192 @@
+"""Open a data set: its splits, the shape its images get, and their mean and deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from cnnreg.errors import CnnregError, DataError, PluginError, UsageError
+from cnnreg.images import MODES, Header, read_header
+from cnnreg.plugins import one_line, quiet_stdout
+from cnnreg.registry import Registry
+from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, SourceData
+
+from .config import DataConfig
+from .decode import BAD_SHARE, Loader, Progress, Split
+from .splits import complete
+
+LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
+PROBED = 64  # files whose headers decide the shape
+
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel, pixels scaled to 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    name: str
+    classes: tuple[str, ...]
+    image_shape: Shape
+    resize: Resize
+    augment: str  # what `auto` means for these images
+    train: Split
+    val: Split
+    test: Split
+    published: Moments | None = None  # None: measured on the training images
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        return self._moments[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> Moments:
+        return self.published or measure(self.train)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the classes and over the pixels and labels of all splits."""
+        digest = sha256("\0".join(self.classes).encode())
+        for split in (self.train, self.val, self.test):
+            digest.update(str(split.pixels.shape).encode())
+            digest.update(split.pixels.data)
+            digest.update(split.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def open_dataset(
+    registry: Registry,
+    config: DataConfig,
+    *,
+    fallback_size: Shape = (3, 224, 224),
+    min_size: int = 1,
+    image_shape: Shape | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Find the images and fix their splits and shape; nothing is decoded yet.
+
+    A trained model's `image_shape` is binding. Otherwise the shape is the data
+    set's own, raised to `min_size`; photographs get the height and width of
+    `fallback_size`, the architecture's input.
+    """
+    spec = registry.datasets[config.name]
+    source = _open(spec, config)
+    parts = complete(source, config)
+    shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
+
+    def split(name: str, samples: Samples) -> Split:
+        may_skip = int(len(samples) * BAD_SHARE)
+        return Split(samples, Loader(name, shape, config.resize, may_skip, progress))
+
+    return Dataset(
+        name=spec.name,
+        classes=source.classes,
+        image_shape=shape,
+        resize=config.resize,
+        augment=spec.augment,
+        train=split("train", parts.train),
+        val=split("val", parts.val),
+        test=split("test", parts.test),
+        published=_published(spec, shape),
+    )
+
+
+def measure(split: Split) -> Moments:
+    """Exact, from a histogram of the 256 levels of each channel."""
+    import numpy as np
+
+    levels = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(split.pixels.shape[3]):
+        counts = np.zeros(256)
+        for first in range(0, len(split), 1024):  # bincount makes 8 bytes of each pixel
+            block = split.pixels[first : first + 1024, :, :, channel]
+            counts += np.bincount(block.ravel(), minlength=256)
+        share = counts / counts.sum()
+        mean = float(share @ levels)
+        means.append(mean)
+        deviations.append(float(np.sqrt(share @ (levels - mean) ** 2)))
+    # Images of one constant colour have no deviation to divide by: one level then.
+    return tuple(means), tuple(max(deviation, 1 / 255) for deviation in deviations)
+
+
+def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
+    request = DataRequest(folder=config.folder, downloads=config.downloads)
+    try:
+        with quiet_stdout():
+            source = spec.open(request)
+    except CnnregError:
+        raise
+    except Exception as error:
+        raise PluginError(f"Data set '{spec.name}' failed: {one_line(error)}.") from error
+    if not isinstance(source, SourceData):
+        raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
+    for samples in (source.train, source.val, source.test):
+        if samples is not None:
+            _check_samples(spec, samples, len(source.classes))
+    return source
+
+
+def _check_samples(spec: DatasetSpec, samples: Samples, classes: int) -> None:
+    labels, pixels = samples.labels, samples.pixels
+    if not len(labels):
+        raise DataError(f"Data set '{spec.name}' has an empty split.")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise PluginError(f"Data set '{spec.name}' has labels outside its {classes} classes.")
+    if pixels is not None and (
+        pixels.dtype.name != "uint8" or pixels.ndim != 4 or pixels.shape[3] not in MODES
+    ):
+        raise PluginError(
+            f"Data set '{spec.name}' has pixels {pixels.dtype} {pixels.shape}; "
+            "uint8 [N, H, W, 1 or 3] is needed."
+        )
+
+
+def _choose_shape(
+    spec: DatasetSpec, samples: Samples, config: DataConfig, fallback: Shape, min_size: int
+) -> Shape:
+    channels, height, width = spec.image_shape or _found_shape(samples, fallback)
+    if config.image_size is None:
+        return channels, max(height, min_size), max(width, min_size)
+    if config.image_size < min_size:
+        raise UsageError(
+            f"Image size {config.image_size} is too small for this network.",
+            hint=f"It takes {min_size} or more.",
+        )
+    return channels, config.image_size, config.image_size
+
+
+def _found_shape(samples: Samples, fallback: Shape) -> Shape:
+    if samples.pixels is not None:
+        _, height, width, channels = samples.pixels.shape
+        return channels, height, width
+    headers = _probe(samples)
+    channels = 1 if all(header.grey for header in headers) else 3
+    sizes = {(header.height, header.width) for header in headers}
+    height, width = sizes.pop()
+    if sizes or max(height, width) > LARGEST_NATIVE:
+        return channels, fallback[1], fallback[2]
+    return channels, height, width
+
+
+def _probe(samples: Samples) -> list[Header]:
+    headers, errors = [], []
+    step = -(-len(samples) // PROBED)
+    for path in samples.files[::step]:
+        try:
+            headers.append(read_header(path))
+        except DataError as error:
+            errors.append(error)
+    if not headers:
+        raise errors[0]
+    return headers
+
+
+def _published(spec: DatasetSpec, shape: Shape) -> Moments | None:
+    if spec.mean is None or spec.std is None or len(spec.mean) != shape[0]:
+        return None
+    return spec.mean, spec.std

@@ -1,0 +1,92 @@
+"""Seeded stratified splits: each class gives the same share, and every image has one place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnnreg.errors import DataError
+from cnnreg.specs import Samples, SourceData
+
+from .config import DataConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnreg.specs import Labels
+
+    Indices = NDArray[np.intp]
+
+
+class Parts(NamedTuple):
+    train: Samples
+    val: Samples
+    test: Samples
+
+
+def complete(source: SourceData, config: DataConfig) -> Parts:
+    """Cut a missing test and then a missing validation split out of the training images.
+
+    Given splits pass untouched. Raises DataError, with counts, if a class is too small.
+    """
+    _check_classes(source)
+    train, val, test = source.train, source.val, source.test
+    if test is None:
+        train, test = _cut(train, config.test_fraction, config.split_seed)
+    if val is None:
+        train, val = _cut(train, config.val_fraction, config.split_seed)
+    return Parts(train, val, test)
+
+
+def stratified(labels: Labels, fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """Indices, ascending, of what stays and what is held out: one or more of each class."""
+    import numpy as np
+
+    order = shuffled(len(labels), seed)
+    held: list[Indices] = []
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        held.append(members[: max(1, int(len(members) * fraction))])
+    chosen = np.zeros(len(labels), bool)
+    chosen[np.concatenate(held)] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def shuffled(count: int, seed: int) -> Indices:
+    """A permutation that no version of numpy changes: raw PCG64 output is a frozen stream."""
+    import numpy as np
+
+    return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
+
+
+def select(samples: Samples, indices: Indices) -> Samples:
+    if samples.pixels is not None:
+        return Samples(labels=samples.labels[indices], pixels=samples.pixels[indices])
+    files = tuple(samples.files[index] for index in indices)
+    return replace(samples, labels=samples.labels[indices], files=files)
+
+
+def _cut(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+    stay, held = stratified(samples.labels, fraction, seed)
+    return select(samples, stay), select(samples, held)
+
+
+def _check_classes(source: SourceData) -> None:
+    import numpy as np
+
+    if len(source.classes) < 2:
+        raise DataError(
+            f"There is only one class: {', '.join(source.classes) or 'none'}.",
+            hint="A classifier needs two or more.",
+        )
+    needed = 1 + (source.val is None) + (source.test is None)
+    counts = np.bincount(source.train.labels, minlength=len(source.classes))
+    small = [name for name, n in zip(source.classes, counts, strict=True) if n < needed]
+    if small:
+        ranked = sorted(zip(counts, source.classes, strict=True))
+        shown = ", ".join(f"{name} {count}" for count, name in ranked)
+        raise DataError(
+            f"Class '{small[0]}' has too few training images: {needed} or more are needed.",
+            hint=f"Images per class: {shown:.400}.",
+        )

@@ -1,0 +1,1 @@
+"""The built-in networks, data sets and optimizers, each a plugin like anyone's."""

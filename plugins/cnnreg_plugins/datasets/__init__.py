@@ -1,0 +1,1 @@
+"""Data sets: one plugin a module."""

@@ -1,0 +1,151 @@
+"""Any folder of class folders, with or without train, val and test folders above them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
+from cnnreg.images import EXTENSIONS
+
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+JUNK = ("__macosx", "@eadir")  # what archives and network drives leave beside the classes
+
+
+def open_folder(request: DataRequest) -> SourceData:
+    """A class's id is the place of its folder's name among all names, sorted.
+
+    Images are found at any depth of a class folder, in an order that no file
+    system decides. Links to files and to class folders are followed, links to
+    folders inside a class are not, so that no loop can trap the search.
+    """
+    if request.folder is None:
+        raise UsageError("The data set 'folder' needs a folder.", hint="Say --data PATH.")
+    splits = _split_folders(request.folder)
+    if "train" not in splits:
+        classes = _class_folders(request.folder)
+        return SourceData(classes=tuple(classes), train=_samples(classes))
+    train = _class_folders(splits["train"])
+    held_out = {
+        split: _samples(_same_classes(train, folder))
+        for split, folder in splits.items()
+        if split != "train"
+    }
+    return SourceData(classes=tuple(train), train=_samples(train), **held_out)
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Split folders, if there is one for training and it holds folders, not images."""
+    found: dict[str, Path] = {}
+    folders = _folders(root)
+    for split, names in SPLITS.items():
+        named = [folder for name, folder in folders.items() if name.lower() in names]
+        if len(named) > 1:
+            raise DataError(f"Two folders for one split: {_names(named)}.", where=root)
+        if named:
+            found[split] = named[0]
+    return found if "train" in found and _folders(found["train"]) else {}
+
+
+def _class_folders(root: Path) -> dict[str, Path]:
+    folders = _folders(root)
+    if not folders:
+        raise DataError(
+            "There are no class folders here.",
+            where=root,
+            hint="Images belong in one folder for each class: cat/1.jpg, dog/1.jpg.",
+        )
+    return folders
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """Visible folders by name, sorted; a link back to `root` or above it is none of them."""
+    try:
+        paths = sorted(root.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        _unreadable(error)
+    real = root.resolve()
+    folders = {
+        path.name: path
+        for path in paths
+        if not path.name.startswith(".")
+        and path.name.lower() not in JUNK
+        and path.is_dir()
+        and not (path.is_symlink() and real.is_relative_to(path.resolve()))
+    }
+    seen: dict[str, Path] = {}
+    for name, path in folders.items():
+        twin = seen.setdefault(name.casefold(), path)
+        if twin is not path:
+            raise DataError(
+                f"Two folders differ only in upper and lower case: {_names([twin, path])}.",
+                where=root,
+                hint="Many systems cannot tell them apart: rename or merge them.",
+            )
+    return folders
+
+
+def _same_classes(train: dict[str, Path], folder: Path) -> dict[str, Path]:
+    folders = _class_folders(folder)
+    if unknown := folders.keys() - train.keys():
+        raise DataError(f"Class '{min(unknown)}' is not among the training images.", where=folder)
+    if missing := train.keys() - folders.keys():
+        raise DataError(f"Class '{min(missing)}' is missing in this split.", where=folder)
+    return folders
+
+
+def _samples(classes: dict[str, Path]) -> Samples:
+    import numpy as np
+
+    files: list[Path] = []
+    counts = []
+    for name, folder in classes.items():
+        images = list(_images(folder))
+        if not images:
+            raise DataError(
+                f"Class '{name}' has no images.",
+                where=folder,
+                hint=f"Images end in {', '.join(EXTENSIONS)}.",
+            )
+        files += images
+        counts.append(len(images))
+    labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    return Samples(labels=labels, files=tuple(files))
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
+                path = Path(parent, name)
+                # A broken link stays in: like any unreadable image it is counted and named.
+                if path.exists() and not path.is_file():
+                    raise DataError("This is not a regular file.", where=path)
+                yield path
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
+
+
+def _names(paths: list[Path]) -> str:
+    return " and ".join(path.name for path in paths)
+
+
+@hookimpl
+def cnnreg_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="folder",
+            summary="your own images: one folder for each class, or train/val/test above them",
+            open=open_folder,
+            licence="the images' own",
+        )
+    ]

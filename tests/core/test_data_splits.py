@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cnnreg.data.config import DataConfig
+from cnnreg.data.splits import complete, stratified
+from cnnreg.errors import DataError
+from cnnreg.specs import Samples, SourceData
+
+CONFIG = DataConfig(name="any")
+
+
+def source(counts: list[int], **given: Samples) -> SourceData:
+    """Each image is one pixel that holds its own number, so that splits can be compared."""
+    names = tuple(f"class{index}" for index in range(len(counts)))
+    return SourceData(classes=names, train=numbered(counts), **given)
+
+
+def numbered(counts: list[int], first: int = 0) -> Samples:
+    labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    pixels = np.arange(first, first + len(labels)).astype(np.uint8)
+    return Samples(labels=labels, pixels=pixels.reshape(-1, 1, 1, 1))
+
+
+def members(samples: Samples) -> list[int]:
+    assert samples.pixels is not None
+    return samples.pixels.ravel().tolist()
+
+
+def test_every_image_has_exactly_one_place():
+    parts = complete(source([30, 50, 20]), CONFIG)
+    together = [number for part in parts for number in members(part)]
+    assert sorted(together) == list(range(100))
+
+
+def test_labels_stay_with_their_images():
+    whole = numbered([30, 50, 20])
+    for part in complete(source([30, 50, 20]), CONFIG):
+        assert np.array_equal(whole.labels[members(part)], part.labels)
+
+
+def test_each_class_gives_its_share():
+    parts = complete(source([40, 100, 60]), CONFIG)
+    counts = [np.bincount(part.labels).tolist() for part in parts]
+    assert counts == [[29, 72, 44], [3, 8, 4], [8, 20, 12]]
+
+
+def test_given_splits_are_never_touched():
+    test, val = numbered([5, 5], 100), numbered([4, 4], 200)
+    parts = complete(source([10, 10], val=val, test=test), CONFIG)
+    assert (parts.val, parts.test) == (val, test)
+    assert members(parts.train) == list(range(20))
+
+
+def test_a_given_test_split_gives_nothing_to_validation():
+    test = numbered([5, 5], 100)
+    parts = complete(source([20, 20], test=test), CONFIG)
+    assert parts.test is test
+    assert sorted(members(parts.train) + members(parts.val)) == list(range(40))
+    assert len(parts.val) == 4
+
+
+def test_the_same_seed_gives_the_same_splits_for_ever():
+    stay, held = stratified(np.repeat([0, 1], 10), 0.3, seed=0)
+    assert held.tolist() == [1, 2, 3, 11, 13, 15]
+    assert stay.tolist() == sorted(set(range(20)) - set(held.tolist()))
+
+
+def test_another_seed_gives_other_splits():
+    first, second = (complete(source([50, 50]), replace(CONFIG, split_seed=s)) for s in (0, 1))
+    assert members(first.val) != members(second.val)
+    assert members(first.test) != members(second.test)
+
+
+def test_the_order_of_images_is_kept():
+    for part in complete(source([30, 50, 20]), CONFIG):
+        assert members(part) == sorted(members(part))
+
+
+def test_three_images_a_class_are_enough():
+    parts = complete(source([3, 3]), replace(CONFIG, val_fraction=0.5, test_fraction=0.5))
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[1, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("counts", "given", "needed"),
+    [
+        ([10, 2], {}, 3),
+        ([10, 1], {"test": numbered([1, 1])}, 2),
+        ([10, 0], {"test": numbered([1, 1]), "val": numbered([1, 1])}, 1),
+    ],
+)
+def test_too_small_a_class_is_refused_with_counts(counts, given, needed):
+    with pytest.raises(DataError, match=f"'class1' .*: {needed} or more") as caught:
+        complete(source(counts, **given), CONFIG)
+    assert f"class1 {counts[1]}, class0 10" in caught.value.hint
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(DataError, match="only one class: class0"):
+        complete(source([10]), CONFIG)

@@ -1,0 +1,33 @@
+import sys
+
+import numpy as np
+import pytest
+
+from cnnreg.data import data_config, open_dataset
+from cnnreg.errors import MissingExtraError
+from cnnreg.specs import DataRequest
+from cnnreg_plugins.datasets.digits import open_digits
+
+
+def test_digits(registry):
+    data = open_dataset(registry, data_config("digits", registry))
+    assert data.classes == tuple("0123456789")
+    assert data.image_shape == (1, 28, 28)
+    assert (len(data.train), len(data.val), len(data.test)) == (1298, 139, 360)
+    assert data.train.pixels.shape == (1298, 28, 28, 1)
+    assert data.train.pixels.max() > 250
+    assert data.augment == "crop"
+
+
+def test_the_test_split_is_fixed_and_stratified():
+    source = open_digits(DataRequest())
+    assert source.test is not None and source.test.pixels is not None
+    assert np.bincount(source.test.labels).tolist() == [36, 36, 35, 37, 36, 37, 36, 36, 35, 36]
+    assert int(source.test.pixels.sum()) == int(open_digits(DataRequest()).test.pixels.sum())
+    assert (source.test.pixels.min(), source.test.pixels.max()) == (0, 255)
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(MissingExtraError, match=r"cnn-registry\[train\]"):
+        open_digits(DataRequest())

@@ -1,0 +1,171 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnnreg.data import data_config, open_dataset
+from cnnreg.errors import DataError, UsageError
+from cnnreg.specs import DataRequest, SourceData
+from cnnreg_plugins.datasets.folder import open_folder
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def opened(folder: Path) -> SourceData:
+    return open_folder(DataRequest(folder=folder))
+
+
+def found(folder: Path) -> list[tuple[str, str]]:
+    """(class, file) of each training image."""
+    source = opened(folder)
+    files = [path.relative_to(folder).as_posix() for path in source.train.files]
+    names = [source.classes[label] for label in source.train.labels]
+    return list(zip(names, files, strict=True))
+
+
+def test_class_folders(tmp_path):
+    put(tmp_path, "dog/1.png", "cat/b.png", "cat/a.png", "cat/deep/er/0.png", "Zebra/1.png")
+    assert opened(tmp_path).classes == ("Zebra", "cat", "dog")
+    assert found(tmp_path) == [
+        ("Zebra", "Zebra/1.png"),
+        ("cat", "cat/a.png"),
+        ("cat", "cat/b.png"),
+        ("cat", "cat/deep/er/0.png"),
+        ("dog", "dog/1.png"),
+    ]
+
+
+def test_the_order_does_not_depend_on_the_order_of_creation(tmp_path):
+    names = [f"{name}/{index}.png" for name in ("b", "a") for index in range(20)]
+    put(tmp_path / "one", *names)
+    put(tmp_path / "two", *reversed(names))
+    assert found(tmp_path / "one") == found(tmp_path / "two")
+
+
+def test_extensions_in_any_case_and_nothing_else(tmp_path):
+    put(tmp_path, "a/1.JPG", "a/2.jpeg", "a/3.TIFF", "a/4.WebP", "a/5.txt", "a/png", "b/1.gif")
+    files = [file for _, file in found(tmp_path)]
+    assert files == ["a/1.JPG", "a/2.jpeg", "a/3.TIFF", "a/4.WebP", "b/1.gif"]
+
+
+def test_stray_files_and_folders_are_ignored(tmp_path):
+    put(tmp_path, "a/1.png", "b/1.png", "readme.md", "1.png", ".DS_Store", "Thumbs.db")
+    put(tmp_path, "a/.DS_Store", "a/Thumbs.db", "a/._1.png", "a/.cache/2.png")
+    put(tmp_path, ".git/1.png", "__MACOSX/a/1.png")
+    assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "TESTING")])
+def test_split_folders(tmp_path, names):
+    train, val, test = names
+    put(tmp_path, f"{train}/a/1.png", f"{train}/a/2.png", f"{train}/b/1.png", "notes/1.png")
+    put(tmp_path, f"{val}/a/1.png", f"{val}/b/1.png", f"{test}/b/1.png", f"{test}/a/1.png")
+    source = opened(tmp_path)
+    assert source.val is not None and source.test is not None
+    assert source.classes == ("a", "b")
+    assert source.train.labels.tolist() == [0, 0, 1]
+    for split, name in ((source.val, val), (source.test, test)):
+        assert split.labels.tolist() == [0, 1]
+        assert [path.parts[-3] for path in split.files] == [name, name]
+
+
+def test_missing_splits_are_left_to_the_core(tmp_path):
+    put(tmp_path, "train/a/1.png", "train/b/1.png", "validation/a/1.png", "validation/b/1.png")
+    source = opened(tmp_path)
+    assert source.val is not None
+    assert source.test is None
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    put(tmp_path, "train/1.png", "car/1.png")
+    assert opened(tmp_path).classes == ("car", "train")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a/1.png", "b/notes.txt"], "Class 'b' has no images"),
+        (["1.png"], "no class folders"),
+        (["train/a/1.png", "train/b/1.png", "val/a/1.png"], "'b' is missing"),
+        (["train/a/1.png", "val/a/1.png", "val/c/1.png"], "'c' is not among the training"),
+        (["train/a/1.png", "val/a/1.png", "valid/a/1.png"], "Two folders for one split"),
+        (["train/a/1.png", "val/notes.txt"], "no class folders"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, names, words):
+    put(tmp_path, *names)
+    with pytest.raises(DataError, match=words) as caught:
+        opened(tmp_path)
+    assert caught.value.where
+
+
+def test_names_that_differ_only_in_case(tmp_path):
+    put(tmp_path, "Cat/1.png", "cat/1.png")
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system cannot tell them apart")
+    with pytest.raises(DataError, match="Cat and cat"):
+        opened(tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="Cannot read the folder"):
+        opened(tmp_path / "absent")
+
+
+def test_the_folder_must_be_named(registry):
+    with pytest.raises(UsageError, match="needs a folder"):
+        open_dataset(registry, data_config("folder", registry))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+class TestLinks:
+    def test_a_loop_is_visited_once(self, tmp_path):
+        put(tmp_path, "a/1.png", "b/1.png")
+        (tmp_path / "loop").symlink_to(".")
+        (tmp_path / "up").symlink_to("..")
+        (tmp_path / "a" / "loop").symlink_to(".")
+        (tmp_path / "a" / "all").symlink_to("..")
+        assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
+
+    def test_linked_files_and_class_folders_count(self, tmp_path):
+        put(tmp_path / "store", "cats/1.png", "2.png")
+        put(tmp_path / "data", "b/1.png")
+        (tmp_path / "data/a").symlink_to(tmp_path / "store/cats")
+        (tmp_path / "data/b/2.png").symlink_to(tmp_path / "store/2.png")
+        files = [file for _, file in found(tmp_path / "data")]
+        assert files == ["a/1.png", "b/1.png", "b/2.png"]
+
+    def test_a_broken_link_is_left_to_be_skipped_and_named(self, tmp_path):
+        put(tmp_path, "a/1.png", "b/1.png")
+        (tmp_path / "a/2.png").symlink_to("nowhere")
+        assert ("a", "a/2.png") in found(tmp_path)
+
+    def test_a_fifo_is_refused_by_name(self, tmp_path):
+        put(tmp_path, "a/1.png", "b/1.png")
+        os.mkfifo(tmp_path / "a/2.png")
+        with pytest.raises(DataError, match="not a regular file") as caught:
+            opened(tmp_path)
+        assert caught.value.where == str(tmp_path / "a/2.png")
+
+
+def test_from_files_to_splits(tmp_path, registry):
+    for index, name in enumerate(("été", "cat 1", "圖")):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            image = Image.new("RGB", (40, 30), (index * 100, number * 20, 0))
+            image.save(tmp_path / name / f"{number}.png")
+    data = open_dataset(registry, data_config(str(tmp_path), registry))
+    assert data.classes == ("cat 1", "été", "圖")
+    assert data.image_shape == (3, 30, 40)
+    assert (len(data.train), len(data.val), len(data.test)) == (21, 3, 6)
+    reds = {"été": 0, "cat 1": 100, "圖": 200}
+    for split in (data.train, data.val, data.test):
+        for pixels, label in zip(split.pixels, split.labels, strict=True):
+            assert pixels[0, 0, 0] == reds[data.classes[label]]
