@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from cnnreg.specs import ModelContract
+from cnnreg.data import DataConfig
+from cnnreg.planning import plan
+from cnnreg.registry import Registry
+from cnnreg.runs import Run, create_run
+from cnnreg.specs import EpochRecord, ModelContract, Recipe
+from cnnreg.training.trainer import run_training
 
 
 def contract(**changes: Any) -> ModelContract:
@@ -23,3 +29,14 @@ def contract(**changes: Any) -> ModelContract:
         "dataset": "digits",
     }
     return ModelContract(**{**fields, **changes})
+
+
+def make_run(registry: Registry, folder: Path, architecture: str = "mlp", **recipe: Any) -> Run:
+    """A run on the embedded digits that is planned but not trained."""
+    settings: dict[str, Any] = {"epochs": 2, "patience": 0, **recipe}
+    config, _ = plan(registry, architecture, DataConfig(name="digits"), Recipe(**settings))
+    return create_run(config, folder=folder)
+
+
+def train(registry: Registry, run: Run, **options: Any) -> list[EpochRecord]:
+    return list(run_training(registry, run, run.open_data(registry), **options))

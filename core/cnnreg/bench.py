@@ -16,11 +16,13 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .specs import ModelFile, Pixels, RuntimeSpec, Session
+from .specs import ModelFile, RuntimeSpec, Session
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from .specs import Pixels
 
 STEADY = 0.03  # block medians this close to each other count as steady
 DRIFT = 0.05  # a change over the rounds that is worth a warning

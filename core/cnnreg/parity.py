@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .specs import Labels, Logits, Pixels, Precision, Session
+from .specs import Precision, Session
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .specs import Labels, Logits, Pixels
 
 FP32_TOLERANCE = 1e-3  # of the largest logit, or of 1 if that is smaller
 MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone

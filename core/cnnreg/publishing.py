@@ -21,10 +21,7 @@ from .runs import Run, now
 from .specs import (
     ExporterSpec,
     ExportRequest,
-    Labels,
-    Logits,
     ModelFile,
-    Pixels,
     Precision,
     RuntimeOptions,
     to_data,
@@ -32,6 +29,7 @@ from .specs import (
 
 if TYPE_CHECKING:
     from .data import Dataset
+    from .specs import Labels, Logits, Pixels
 
 CALIBRATION_IMAGES = 300
 VERIFICATION_IMAGES = 1000

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cnnreg import files
 from cnnreg.errors import MachineError
 

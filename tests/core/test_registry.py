@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
 import pytest
+
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
 from cnnreg.registry import load_registry
 
@@ -79,7 +80,9 @@ def test_name_offered_twice_names_both_plugins_and_answers_to_a_qualified_name(i
 
 
 def test_two_packages_with_one_entry_point_name_are_both_loaded(install):
-    install(FakePoint("nets", Offering(spec("x")), "one"), FakePoint("nets", Offering(spec("y")), "two"))
+    install(
+        FakePoint("nets", Offering(spec("x")), "one"), FakePoint("nets", Offering(spec("y")), "two")
+    )
     registry = load_registry()
     assert [plugin.name for plugin in registry.plugins] == ["one:nets", "two:nets"]
     assert set(registry.architectures) == {"x", "y"}
@@ -189,6 +192,7 @@ def test_a_disabled_plugin_stays_out_until_enabled(install):
 
 def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     import pluggy
+
     from cnnreg import hookspecs
 
     seen, notes = [], []
@@ -209,7 +213,9 @@ def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     manager.register(Bad(), "bad")
     plugins.notify(manager.hook.cnnreg_epoch_finished, notes.append, run=1, record=2)
     assert seen == [(1, 2)]
-    assert notes == ["plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"]
+    assert notes == [
+        "plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"
+    ]
 
 
 def test_entry_points_without_a_package_do_not_break_discovery(install):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,10 +15,13 @@ from cnnreg.files import write_json
 from cnnreg.models import find_model, missing, models_of, open_session, runtimes_for
 from cnnreg.registry import Registry
 from cnnreg.runs import find_run, open_run
-from cnnreg.specs import ModelFile, Pixels, RuntimeOptions, to_data
+from cnnreg.specs import ModelFile, RuntimeOptions, to_data
 
 from .common import console, folder_type, get_registry, json_option, print_json, threads_option
 from .data_options import data_for_model, data_options
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
 
 IMAGES = 64
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnreg.errors import DataError
 from cnnreg.images import fit, read_image
 from cnnreg.models import choose_runtime, find_model, open_session
-from cnnreg.specs import ModelContract, Pixels, RuntimeOptions, Session
+from cnnreg.specs import ModelContract, RuntimeOptions, Session
 
 from .common import console, folder_type, get_registry, json_option, print_json
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
 
 
 @click.command()

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import click
 
-from cnnreg.data import Dataset, data_config, open_dataset
-from cnnreg.environment import environment
+from cnnreg.data import Dataset, data_config
 from cnnreg.errors import UsageError
+from cnnreg.planning import plan
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, RunConfig, create_run, now
-from cnnreg.specs import Form, ModelContract, Recipe, Resize
+from cnnreg.runs import Run, create_run
+from cnnreg.specs import Form, Recipe, Resize
 
 from .common import (
     console,
@@ -95,43 +95,17 @@ def command(
     config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir)
     config = replace(config, image_size=image_size, resize=resize)
     with DecodeProgress(console(stderr=True)) as decoding:
-        dataset = open_dataset(
+        planned, dataset = plan(
             registry,
+            architecture,
             config,
-            fallback_size=spec.input_shape,
-            min_size=spec.min_size,
-            progress=decoding.update,
-        )
-        plugin = registry.architectures.entry(architecture).plugin
-        options = spec.options(
-            num_classes=len(dataset.classes),
-            input_shape=dataset.image_shape,
+            recipe,
             form=form,
             dropout=dropout,
-        )
-        contract = ModelContract(
-            architecture=spec.name,
-            plugin=plugin.package,
-            num_classes=options.num_classes,
-            input_shape=options.input_shape,
-            form=options.form,
-            dropout=options.dropout,
-            classes=dataset.classes,
-            mean=dataset.mean,
-            std=dataset.std,
-            resize=resize,
-            dataset=dataset.name,
-        )
-        run_config = RunConfig(
-            contract=contract,
-            recipe=recipe,
-            data=replace(config, image_size=dataset.image_shape[1]),
-            data_fingerprint=dataset.fingerprint,
-            environment=environment(),
-            created=now(),
+            progress=decoding.update,
         )
     report_skipped(dataset)
-    run = create_run(run_config, folder=output)
+    run = create_run(planned, folder=output)
     follow(registry, run, dataset, device=device, as_json=as_json)
 
 

@@ -50,20 +50,20 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "state": checkpoint.state,
         }
     )
-    metadata = {HEADER_KEY: header, "sha256": _digest(header, tensors)}
+    # One entry, since safetensors writes several in no fixed order: equal runs, equal files.
+    metadata = {HEADER_KEY: f"{_digest(header, tensors)} {header}"}
     write_bytes(path, safetensors.save(tensors, metadata))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify. Raises ModelFileError for anything that is not whole and ours."""
     content = _read(path)
-    metadata = _metadata(path, content)
+    digest, _, header = _header(path, content).partition(" ")
     try:
         tensors = safetensors.load(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelFileError(f"Damaged checkpoint: {error}.", where=path, hint=_CURE) from error
-    header = metadata[HEADER_KEY]
-    if metadata.get("sha256") != _digest(header, tensors):
+    if digest != _digest(header, tensors):
         raise ModelFileError("Damaged checkpoint: its sha256 differs.", where=path, hint=_CURE)
     return _parse(path, header, tensors)
 
@@ -115,18 +115,18 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
 
 
-def _metadata(path: Path, content: bytes) -> dict[str, str]:
+def _header(path: Path, content: bytes) -> str:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > MAX_HEADER_BYTES or size + 8 > len(content):
         raise ModelFileError(_looks_like(content), where=path, hint=_CURE)
     try:
-        header = json.loads(content[8 : 8 + size])
-        metadata = header["__metadata__"]
-        if len(header) > MAX_TENSORS or not isinstance(metadata[HEADER_KEY], str):
+        entries = json.loads(content[8 : 8 + size])
+        header = entries["__metadata__"][HEADER_KEY]
+        if len(entries) > MAX_TENSORS or not isinstance(header, str):
             raise ValueError("unreasonable header")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(_looks_like(content), where=path, hint=_CURE) from error
-    return dict(metadata)
+    return header
 
 
 def _looks_like(content: bytes) -> str:

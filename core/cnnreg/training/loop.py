@@ -41,7 +41,7 @@ def train(
     """
     while not progress.finished(recipe):
         model.train()
-        rate = learning_rate(recipe, progress.step, len(batches))
+        rate = learning_rate(recipe, max(0, progress.step - 1), len(batches))
         started = perf_counter()
         for batch in batches.epoch(progress.epoch, start=progress.batch):
             rate = learning_rate(recipe, progress.step, len(batches))

@@ -88,6 +88,12 @@ def _optimizer_from_data(optimizer: torch.optim.Optimizer, checkpoint: Checkpoin
             index, key = name.removeprefix(OPTIMIZER).split("/", 1)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": data["groups"]})
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # Fused kernels walk parameter and state side by side in memory; a file
+                # brings the state back row by row even for channels-last weights.
+                values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _random_to_data() -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -27,6 +27,7 @@ from .progress import Progress
 from .state import capture, restore
 from .stopping import StopRequest
 
+DRAW_INTERVAL = 30.0  # seconds between two pictures: drawing can take longer than an epoch
 SAVE_INTERVAL = 600.0  # seconds: what a kill may cost at most, in epochs longer than that
 
 PRECISIONS = ("fp32", "bf16")
@@ -77,7 +78,9 @@ def run_training(
             progress, notes = restore(checkpoint, model, optimizer)
             for text in notes:
                 note(text)
-        saved_at = monotonic()
+        observers = registry.manager.hook.cnnreg_epoch_finished
+        info = RunInfo(folder=run.folder, contract=contract, recipe=recipe)
+        saved_at = drawn_at = monotonic()
 
         def save() -> None:
             nonlocal saved_at
@@ -106,8 +109,13 @@ def run_training(
             if record.best:
                 _save_best(run, model, record)
             save()
-            _show(registry, run, progress, record, note)
+            run.write_metrics(progress.history)
+            if monotonic() - drawn_at > DRAW_INTERVAL:
+                draw_curves(progress.history, run.name, run.curves)
+                drawn_at = monotonic()
+            notify(observers, note, run=info, record=record)
             yield record
+        draw_curves(progress.history, run.name, run.curves)
         _finish(run, dataset, model, progress, target)
 
 
@@ -170,19 +178,6 @@ def _validation(dataset: Dataset, mean: tuple[float, ...], std: tuple[float, ...
 def _save_best(run: Run, model: nn.Module, record: EpochRecord) -> None:
     state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
     save_checkpoint(run.best, Checkpoint(run.config.contract, model.state_dict(), state))
-
-
-def _show(
-    registry: Registry,
-    run: Run,
-    progress: Progress,
-    record: EpochRecord,
-    note: Callable[[str], None],
-) -> None:
-    run.write_metrics(progress.history)
-    draw_curves(progress.history, run.name, run.curves)
-    info = RunInfo(folder=run.folder, contract=run.config.contract, recipe=run.config.recipe)
-    notify(registry.manager.hook.cnnreg_epoch_finished, note, run=info, record=record)
 
 
 def _finish(

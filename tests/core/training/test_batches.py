@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from cnnreg.errors import UsageError
 from cnnreg.images import normalise
 from cnnreg.training.augment import augmentation, crop

@@ -7,6 +7,8 @@ import pickle
 
 import pytest
 import torch
+from torch import nn
+
 from cnnreg.errors import ModelFileError
 from cnnreg.training.checkpoint import (
     Checkpoint,
@@ -15,7 +17,6 @@ from cnnreg.training.checkpoint import (
     save_checkpoint,
 )
 from helpers import contract
-from torch import nn
 
 
 @pytest.fixture
@@ -79,14 +80,15 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_header_that_names_code_is_refused(tmp_path):
+    from safetensors.torch import save
+
     from cnnreg.specs import to_data
     from cnnreg.training import checkpoint as module
-    from safetensors.torch import save
 
     header = json.dumps(
         {"schema": 1, "contract": {**to_data(contract()), "architecture": "os.system"}, "state": {}}
     )
-    metadata = {"cnnreg": header, "sha256": module._digest(header, {})}
+    metadata = {"cnnreg": f"{module._digest(header, {})} {header}"}
     path = tmp_path / "x.safetensors"
     path.write_bytes(save({}, metadata))
     with pytest.raises(ModelFileError, match="architecture name 'os.system'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from cnnreg.errors import UsageError
 from cnnreg.specs import Recipe
 from cnnreg.training.schedule import learning_rate

@@ -1,0 +1,70 @@
+"""Parity: what passes the gate and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cnnreg.parity import compare, logits_of
+
+LOGITS = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 1.0], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
+LABELS = np.array([0, 1, 2, 0])
+
+
+def judge(exported, precision="fp32", max_drop=0.0, original=LOGITS):
+    return compare(original, exported, LABELS, precision=precision, max_drop=max_drop)
+
+
+def test_equal_logits_hold_in_every_precision():
+    for precision in ("fp32", "fp16", "int8"):
+        parity = judge(LOGITS.copy(), precision)
+        assert parity.holds
+        assert (parity.agreement, parity.drop, parity.largest_difference) == (1.0, 0.0, 0.0)
+
+
+def test_fp32_tolerates_rounding_and_nothing_more():
+    assert judge(LOGITS + np.float32(0.004)).holds  # a thousandth of the largest logit
+    assert "logits differ by" in judge(LOGITS + np.float32(0.02)).complaint
+
+
+def test_a_tie_may_flip_but_a_clear_winner_may_not():
+    tied = LOGITS.copy()
+    tied[3] = [2.0, 1.9999, 0.0]
+    flipped = tied.copy()
+    flipped[3] = [1.9999, 2.0, 0.0]
+    assert judge(flipped, original=tied).holds
+    assert not judge(LOGITS[:, ::-1].copy()).holds
+
+
+def test_int8_is_judged_by_accuracy_against_the_budget():
+    worse = LOGITS.copy()
+    worse[0] = [0.0, 9.0, 0.0]
+    parity = judge(worse, "int8", max_drop=24.0)
+    assert parity.drop == pytest.approx(25.0)
+    assert "accuracy drops from 100.00 to 75.00 % (limit 24 points)" in parity.complaint
+    assert judge(worse, "int8", max_drop=25.0).holds
+
+
+def test_fp16_must_also_agree():
+    worse = LOGITS.copy()
+    worse[0] = [0.0, 9.0, 0.0]
+    assert "top-1 agreement is 75.00 %" in judge(worse, "fp16", max_drop=100.0).complaint
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_logits_that_are_no_numbers_never_hold(value, precision):
+    broken = LOGITS.copy()
+    broken[1, 1] = value
+    assert "NaN or infinity" in judge(broken, precision, max_drop=100.0).complaint
+
+
+def test_logits_come_in_order_whatever_the_batch():
+    class Echo:
+        def prepare(self, images):
+            return images
+
+        def infer(self, inputs):
+            return inputs.reshape(len(inputs), -1).astype(np.float32)
+
+    pixels = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    assert logits_of(Echo(), pixels, batch=3).ravel().tolist() == list(range(10))

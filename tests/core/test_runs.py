@@ -1,0 +1,67 @@
+"""Runs: folders one can read, and read back only if whole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cnnreg.errors import ModelFileError, UsageError
+from cnnreg.runs import find_run, list_runs, open_run, recipe_from_data
+from cnnreg.specs import Recipe, to_data
+from helpers import make_run
+
+
+def test_a_run_reads_back_as_it_was_made(registry, tmp_path):
+    run = make_run(registry, tmp_path / "my run ü", optimizer="momentum")
+    assert open_run(run.folder).config == run.config
+
+
+def test_the_newest_run_is_the_default(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no run yet"):
+        find_run()
+    made = [make_run(registry, None) for _ in range(3)]
+    assert len({run.name for run in made}) == 3
+    assert find_run().name == made[-1].name
+    assert [run.name for run in list_runs()] == [run.name for run in made]
+
+
+def test_a_folder_in_use_is_not_overwritten(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    with pytest.raises(UsageError, match="not empty"):
+        make_run(registry, run.folder)
+
+
+def test_a_name_that_no_disk_takes_is_refused_before_anything_is_made(registry, tmp_path):
+    with pytest.raises(UsageError, match="too long"):
+        make_run(registry, tmp_path / ("x" * 300))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schema", 2),
+        ("contract", {"architecture": "__import__('os')"}),
+        ("recipe", {"epochs": "many"}),
+        ("recipe", {"surprise": 1}),
+        ("data", {}),
+        ("created", None),
+    ],
+)
+def test_a_damaged_run_is_refused(registry, tmp_path, field, value):
+    run = make_run(registry, tmp_path / "run")
+    path = run.folder / "run.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if value is None:
+        del data[field]
+    else:
+        data[field] = value
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ModelFileError, match="Damaged run"):
+        open_run(run.folder)
+
+
+def test_recipes_round_trip():
+    recipe = Recipe(epochs=3, schedule="cosine", weight_decay=1e-4)
+    assert recipe_from_data(json.loads(json.dumps(to_data(recipe)))) == recipe

@@ -1,0 +1,263 @@
+"""Training: it learns, it saves, it goes on exactly where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+from filelock import FileLock
+from torch import nn
+
+from cnnreg.errors import (
+    DivergedError,
+    MachineError,
+    ModelFileError,
+    PluginError,
+    StoppedError,
+    UsageError,
+)
+from cnnreg.registry import Catalog, Entry
+from cnnreg.runs import open_run
+from cnnreg.specs import OptimizerSpec
+from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.trainer import build_model, choose_device, run_training
+from helpers import make_run, train
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def state_of(run) -> dict:
+    """Everything that must be equal for two runs to count as the same."""
+    checkpoint = read_checkpoint(run.last)
+    state = json.loads(json.dumps(checkpoint.state))
+    for record in state["progress"]["history"]:
+        for timing in ("seconds", "images_per_second"):
+            del record[timing]
+    tensors = {**checkpoint.model, **checkpoint.extra}
+    return {
+        "state": state,
+        "tensors": {name: tensor.numpy().tobytes() for name, tensor in tensors.items()},
+    }
+
+
+def stop_at(step: int, number: int = signal.SIGINT):
+    def on_step(progress):
+        if progress.step == step:
+            os.kill(os.getpid(), number)
+
+    return on_step
+
+
+def test_a_short_training_learns_the_digits(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=6)
+    records = train(registry, run)
+    assert [record.epoch for record in records] == [1, 2, 3, 4, 5, 6]
+    assert records[-1].train_loss < 0.3 * records[0].train_loss
+    assert run.result["test_accuracy"] > 0.9
+    assert run.result["best_epoch"] == max(r.epoch for r in records if r.best)
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert run.curves.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=3)
+    records = train(registry, run)
+    best = max(records, key=lambda record: record.val_accuracy)
+    assert read_checkpoint(run.best).state["epoch"] == best.epoch
+
+
+# wrn_16_4 has batch norm buffers, simple_cnn dropout: both draw on more than the weights.
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+@pytest.mark.parametrize("steps", [[1], [20], [21], [5, 22, 30]])
+def test_stopped_and_resumed_equals_never_stopped(registry, tmp_path, optimizer, steps):
+    settings = {"epochs": 2, "optimizer": optimizer, "augment": "crop", "schedule": "cosine"}
+    whole = make_run(registry, tmp_path / "whole", **settings)
+    train(registry, whole)
+    parts = make_run(registry, tmp_path / "parts", **settings)
+    for step in steps:
+        with pytest.raises(StoppedError):
+            train(registry, parts, on_step=stop_at(step))
+        parts = open_run(parts.folder)
+        assert read_checkpoint(parts.last).state["progress"]["step"] == step
+        torch.rand(5)  # another process would have another random stream
+    train(registry, parts)
+    assert state_of(parts) == state_of(whole)
+    assert parts.best.read_bytes() == whole.best.read_bytes()
+
+
+def test_dropout_resumes_on_the_same_random_stream(registry, tmp_path):
+    settings = {"architecture": "simple_cnn", "epochs": 1}
+    whole = make_run(registry, tmp_path / "whole", **settings)
+    train(registry, whole)
+    parts = make_run(registry, tmp_path / "parts", **settings)
+    with pytest.raises(StoppedError):
+        train(registry, parts, on_step=stop_at(3))
+    torch.manual_seed(99)
+    train(registry, parts)
+    assert state_of(parts) == state_of(whole)
+
+
+@pytest.mark.parametrize("item", ["optimizer/", "rng/torch", "batch", "step"])
+def test_each_part_of_the_state_is_needed(registry, tmp_path, item, monkeypatch):
+    """The comparison above must fail when one item is blanked, or it proves nothing."""
+    from cnnreg.training import checkpoint as module
+    from cnnreg.training import trainer
+
+    settings = {"architecture": "simple_cnn", "epochs": 1, "schedule": "cosine"}
+    whole = make_run(registry, tmp_path / "whole", **settings)
+    train(registry, whole)
+    parts = make_run(registry, tmp_path / "parts", **settings)
+    with pytest.raises(StoppedError):
+        train(registry, parts, on_step=stop_at(7))
+
+    def blanked(path):
+        made = module.read_checkpoint(path)
+        if path != parts.last:
+            return made
+        extra = {n: torch.zeros_like(t) if n.startswith(item) else t for n, t in made.extra.items()}
+        if item == "rng/torch":
+            extra[item] = torch.manual_seed(5).get_state()
+        progress = {k: 0 if k == item else v for k, v in made.state["progress"].items()}
+        return dataclasses.replace(made, extra=extra, state={**made.state, "progress": progress})
+
+    monkeypatch.setattr(trainer, "read_checkpoint", blanked)
+    train(registry, parts)
+    assert state_of(parts) != state_of(whole)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_current_step(registry, tmp_path, number, code):
+    run = make_run(registry, tmp_path / "run")
+    with pytest.raises(StoppedError, match="epoch 1, step 4/21") as caught:
+        train(registry, run, on_step=stop_at(4, number))
+    assert caught.value.exit_code == code
+    assert read_checkpoint(run.last).state["progress"]["step"] == 4
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_signal_interrupts_at_once(registry, tmp_path):
+    def twice(progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(registry, make_run(registry, tmp_path / "run"), on_step=twice)
+
+
+def test_patience_ends_training_early(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=50, learning_rate=1e-12, patience=2)
+    assert len(train(registry, run)) == 3
+    assert run.result["stopped_early"]
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_rate(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"epoch 1, step \d+, learning rate 1e\+30") as caught:
+        train(registry, run)
+    assert caught.value.exit_code == 7
+    assert not run.best.exists()
+
+
+def test_one_writer_a_run(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    with FileLock(run.folder / ".lock"), pytest.raises(MachineError, match="in use"):
+        train(registry, run)
+
+
+def test_a_damaged_last_checkpoint_is_not_trained_over(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    train(registry, run)
+    content = run.last.read_bytes()
+    run.last.write_bytes(content[:-10])
+    with pytest.raises(ModelFileError):
+        train(registry, run)
+    assert run.last.read_bytes() == content[:-10]
+
+
+def test_an_epoch_is_reported_to_observers(registry, tmp_path):
+    seen = []
+
+    class Logger:
+        from cnnreg import hookimpl
+
+        @hookimpl
+        def cnnreg_epoch_finished(self, run, record):
+            seen.append((run.folder, record.epoch))
+
+    registry.manager.register(logger := Logger())
+    try:
+        run = make_run(registry, tmp_path / "run")
+        train(registry, run)
+    finally:
+        registry.manager.unregister(logger)
+    assert seen == [(run.folder, 1), (run.folder, 2)]
+
+
+def test_an_optimizer_of_a_plugin_is_used(registry, tmp_path):
+    made = []
+
+    def build(parameters, recipe):
+        made.append(torch.optim.SGD([p for _, p in parameters], lr=recipe.learning_rate))
+        return made[-1]
+
+    plugin = registry.plugins[0]
+    own = OptimizerSpec(name="own", summary="a test", build=build)
+    changed = dataclasses.replace(registry, optimizers=Catalog("optimizer", [Entry(own, plugin)]))
+    train(changed, make_run(registry, tmp_path / "run", optimizer="own", epochs=1))
+    assert len(made) == 1
+
+
+class Wrong(nn.Module):
+    def forward(self, images):
+        return images.flatten(1)[:, :7]
+
+
+def breaking(options):
+    raise ValueError("no such depth")
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda options: Wrong(), r"returned \(2, 7\), expected \(2, 10\)"),
+        (lambda options: "network", "built str, not an nn.Module"),
+        (breaking, "ValueError: no such depth"),
+        (lambda options: nn.Linear(3, 10), "fails on"),
+    ],
+)
+def test_a_builder_that_breaks_its_promise_is_named(registry, build, said):
+    spec = dataclasses.replace(registry.architectures["mlp"], build=build)
+    with pytest.raises(PluginError, match=said) as caught:
+        build_model(spec, spec.options())
+    assert caught.value.exit_code == 6
+
+
+def test_an_absent_device_says_what_to_do():
+    with pytest.raises(MachineError, match="--device cpu"):
+        choose_device("cuda:77")
+    assert choose_device("cpu").type == "cpu"
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_written(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", precision="fp8")
+    with pytest.raises(UsageError, match="fp8"):
+        next(run_training(registry, run, SimpleNamespace()))
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
+def test_bf16_learns_too(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", precision="bf16", epochs=3)
+    records = train(registry, run)
+    assert records[-1].val_loss < records[0].val_loss
