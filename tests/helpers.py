@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cnnreg.cli import main
+from cnnreg.cli.common import get_registry
 from cnnreg.data import DataConfig
 from cnnreg.planning import plan
 from cnnreg.registry import Registry
@@ -40,3 +45,12 @@ def make_run(registry: Registry, folder: Path, architecture: str = "mlp", **reci
 
 def train(registry: Registry, run: Run, **options: Any) -> list[EpochRecord]:
     return list(run_training(registry, run, run.open_data(registry), **options))
+
+
+def cli(*arguments: str | Path) -> tuple[int, str, str]:
+    """Run a command line in this process: exit code, stdout, stderr."""
+    out, err = StringIO(), StringIO()
+    get_registry.cache_clear()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    return int(caught.value.code or 0), out.getvalue(), err.getvalue()

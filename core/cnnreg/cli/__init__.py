@@ -92,9 +92,10 @@ def main(arguments: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):  # a console's code page must not end a command
             stream.reconfigure(errors="replace")
     try:
-        # Click hands an exit code back from --help and ctx.exit, None from a command.
-        code = cli.main(arguments, prog_name="cnnreg", standalone_mode=False)
+        run(arguments)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:  # --help and --version
+        sys.exit(end.exit_code)
     except Exception as error:  # noqa: BLE001 - the boundary
         if debug:
             traceback.print_exc()
@@ -102,7 +103,13 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         click.echo("Stopped at once; what was saved before is whole.", err=True)
         sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(0)
+
+
+def run(arguments: list[str]) -> None:
+    """One command line, its errors left to the caller."""
+    with cli.make_context("cnnreg", list(arguments)) as context:
+        cli.invoke(context)
 
 
 def _report(error: Exception, *, as_json: bool) -> int:

@@ -9,7 +9,6 @@ import click
 from rich.rule import Rule
 from rich.text import Text
 
-from cnnreg.errors import UsageError
 from cnnreg.files import write_bytes
 from cnnreg.models import missing
 from cnnreg.runs import Run, find_run
@@ -42,6 +41,8 @@ def command() -> None:
         from cnnreg.errors import MissingExtraError
 
         raise MissingExtraError(lacking, "train")
+    from . import run as run_line
+
     started = perf_counter()
     out = console()
     places: dict[str, str] = {}
@@ -50,7 +51,7 @@ def command() -> None:
         out.print()
         out.print(Rule(Text(f" {number}  {caption} ", style="bold"), align="left", style="dim"))
         out.print(Text.assemble(("$ ", "dim"), (f"cnnreg {typed}", "cyan")), soft_wrap=True)
-        _run(typed)
+        run_line(typed.split())
         if typed.startswith("train"):
             run = find_run()
             places["picture"] = str(_save_picture(run))
@@ -61,15 +62,6 @@ def command() -> None:
     for typed, remark in NEXT:
         out.print(Text.assemble(("$ ", "dim"), (f"{typed:<52}", "cyan"), (remark, "dim")))
     out.print(f"\nAll of this took {human_time(perf_counter() - started)}.")
-
-
-def _run(typed: str) -> None:
-    """Exactly what typing the line would do."""
-    from . import cli
-
-    code = cli.main(typed.split(), prog_name="cnnreg", standalone_mode=False)
-    if code:
-        raise UsageError(f"`cnnreg {typed}` ended with {code}.")
 
 
 def _save_picture(run: Run) -> Path:

@@ -87,11 +87,14 @@ def command(
     **recipe_flags: Any,
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
+    from cnnreg.training.trainer import choose_device
+
     registry = get_registry()
     spec = registry.architectures[architecture]
     recipe = make_recipe(registry, spec.recipe, recipe_flags)
     if data is None:
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
+    choose_device(device)
     config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir)
     config = replace(config, image_size=image_size, resize=resize)
     with DecodeProgress(console(stderr=True)) as decoding:

@@ -45,9 +45,7 @@ def capture(
     )
 
 
-def restore(
-    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, list[str]]:
+def restore(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) -> tuple[Progress, list[str]]:
     """Bring back everything but the weights; returns notes on what keeps it from being exact."""
     _optimizer_from_data(optimizer, checkpoint)
     progress = Progress.from_data(checkpoint.state["progress"])

@@ -75,7 +75,7 @@ def run_training(
         if run.last.exists():
             checkpoint = read_checkpoint(run.last)
             load_weights(model, checkpoint.model, run.last)
-            progress, notes = restore(checkpoint, model, optimizer)
+            progress, notes = restore(checkpoint, optimizer)
             for text in notes:
                 note(text)
         observers = registry.manager.hook.cnnreg_epoch_finished

@@ -1,0 +1,170 @@
+"""Bad input: one line each, the documented exit code, nothing lost, no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from cnnreg.cli import COMMANDS, main
+from helpers import cli, make_run, train
+
+
+@pytest.fixture(scope="module")
+def run(registry, tmp_path_factory):
+    made = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
+    train(registry, made)
+    return made
+
+
+def refused(code: int, said: str, *arguments):
+    """The command must end with `code`, say `said` shortly, and as JSON too."""
+    got, out, err = cli(*arguments)
+    assert got == code, (got, out, err)
+    assert said in err
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if not line.startswith("note:")]) <= 4
+    assert out == ""
+    got, out, _ = cli(*arguments, "--json")
+    error = json.loads(out)["error"]
+    assert (got, error["exit"]) == (code, code)
+    assert said in " ".join(str(value) for value in error.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "arguments"),
+    [
+        (2, "resnet50", ["train", "resnet5o"]),
+        (2, "Did you mean adam", ["train", "mlp", "--optimizer", "adm"]),
+        (2, "epochs must be at least 1", ["train", "mlp", "--epochs", "0"]),
+        (2, "learning rate must be above 0", ["train", "mlp", "--lr", "-1"]),
+        (2, "Unknown schedule", ["train", "mlp", "--schedule", "wavy"]),
+        (2, "Unknown augmentation", ["train", "mlp", "--augment", "spin"]),
+        (2, "'many' is not a valid integer", ["train", "mlp", "--epochs", "many"]),
+        (2, "Missing argument", ["train"]),
+        (2, "No such option", ["train", "mlp", "--fast"]),
+        (2, "No such command 'tarin'. Did you mean train", ["tarin"]),
+        (2, "cifar10", ["train", "mlp", "--data", "cifar1O"]),
+        (3, "no such folder", ["train", "mlp", "--data", "./nowhere"]),
+        (2, "too small for this network", ["train", "vgg11", "--image-size", "8"]),
+        (2, "There is no such model", ["predict", "nothing", "x.png"]),
+        (2, "Say which format", ["export"]),
+        (2, "no run yet", ["export", "--onnx"]),
+        (2, "no run yet", ["bench"]),
+        (2, "Unknown plugin", ["plugins", "disable", "nope"]),
+    ],
+)  # fmt: skip
+def test_refused(code, said, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if arguments[:2] == ["plugins", "disable"]:
+        got, _, err = cli(*arguments)
+        assert (got, said in err) == (code, True)
+    else:
+        refused(code, said, *arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_data_offline_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    code, _, err = cli("train", "mlp", "--data", "mnist")
+    assert code == 5
+    assert "train-images-idx3-ubyte" in err
+    assert list(tmp_path.rglob("*ubyte*")) == []
+
+
+def test_a_corrupt_checkpoint_is_refused_and_left_alone(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    train(registry, run)
+    damaged = bytearray(run.best.read_bytes())
+    damaged[-20] ^= 1
+    run.best.write_bytes(damaged)
+    refused(4, "sha256 differs", "eval", run.folder)
+    assert run.best.read_bytes() == damaged
+
+
+def test_a_checkpoint_of_another_class_count_is_refused(registry, run, tmp_path):
+    other = make_run(registry, tmp_path / "other", epochs=1)
+    data = json.loads((other.folder / "run.json").read_text())
+    data["contract"]["num_classes"] = 7
+    data["contract"]["classes"] = list("abcdefg")
+    (other.folder / "run.json").write_text(json.dumps(data))
+    other.best.write_bytes(run.best.read_bytes())
+    refused(3, "other classes", "eval", other.folder)
+
+
+def test_a_checkpoint_of_another_network_is_refused(registry, run, tmp_path):
+    other = make_run(registry, tmp_path / "other", "simple_cnn", epochs=1)
+    other.best.write_bytes(run.best.read_bytes())
+    refused(4, "made for 'mlp', not 'simple_cnn'", "eval", other.folder)
+
+
+def test_a_model_whose_plugin_is_gone_names_the_plugin(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNREG_PLUGINS", "digits,pytorch-runtime")
+    refused(6, "'mlp' is not installed", "eval", run.folder)
+
+
+def test_an_output_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    refused(5, "Cannot write", "train", "mlp", "--epochs", "1", "--output", tmp_path / "file/run")
+    refused(5, "Cannot write", "export", run.folder, "--onnx", "--output", tmp_path / "file/out")
+    refused(2, "not empty", "train", "mlp", "--output", tmp_path / "file")
+
+
+def test_an_absent_device_names_those_there_are(run):
+    refused(5, "CPU", "bench", run.folder, "--device", "NPU")
+    refused(5, "--device cpu", "train", "mlp", "--device", "cuda:9", "--output", run.folder / "no")
+
+
+def test_a_damaged_export_is_refused_before_a_runtime_sees_it(registry, run):
+    code, _, err = cli("export", run.folder, "--onnx")
+    assert code == 0, err
+    model = run.exports / "onnx-fp32/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    refused(4, "Incomplete", "predict", run.exports / "onnx-fp32", "x.png")
+
+
+def test_a_missing_extra_says_the_line_that_mends_it(monkeypatch, run):
+    from cnnreg import models
+
+    monkeypatch.setattr(models, "missing", lambda modules: "nncf" if "nncf" in modules else None)
+    refused(5, "pip install 'cnn-registry[train]'", "export", run.folder, "--openvino")
+
+
+def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
+    from cnnreg.cli import list as module
+
+    def broken(*arguments):
+        raise RuntimeError("surprise\nin two lines")
+
+    monkeypatch.setattr(module, "_catalog", broken)
+    code, _, err = cli("list")
+    assert code == 1
+    assert "Internal error: RuntimeError: surprise in two lines" in err
+    assert "Traceback" not in err
+    code, _, err = cli("list", "--debug")
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    code, out, _ = cli(name, "--help")
+    assert code == 0
+    assert "Usage: cnnreg" in out
+    assert "Show this message" in out
+
+
+def test_without_arguments_the_commands_are_shown():
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnreg"], capture_output=True, text=True, check=False
+    )
+    assert "quickstart" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_main_ends_the_process_with_zero_on_success():
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0

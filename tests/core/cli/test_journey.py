@@ -1,0 +1,194 @@
+"""From training to prediction, as a user types it, on the embedded digits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cnnreg.runs import open_run
+from helpers import cli
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("a place with spaces ü")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """A trained and exported run."""
+    target = folder / "run"
+    code, out, err = cli("train", "mlp", "--epochs", "5", "--output", target, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["test_accuracy"] > 0.85
+    code, out, err = cli(
+        "export", target, "--onnx", "--openvino", "--precision", "fp32", "--precision", "int8",
+        "--max-drop", "5", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(json.loads(out)) == 4
+    return target
+
+
+@pytest.fixture(scope="module")
+def picture(folder, run, registry):
+    test = open_run(run).open_data(registry).test.take(8, seed=1)
+    paths = []
+    for number, pixels in enumerate(test.pixels):
+        paths.append(folder / f"digit {number} é.png")
+        Image.fromarray(np.asarray(pixels)[:, :, 0]).save(paths[-1])
+    return paths
+
+
+EXPORTS = ("onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8")
+
+
+def test_the_run_folder_can_be_read(run):
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "run.json", "metrics.jsonl", "curves.png", "best.safetensors", "last.safetensors",
+        "result.json", "exports",
+    }  # fmt: skip
+    assert {path.name for path in (run / "exports").iterdir()} == set(EXPORTS)
+
+
+def test_training_ends_with_the_next_command(folder):
+    code, out, err = cli("train", "mlp", "--epochs", "1", "--output", folder / "again")
+    assert code == 0
+    assert "embedded 'digits'" in err
+    assert "cnnreg export --openvino" in out
+
+
+def test_every_engine_measures_the_same_accuracy(run):
+    models = [run, *(run / "exports" / name for name in EXPORTS if "fp32" in name)]
+    accuracies = []
+    for model in models:
+        code, out, err = cli("eval", model, "--json")
+        assert code == 0, err
+        result = json.loads(out)
+        assert (result["split"], result["images"]) == ("test", 360)
+        accuracies.append(result["accuracy"])
+    assert len(set(accuracies)) == 1
+    assert accuracies[0] == pytest.approx(open_run(run).result["test_accuracy"])
+
+
+def test_onnx_runs_in_openvino_too(run):
+    code, out, err = cli("eval", run / "exports/onnx-fp32", "--runtime", "openvino", "--json")
+    assert code == 0, err
+    assert json.loads(out)["runtime"] == "openvino"
+
+
+@pytest.mark.parametrize("model", ["", *(f"exports/{name}" for name in EXPORTS)])
+def test_predictions_name_classes_with_probabilities(run, picture, model):
+    code, out, err = cli("predict", run / model, *picture, "--top", "3", "--json")
+    assert code == 0, err
+    predictions = json.loads(out)["predictions"]
+    assert [item["image"] for item in predictions] == [str(path) for path in picture]
+    for item in predictions:
+        shares = [top["probability"] for top in item["top"]]
+        assert shares == sorted(shares, reverse=True)
+        assert all(top["class"] in "0123456789" for top in item["top"])
+
+
+def test_a_model_file_moved_away_from_its_manifest_still_works(run, folder, picture):
+    for source, name in (("onnx-fp32/model.onnx", "moved.onnx"), ("openvino-fp32/model", "moved")):
+        for suffix in ("",) if name.endswith("onnx") else (".xml", ".bin"):
+            shutil.copy(run / "exports" / (source + suffix), folder / (name + suffix))
+    expected = json.loads(cli("predict", run, picture[0], "--json")[1])
+    for name in ("moved.onnx", "moved.xml"):
+        code, out, err = cli("predict", folder / name, picture[0], "--json")
+        assert code == 0, err
+        assert (
+            json.loads(out)["predictions"][0]["top"][0]["class"]
+            == (expected["predictions"][0]["top"][0]["class"])
+        )
+
+
+def test_predicting_with_an_export_needs_no_torch(run, picture):
+    arguments = ["predict", str(run / "exports/openvino-fp32"), str(picture[0])]
+    code = (
+        "import sys\nfrom cnnreg.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert 'torch' not in sys.modules and 'torchvision' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "%" in done.stdout
+
+
+def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
+    (folder / "broken.jpg").write_bytes(picture[0].read_bytes()[:60])
+    code, out, err = cli("predict", run, picture[0], folder / "broken.jpg", folder / "none.png")
+    assert code == 3
+    assert out.count("%") == 3
+    assert "2 of 3 images could not be used" in err
+
+
+def test_bench_reports_every_contestant_and_the_machine(run):
+    code, out, err = cli("bench", run, "--rounds", "2", "--seconds", "0.02", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert [result["runtime"] for result in report["results"]] == [
+        "pytorch", "onnxruntime", "onnxruntime", "openvino", "openvino",
+    ]  # fmt: skip
+    assert {"processor", "isa", "load", "versions"} <= report["environment"].keys()
+    assert (run / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_bench_table_is_for_people(run):
+    code, out, _ = cli("bench", run / "exports/onnx-fp32", "--rounds", "1", "--seconds", "0.02")
+    assert code == 0
+    assert "ONNX Runtime fp32" in out
+    assert "p99" in out
+
+
+def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run):
+    data = open_run(run).open_data(registry)
+    for index in range(60):
+        label = int(data.train.labels[index]) % 3
+        target = folder / "photos" / ("ace", "two words", "ünï")[label]
+        target.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.train.pixels[index][:, :, 0]).convert("RGB").save(
+            target / f"{index}.png"
+        )
+    code, out, err = cli(
+        "train", "simple_cnn", "--data", folder / "photos", "--epochs", "1",
+        "--output", folder / "photo-run", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert open_run(folder / "photo-run").config.contract.classes == ("ace", "two words", "ünï")
+    code, _, err = cli("export", folder / "photo-run", "--openvino")
+    assert code == 0, err
+    code, out, err = cli("eval", folder / "photo-run", "--data", "digits")
+    assert code == 3
+    assert "other classes" in err
+
+
+def test_resume_refuses_a_finished_run_and_changed_data(run):
+    code, _, err = cli("resume", run)
+    assert code == 2
+    assert "has finished" in err
+
+
+def test_doctor_shows_devices(registry):
+    code, out, _ = cli("doctor", "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert {facts["name"] for facts in report["runtimes"]} == set(registry.runtimes)
+    assert any("CPU" in facts["devices"] for facts in report["runtimes"])
+    assert cli("doctor")[0] == 0
+
+
+def test_paths_may_be_relative(run, picture, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    code, _, err = cli("predict", Path("run"), picture[0].name)
+    assert code == 0, err

@@ -1,0 +1,63 @@
+"""`cnnreg list` and `cnnreg info`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import cli
+
+
+def test_every_architecture_is_listed_with_its_cost(registry):
+    code, out, _ = cli("list")
+    assert code == 0
+    for name, spec in registry.architectures.items():
+        line = next(line for line in out.splitlines() if line.split()[0] == name)
+        assert spec.family in line
+        assert str(spec.paper.year) in line
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("resnet5", ["fpn_resnet50", "resnet56", "resnet50", "wide_resnet50_2"]),
+        ("vgg1?", ["vgg11", "vgg13", "vgg16", "vgg19"]),
+        ("densenet", ["densenet121", "densenet169", "densenet201", "densenet161"]),
+    ],
+)
+def test_patterns(pattern, names):
+    _, out, _ = cli("list", pattern, "--json")
+    assert {item["name"] for item in json.loads(out)} == set(names)
+
+
+@pytest.mark.parametrize("kind", ["architectures", "datasets", "optimizers", "formats", "runtimes"])
+def test_json_is_valid_for_every_kind(kind):
+    code, out, err = cli("list", "--kind", kind, "--json")
+    assert (code, err) == (0, "")
+    assert all(item["name"] and item["plugin"] for item in json.loads(out))
+
+
+def test_a_pattern_that_fits_nothing_suggests():
+    code, _, err = cli("list", "resnett50")
+    assert code == 2
+    assert "resnet50" in err
+
+
+def test_info_shows_the_stages_and_their_sum():
+    code, out, _ = cli("info", "resnet50")
+    assert code == 0
+    for text in ("25,557,032", "4.09 G", "arxiv.org", "Bottleneck", "2048x7x7", "layer4"):
+        assert text in out
+
+
+def test_info_tells_the_small_form():
+    _, out, _ = cli("info", "resnet18", "--image-size", "32", "--classes", "10", "--json")
+    data = json.loads(out)
+    assert data["shown"]["form"] == "small"
+    assert sum(stage["parameters"] for stage in data["stages"]) == 11_173_962
+
+
+def test_info_suggests_the_nearest_name():
+    code, _, err = cli("info", "mobilnet_v2")
+    assert code == 2
+    assert "mobilenet_v2" in err

@@ -1,0 +1,73 @@
+"""Start-up: what must not be imported, and what a broken plugin must not break."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "openvino", "nncf", "matplotlib")
+
+PROBE = """
+import sys
+from cnnreg.cli import main
+try:
+    main({arguments!r})
+except SystemExit as end:
+    assert not end.code, end.code
+loaded = [name for name in {heavy!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["list", "--kind", "runtimes"],
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["export", "--help"],
+        ["plugins"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported(arguments):
+    code = PROBE.format(arguments=arguments, heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_public_names_import_nothing_heavy():
+    code = f"import cnnreg, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_sorted_and_whole():
+    import types
+
+    import cnnreg
+
+    public = {
+        name
+        for name, value in vars(cnnreg).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert cnnreg.__all__ == sorted(public)
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "from cnnreg.cli import main; main(['list', '--json'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+    assert process.returncode in (0, 141)
