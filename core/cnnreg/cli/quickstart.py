@@ -41,7 +41,7 @@ def command() -> None:
         from cnnreg.errors import MissingExtraError
 
         raise MissingExtraError(lacking, "train")
-    from . import run as run_line
+    from .app import run as run_line
 
     started = perf_counter()
     out = console()

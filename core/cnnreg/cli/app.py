@@ -1,0 +1,162 @@
+"""The command line: one file a command, loaded when it is called, and one error boundary."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from cnnreg import __version__
+from cnnreg.errors import CnnregError, MachineError, MissingExtraError
+
+# Each command's line of help stands here, so that `--help` imports none of them.
+COMMANDS = {
+    "list": "Show networks, data sets, optimizers, formats and runtimes.",
+    "info": "Show one network: paper, size, cost and its stages.",
+    "train": "Train a network.",
+    "resume": "Go on with a training that was stopped.",
+    "export": "Write a trained run as ONNX or OpenVINO, proven equal first.",
+    "eval": "Measure a model's accuracy on a split of the data.",
+    "predict": "Name what is in pictures.",
+    "bench": "Time a run and its exports in every runtime.",
+    "plugins": "Show, check, make, disable and enable plugins.",
+    "doctor": "Show this machine, its devices, and what is missing.",
+    "quickstart": "Two minutes, offline: train, export, prove, time, predict.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called; asks plugins only for what it does not know."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *_plugin_commands()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module = import_module(f"{__package__}.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        return _plugin_commands().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name.startswith("-") or self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, self.list_commands(ctx), n=2)
+        guess = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise click.UsageError(f"No such command '{name}'.{guess}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        if added := _plugin_commands():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(
+                    [(name, command.get_short_help_str()) for name, command in added.items()]
+                )
+
+
+def _plugin_commands() -> dict[str, click.Command]:
+    from cnnreg.plugins import notify
+
+    from .common import get_registry, say
+
+    group = click.Group()
+    notify(get_registry().manager.hook.cnnreg_commands, say, group=group)
+    return {name: command for name, command in group.commands.items() if name not in COMMANDS}
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cnnreg")
+def cli() -> None:
+    """Image classifiers: list them, train them fast, export them proven equal, time them.
+
+    Any command takes --debug, which shows the traceback of an error.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: results on stdout, everything else on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or os.environ.get("CNNREG_DEBUG") == "1"
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a console's code page must not end a command
+            stream.reconfigure(errors="replace")
+    try:
+        run(arguments)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:  # --help and --version
+        sys.exit(end.exit_code)
+    except Exception as error:  # noqa: BLE001 - the boundary
+        if debug:
+            traceback.print_exc()
+        sys.exit(_report(error, as_json="--json" in arguments))
+    except KeyboardInterrupt:
+        click.echo("Stopped at once; what was saved before is whole.", err=True)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def run(arguments: list[str]) -> None:
+    """One command line, its errors left to the caller."""
+    with cli.make_context("cnnreg", list(arguments)) as context:
+        cli.invoke(context)
+
+
+def _report(error: Exception, *, as_json: bool) -> int:
+    """Say what, where and what to do; returns the exit code."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output has gone: not an error
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until exit
+        return 141
+    if isinstance(error, click.exceptions.Abort):
+        click.echo("Stopped.", err=True)
+        return 130
+    known = _as_known(error)
+    if as_json:
+        click.echo(json.dumps({"error": _error_data(known)}))
+    else:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {known.what}", err=True)
+        for label, text in (("where", known.where), ("try", known.hint)):
+            if text:
+                click.echo(f"  {label}: {text}", err=True)
+    return known.exit_code
+
+
+def _as_known(error: Exception) -> CnnregError:
+    if isinstance(error, CnnregError):
+        return error
+    if isinstance(error, click.ClickException):
+        from cnnreg.errors import UsageError
+
+        usage = getattr(error, "ctx", None)
+        hint = f"{usage.command_path} --help" if usage else ""
+        return UsageError(error.format_message(), hint=hint)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return MissingExtraError(error.name, "train")
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return MachineError("Out of memory.", hint="Try a smaller --batch-size or --image-size.")
+    if isinstance(error, OSError):
+        return MachineError(f"{error.strerror or error}.", where=error.filename)
+    return CnnregError(
+        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        hint="Run again with --debug and report what it prints.",
+    )
+
+
+def _error_data(error: CnnregError) -> dict[str, Any]:
+    return {
+        "code": type(error).__name__.removesuffix("Error").lower(),
+        "exit": error.exit_code,
+        "message": error.what,
+        "path": error.where,
+        "hint": error.hint,
+    }
