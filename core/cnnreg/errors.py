@@ -16,7 +16,6 @@ CnnregError            1    an internal bug when raised bare
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -47,6 +46,8 @@ class UnknownNameError(UsageError):
     """A name that is not in the registry; the nearest ones are suggested."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        from difflib import get_close_matches
+
         self.suggestions = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
         hint = (
             f"Did you mean {', '.join(self.suggestions)}?"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ TEMPORARY_PREFIX = ".tmp-"
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` as a whole: temporary file beside it, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name[-40:]}")
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{unique()}-{path.name[-40:]}")
     with disk_errors(path, needed=len(content)):
         try:
             with temporary.open("xb") as file:
@@ -51,7 +49,7 @@ def publish_folder(temporary: Path, target: Path) -> None:
                 with file.open("rb+") as opened:
                     os.fsync(opened.fileno())
         sync_folder(temporary)
-        older = target.with_name(f"{TEMPORARY_PREFIX}old-{secrets.token_hex(6)}")
+        older = target.with_name(f"{TEMPORARY_PREFIX}old-{unique()}")
         if target.exists():
             target.rename(older)
         temporary.rename(target)
@@ -59,10 +57,14 @@ def publish_folder(temporary: Path, target: Path) -> None:
         shutil.rmtree(older, ignore_errors=True)
 
 
+def unique() -> str:
+    return os.urandom(6).hex()
+
+
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
     """A fresh folder on the same disk as `beside`, swept on leaving unless renamed away."""
-    folder = beside.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}")
+    folder = beside.with_name(f"{TEMPORARY_PREFIX}{unique()}")
     with disk_errors(beside):
         folder.mkdir(parents=True)
     try:
@@ -93,6 +95,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
+    from hashlib import sha256
+
     digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -7,6 +7,7 @@ package with a used entry-point name; this loop does neither.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,7 +174,12 @@ def one_line(error: BaseException) -> str:
 
 
 def _package(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+    return _name_and_version(point.dist) if point.dist else ("", "")
+
+
+@functools.cache  # each look at a package's metadata parses the whole of it again
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    return distribution.name, distribution.version
 
 
 def _status(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -50,6 +48,8 @@ class LazyGroup(click.Group):
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
         near = get_close_matches(name, self.list_commands(ctx), n=2)
         guess = f" Did you mean {' or '.join(near)}?" if near else ""
         raise click.UsageError(f"No such command '{name}'.{guess}", ctx)
@@ -98,6 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(end.exit_code)
     except Exception as error:  # noqa: BLE001 - the boundary
         if debug:
+            import traceback
+
             traceback.print_exc()
         sys.exit(_report(error, as_json="--json" in arguments))
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,24 @@ def say(text: str) -> None:
 
 def print_json(data: Any) -> None:
     click.echo(json.dumps(to_data(data), indent=2, ensure_ascii=False))
+
+
+def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A plain table, without rich, which would take longer to load than `list` may.
+
+    A title that starts with ">" is of a column aligned to the right.
+    """
+    lines = [[title.lstrip(">") for title in titles], *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        cells = [
+            cell.rjust(width) if title.startswith(">") else cell.ljust(width)
+            for title, cell, width in zip(titles, line, widths, strict=True)
+        ]
+        if number == 0:
+            click.secho("  ".join(cells).rstrip(), bold=True)
+        else:
+            click.echo(f"{click.style(cells[0], fg='cyan')}  {'  '.join(cells[1:])}".rstrip())
 
 
 def console(*, stderr: bool = False) -> Any:

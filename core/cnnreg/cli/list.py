@@ -12,7 +12,7 @@ from cnnreg.errors import UnknownNameError
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.specs import Shape, to_data
 
-from .common import console, get_registry, human_count, json_option, print_json
+from .common import get_registry, human_count, json_option, print_columns, print_json
 
 KINDS = ("architectures", "datasets", "optimizers", "formats", "runtimes")
 
@@ -49,21 +49,13 @@ def _matches(entry: Entry[Any], pattern: str) -> bool:
 
 
 def _print_table(kind: str, entries: Iterable[Entry[Any]], conflicts: frozenset[str]) -> None:
-    from rich.table import Table
-
     columns, row = _LAYOUTS[kind]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
-    family = None
+    rows = []
     for entry in entries:
-        name = entry.qualified if entry.spec.name in conflicts else entry.spec.name
-        if family not in (None, getattr(entry.spec, "family", None)):
-            table.add_section()
-        family = getattr(entry.spec, "family", None)
-        remark = " (conflict)" if entry.spec.name in conflicts else ""
-        table.add_row(f"[bold]{name}[/]{remark}", *row(entry))
-    console().print(table)
+        conflict = entry.spec.name in conflicts
+        name = f"{entry.qualified} (conflict)" if conflict else entry.spec.name
+        rows.append((name, *row(entry)))
+    print_columns(columns, rows)
 
 
 def _architecture(entry: Entry[Any]) -> tuple[str, ...]:

@@ -66,12 +66,12 @@ def _facts(status: object) -> dict[str, object]:
 @json_option
 def check(name: str, as_json: bool) -> None:
     """Run the conformance checks on NAME: an architecture, or a plugin's architectures."""
-    from cnnreg.conformance import Check, check_architecture
+    from cnnreg.conformance import Outcome, check_architecture
 
     registry = get_registry()
     entries = [e for e in registry.architectures.entries if e.plugin.name == name]
     entries = entries or [registry.architectures.entry(name)]
-    results: dict[str, list[Check]] = {}
+    results: dict[str, list[Outcome]] = {}
     for entry in entries:
         if not as_json:
             console().print(f"[bold]{entry.spec.name}[/]")
@@ -80,7 +80,7 @@ def check(name: str, as_json: bool) -> None:
             results[entry.spec.name].append(result)
             if not as_json:
                 mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
-                console().print(f"  {mark} {result.name}: {result.reason}")
+                console().print(f"  {mark} {result.check}: {result.reason}")
     if as_json:
         print_json(results)
     failed = sum(not result.passed for checks in results.values() for result in checks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,6 +83,8 @@ def _find(cifar: Cifar, request: DataRequest) -> Path | None:
 
 def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
     """The folder out of an archive that the user has put there."""
+    import tarfile
+
     archives = [root / cifar.archive for root in search_roots(request)]
     archive = next((path for path in archives if path.is_file()), None)
     if archive is None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic
-from urllib.request import Request, urlopen
 
 from cnnreg import DataRequest, MachineError
 from cnnreg.files import disk_errors, temporary_folder
@@ -75,6 +71,9 @@ def _missing(published: Published, root: Path, reason: str) -> MachineError:
 
 def _any_answers(urls: tuple[str, ...]) -> bool:
     """Daemon threads, because looking up a host has no time limit of its own."""
+    from queue import Empty, SimpleQueue
+    from threading import Thread
+
     answers: SimpleQueue[bool] = SimpleQueue()
     for url in urls:
         Thread(target=lambda url=url: answers.put(_answers(url)), daemon=True).start()
@@ -86,6 +85,8 @@ def _any_answers(urls: tuple[str, ...]) -> bool:
 
 
 def _answers(url: str) -> bool:
+    from urllib.request import Request, urlopen
+
     # Only this package's own constants arrive here, never a user's address.
     request = Request(url, method="HEAD", headers={"User-Agent": "cnnreg"})  # noqa: S310
     try:
@@ -98,6 +99,8 @@ def _answers(url: str) -> bool:
 @contextmanager
 def _stalls_end() -> Iterator[None]:
     """torchvision sets no timeout: a silent server would hold it for ever."""
+    import socket
+
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_SECONDS)
     try:

@@ -45,7 +45,7 @@ def test_every_optimizer_goes_on_exactly(registry, tmp_path, name):
     restored = build(list(resumed.named_parameters()), Recipe())
     checkpoint = read_checkpoint(path)
     load_weights(resumed, checkpoint.model, path)
-    progress, notes = restore(checkpoint, resumed, restored)
+    progress, notes = restore(checkpoint, restored)
     assert (progress.epoch, notes) == (2, [])
     step(model, optimizer, 3)
     step(resumed, restored, 3)
@@ -62,7 +62,7 @@ def test_all_random_streams_come_back(tmp_path):
     random.seed(9)
     np.random.seed(9)
     torch.manual_seed(9)
-    restore(read_checkpoint(path), model, optimizer)
+    restore(read_checkpoint(path), optimizer)
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
 
 
@@ -73,5 +73,5 @@ def test_what_keeps_a_resume_from_being_exact_is_said(tmp_path):
     made = capture(model, optimizer, Progress(), contract())
     made.state["torch"] = "1.0"
     save_checkpoint(path, made)
-    _, notes = restore(read_checkpoint(path), model, optimizer)
+    _, notes = restore(read_checkpoint(path), optimizer)
     assert notes == [f"not bit-exact: torch was 1.0, is {torch.__version__}"]
