@@ -1,0 +1,293 @@
+"""The checks that an architecture must pass, whoever wrote it.
+
+Shapes and counts are taken on torch's meta device, so that large networks cost no
+more than small ones; what must really compute does so on a small image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .plugins import one_line
+from .specs import ArchitectureSpec, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+USUAL_SIZE = 32
+
+LEARNING_SIZE = 16  # pixels; networks that need more get their least
+LEARNING_BATCH = 8
+LEARNING_STEPS = 12
+LEARNING_GOAL = 0.9  # of the first loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one check, and why in one line."""
+
+    check: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`run` returns what it found to be true, or raises ViolationError (or anything else)."""
+
+    name: str
+    run: Callable[[ArchitectureSpec], str]
+    computes: bool = False  # on real tensors: takes time and memory in large networks
+
+    def __call__(self, spec: ArchitectureSpec) -> Outcome:
+        try:
+            with _settings_restored():
+                return Outcome(check=self.name, passed=True, reason=self.run(spec))
+        except ViolationError as violation:
+            return Outcome(check=self.name, passed=False, reason=str(violation))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            return Outcome(check=self.name, passed=False, reason=one_line(error))
+
+
+class ViolationError(Exception):
+    """A rule of the contract that the architecture breaks."""
+
+
+def check_architecture(
+    spec: ArchitectureSpec, checks: Iterable[Check] | None = None
+) -> Iterator[Outcome]:
+    """Run the checks one by one, each outcome as soon as it is known."""
+    for check in CHECKS if checks is None else checks:
+        yield check(spec)
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ViolationError(complaint)
+
+
+@contextmanager
+def _settings_restored() -> Iterator[None]:
+    """What one check finds changed must not mislead the next."""
+    import torch
+
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+
+
+# --- On the meta device ---------------------------------------------------------------
+
+
+def _build(spec: ArchitectureSpec, device: str = "meta", **options: Any) -> torch.nn.Module:
+    import torch
+
+    with torch.device(device):
+        model = spec.build(spec.options(**options))
+    _require(isinstance(model, torch.nn.Module), f"build returned {type(model).__name__}")
+    return model
+
+
+def _returns_a_module(spec: ArchitectureSpec) -> str:
+    return f"build returns {type(_build(spec)).__name__}"
+
+
+def _parameters_are_true(spec: ArchitectureSpec) -> str:
+    from .training.anatomy import count_parameters
+
+    found = count_parameters(_build(spec))
+    _require(found == spec.parameters, f"declares {spec.parameters:,} parameters, has {found:,}")
+    return f"{found:,} parameters"
+
+
+def _macs_are_true(spec: ArchitectureSpec) -> str:
+    from .training.anatomy import count_macs
+
+    found = count_macs(_build(spec), spec.input_shape)
+    _require(found == spec.macs, f"declares {spec.macs:,} MACs, needs {found:,}")
+    return f"{found:,} MACs"
+
+
+def _shapes_are_right(spec: ArchitectureSpec) -> str:
+    usual = max(USUAL_SIZE, spec.min_size)
+    default = spec.input_shape[1:]
+    oblong = (usual, usual + usual // 2)
+    sizes = dict.fromkeys([(spec.min_size, spec.min_size), (usual, usual), default])
+    for size in sizes:
+        _check_shape(spec, (1, *size), classes=2, batch=1)
+        _check_shape(spec, (3, *size), classes=10, batch=3, training=True)
+    _check_shape(spec, (3, *oblong), classes=10, batch=2)
+    shown = ", ".join(f"{height}x{width}" for height, width in (*sizes, oblong))
+    return f"[N, classes] for 1 and 3 channels of {shown}"
+
+
+def _check_shape(
+    spec: ArchitectureSpec, shape: Shape, *, classes: int, batch: int, training: bool = False
+) -> None:
+    import torch
+
+    given = f"{'x'.join(map(str, (batch, *shape)))} in {'training' if training else 'evaluation'}"
+    model = _build(spec, input_shape=shape, num_classes=classes).train(training)
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            output = model(torch.empty(batch, *shape))
+    except Exception as error:
+        raise ViolationError(f"{given} fails: {one_line(error)}") from error
+    heads = output if training and isinstance(output, tuple) else (output,)
+    for head in heads:
+        found = tuple(head.shape) if isinstance(head, torch.Tensor) else type(head).__name__
+        _require(found == (batch, classes), f"{given} gave {found}, not {(batch, classes)}")
+    _require(len(heads) == 1 or spec.aux_weight > 0, "has auxiliary heads, but aux_weight is 0")
+
+
+def _dropout_is_honoured(spec: ArchitectureSpec) -> str:
+    from torch.nn.modules.dropout import _DropoutNd
+
+    for dropout in (0.0, 0.5):
+        model = _build(spec, dropout=dropout)
+        rates = {module.p for module in model.modules() if isinstance(module, _DropoutNd)}
+        _require(rates <= {dropout}, f"dropout={dropout} left dropout layers of {sorted(rates)}")
+    return "options.dropout sets every dropout layer"
+
+
+def _weights_are_not_shared(spec: ArchitectureSpec) -> str:
+    """A file of tensors by name cannot say that two names are one."""
+    names: dict[int, str] = {}
+    model = _build(spec)
+    for name, tensor in (
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ):
+        other = names.setdefault(id(tensor), name)
+        _require(other == name, f"{other} and {name} are one tensor")
+    return f"{len(names)} tensors, none shared"
+
+
+# --- On real tensors ------------------------------------------------------------------
+
+
+def _images(spec: ArchitectureSpec, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise with labels: the dark images are of class 0, the bright ones of class 1."""
+    import torch
+
+    size = max(spec.min_size, LEARNING_SIZE)
+    noise = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(count) % 2
+    return 0.5 * noise + (2 * labels - 1).view(-1, 1, 1, 1), labels
+
+
+def _build_real(spec: ArchitectureSpec, seed: int = 0) -> torch.nn.Module:
+    """The form for small images, three channels and ten classes, from a seed."""
+    import torch
+
+    size = max(spec.min_size, LEARNING_SIZE)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _build(spec, "cpu", input_shape=(3, size, size), num_classes=10)
+
+
+def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
+    before = _settings()
+    _build_real(spec)
+    after = _settings()
+    changed = [name for name in before if before[name] != after[name]]
+    _require(not changed, f"building changes torch's {', '.join(changed)}")
+    return "building leaves torch's settings alone"
+
+
+def _settings() -> Mapping[str, object]:
+    import torch
+
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "thread count": torch.get_num_threads(),
+        "gradient mode": torch.is_grad_enabled(),
+        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _state_is_whole(spec: ArchitectureSpec) -> str:
+    """The saved tensors are all there is: same seed, same net; loaded net, same answers."""
+    import torch
+
+    model, twin, other = _build_real(spec), _build_real(spec), _build_real(spec, seed=1)
+    state = model.state_dict()
+    for name, tensor in twin.state_dict().items():
+        _require(torch.equal(tensor, state[name]), f"{name} differs between builds from one seed")
+    other.load_state_dict(state, strict=True)
+    images, _ = _images(spec, 2)
+    with torch.no_grad():
+        same = torch.equal(model.eval()(images), other.eval()(images))
+    _require(same, "answers differ after load_state_dict")
+    return "loads strictly and answers the same; one seed, one network"
+
+
+def _evaluation_is_a_function(spec: ArchitectureSpec) -> str:
+    """Of each image alone: no randomness, no glance at the rest of the batch."""
+    import torch
+
+    model = _build_real(spec).eval()
+    images, _ = _images(spec, 3)
+    with torch.no_grad():
+        together, again, alone = model(images), model(images), model(images[:1])
+    _require(torch.equal(together, again), "two passes over the same images differ")
+    _require(bool(torch.isfinite(together).all()), "logits are not finite")
+    scale = max(float(together.abs().max()), 1e-6)
+    difference = float((together[:1] - alone).abs().max()) / scale
+    _require(difference < 1e-3, f"an image's answer depends on its batch, by {difference:.1%}")
+    return "the same image gives the same answer"
+
+
+def _learns(spec: ArchitectureSpec) -> str:
+    """A few steps of Adam on one batch lower the loss, and every parameter takes part."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _build_real(spec).train()
+        images, labels = _images(spec, LEARNING_BATCH)
+        optimizer = torch.optim.Adam(model.parameters(), lr=spec.recipe.learning_rate)
+        losses: list[float] = []
+        for _ in range(LEARNING_STEPS):
+            loss = _loss(model(images), labels, spec.aux_weight)
+            losses.append(loss.item())
+            if losses[-1] < LEARNING_GOAL * losses[0]:
+                return f"loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses) - 1} steps"
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+            _require(not idle, f"no gradient reaches {', '.join(idle[:3])}")
+    raise ViolationError(
+        f"loss {losses[0]:.3f}, after {LEARNING_STEPS} steps still {losses[-1]:.3f}"
+    )
+
+
+def _loss(output: Any, labels: torch.Tensor, aux_weight: float) -> torch.Tensor:
+    from torch.nn.functional import cross_entropy
+
+    heads = output if isinstance(output, tuple) else (output,)
+    main, *auxiliary = [cross_entropy(head, labels) for head in heads]
+    return main + aux_weight * sum(auxiliary, start=main.new_zeros(()))
+
+
+CHECKS = (
+    Check(name="builds", run=_returns_a_module),
+    Check(name="parameters", run=_parameters_are_true),
+    Check(name="macs", run=_macs_are_true),
+    Check(name="shapes", run=_shapes_are_right),
+    Check(name="dropout", run=_dropout_is_honoured),
+    Check(name="unshared weights", run=_weights_are_not_shared),
+    Check(name="global state", run=_leaves_torch_alone, computes=True),
+    Check(name="whole state", run=_state_is_whole, computes=True),
+    Check(name="evaluation", run=_evaluation_is_a_function, computes=True),
+    Check(name="learns", run=_learns, computes=True),
+)
+"""Every check, cheap ones first."""

@@ -1,0 +1,169 @@
+"""The kit passes a sound architecture and names what is wrong with each unsound one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cnnreg import ArchitectureSpec, ModelOptions, Paper
+from cnnreg.conformance import CHECKS, check_architecture
+
+
+def linear(options: ModelOptions) -> nn.Sequential:
+    channels, height, width = options.input_shape
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Dropout(options.dropout or 0.0),
+        nn.Linear(channels * height * width, options.num_classes),
+    )
+
+
+SOUND = ArchitectureSpec(
+    name="linear",
+    family="test",
+    summary="One linear layer.",
+    build=linear,
+    parameters=7_850,
+    macs=7_840,
+    num_classes=10,
+    input_shape=(1, 28, 28),
+    paper=Paper(title="None", year=2000, url="https://example.org"),
+    licence="Apache-2.0",
+)
+
+
+class Changed(nn.Module):
+    """The sound network with something done to its output."""
+
+    def __init__(self, options: ModelOptions, change: Callable[[nn.Module, torch.Tensor], object]):
+        super().__init__()
+        self.inner = linear(options)
+        self.change = change
+
+    def forward(self, x: torch.Tensor) -> object:
+        return self.change(self, self.inner(x))
+
+
+def changed(change: Callable[[nn.Module, torch.Tensor], object]) -> ArchitectureSpec:
+    return replace(SOUND, build=lambda options: Changed(options, change))
+
+
+def raises(options: ModelOptions) -> nn.Module:
+    raise RuntimeError("no such\nnetwork")
+
+
+def not_a_module(options: ModelOptions) -> nn.Module:
+    return linear  # type: ignore[return-value]  # that is the point
+
+
+def ignores_dropout(options: ModelOptions) -> nn.Module:
+    return linear(replace(options, dropout=0.3))
+
+
+def ignores_classes(options: ModelOptions) -> nn.Module:
+    return linear(replace(options, num_classes=1000))
+
+
+def sets_default_dtype(options: ModelOptions) -> nn.Module:
+    torch.set_default_dtype(torch.float64)
+    return linear(options)
+
+
+def shares_a_weight(options: ModelOptions) -> nn.Module:
+    model = linear(options)
+    model.append(nn.Linear(options.num_classes, options.num_classes))
+    model.append(nn.Linear(options.num_classes, options.num_classes))
+    model[4].weight = model[3].weight
+    return model
+
+
+def has_an_idle_parameter(options: ModelOptions) -> nn.Module:
+    model = linear(options)
+    model.register_parameter("idle", nn.Parameter(torch.zeros(3)))
+    return model
+
+
+def hides_a_weight(options: ModelOptions) -> nn.Module:
+    hidden = torch.randn(options.num_classes)
+    return Changed(options, lambda _, logits: logits + hidden.to(logits.device))
+
+
+UNSOUND = {
+    "builds": (not_a_module, "build returned function"),
+    "shapes": (ignores_classes, "gave (1, 1000), not (1, 2)"),
+    "dropout": (ignores_dropout, "dropout=0.0 left dropout layers of [0.3]"),
+    "unshared weights": (shares_a_weight, "3.weight and 4.weight are one tensor"),
+    "global state": (sets_default_dtype, "changes torch's default dtype"),
+    "whole state": (hides_a_weight, "answers differ after load_state_dict"),
+    "learns": (has_an_idle_parameter, "no gradient reaches idle"),
+}
+
+
+def failures(spec: ArchitectureSpec) -> dict[str, str]:
+    return {o.check: o.reason for o in check_architecture(spec) if not o.passed}
+
+
+def test_a_sound_architecture_passes_every_check() -> None:
+    outcomes = list(check_architecture(SOUND))
+    assert [o.check for o in outcomes] == [check.name for check in CHECKS]
+    assert all(o.passed and o.reason for o in outcomes), outcomes
+
+
+@pytest.mark.parametrize("check", UNSOUND)
+def test_a_broken_rule_is_named(check: str) -> None:
+    build, reason = UNSOUND[check]
+    assert reason in failures(replace(SOUND, build=build))[check]
+
+
+def test_false_counts_are_named_beside_the_true_ones() -> None:
+    found = failures(replace(SOUND, parameters=7_000, macs=8_000))
+    assert found == {
+        "parameters": "declares 7,000 parameters, has 7,850",
+        "macs": "declares 8,000 MACs, needs 7,840",
+    }
+
+
+def test_a_builder_that_raises_fails_each_check_in_one_line() -> None:
+    found = failures(replace(SOUND, build=raises))
+    assert set(found) == {check.name for check in CHECKS}
+    assert set(found.values()) == {"RuntimeError: no such network"}
+
+
+def test_a_network_that_cannot_take_its_least_size_is_told_so() -> None:
+    def build(options: ModelOptions) -> nn.Module:
+        pool = nn.MaxPool2d(32)
+        pooled = (options.in_channels, *(side // 32 for side in options.input_shape[1:]))
+        return nn.Sequential(pool, *linear(replace(options, input_shape=pooled)))
+
+    found = failures(replace(SOUND, build=build, min_size=32, input_shape=(1, 64, 64)))
+    assert "shapes" not in found
+    found = failures(replace(SOUND, build=build, min_size=28, input_shape=(1, 64, 64)))
+    assert "1x1x28x28 in evaluation fails" in found["shapes"] or "positive" in found["shapes"]
+
+
+def test_randomness_in_evaluation_is_found() -> None:
+    noisy = changed(lambda _, logits: logits + torch.rand_like(logits))
+    assert failures(noisy)["evaluation"] == "two passes over the same images differ"
+
+
+def test_a_glance_at_the_rest_of_the_batch_is_found() -> None:
+    centred = changed(lambda _, logits: logits - logits.mean(0) + 1)
+    assert "depends on its batch" in failures(centred)["evaluation"]
+
+
+def test_a_network_that_cannot_learn_is_found() -> None:
+    stuck = changed(lambda _, logits: logits * 1e-6)
+    assert "still 2.303" in failures(stuck)["learns"]
+
+
+def test_auxiliary_logits_need_a_weight() -> None:
+    twice = changed(lambda m, logits: (logits, logits) if m.training else logits)
+    assert failures(twice) == {"shapes": "has auxiliary heads, but aux_weight is 0"}
+    assert not failures(replace(twice, aux_weight=0.3))
+
+
+def test_the_test_process_keeps_its_settings() -> None:
+    failures(replace(SOUND, build=sets_default_dtype))
+    assert torch.get_default_dtype() == torch.float32
