@@ -66,7 +66,7 @@ def _facts(status: object) -> dict[str, object]:
 @json_option
 def check(name: str, as_json: bool) -> None:
     """Run the conformance checks on NAME: an architecture, or a plugin's architectures."""
-    from cnnreg.conformance import Outcome, check_architecture
+    from cnnreg.conformance import Outcome, all_checks, check_architecture
 
     registry = get_registry()
     entries = [e for e in registry.architectures.entries if e.plugin.name == name]
@@ -76,7 +76,7 @@ def check(name: str, as_json: bool) -> None:
         if not as_json:
             console().print(f"[bold]{entry.spec.name}[/]")
         results[entry.spec.name] = []
-        for result in check_architecture(entry.spec):
+        for result in check_architecture(entry.spec, all_checks(registry)):
             results[entry.spec.name].append(result)
             if not as_json:
                 mark = "[green]✓[/]" if result.passed else "[red]✗[/]"

@@ -6,13 +6,13 @@ more than small ones; what must really compute does so on a small image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .plugins import one_line
-from .specs import ArchitectureSpec, Shape
+from cnnreg.plugins import one_line
+from cnnreg.specs import ArchitectureSpec, Shape
+
+from .check import Check, ViolationError
 
 if TYPE_CHECKING:
     import torch
@@ -25,61 +25,9 @@ LEARNING_STEPS = 12
 LEARNING_GOAL = 0.9  # of the first loss
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one check, and why in one line."""
-
-    check: str
-    passed: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """`run` returns what it found to be true, or raises ViolationError (or anything else)."""
-
-    name: str
-    run: Callable[[ArchitectureSpec], str]
-    computes: bool = False  # on real tensors: takes time and memory in large networks
-
-    def __call__(self, spec: ArchitectureSpec) -> Outcome:
-        try:
-            with _settings_restored():
-                return Outcome(check=self.name, passed=True, reason=self.run(spec))
-        except ViolationError as violation:
-            return Outcome(check=self.name, passed=False, reason=str(violation))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-            return Outcome(check=self.name, passed=False, reason=one_line(error))
-
-
-class ViolationError(Exception):
-    """A rule of the contract that the architecture breaks."""
-
-
-def check_architecture(
-    spec: ArchitectureSpec, checks: Iterable[Check] | None = None
-) -> Iterator[Outcome]:
-    """Run the checks one by one, each outcome as soon as it is known."""
-    for check in CHECKS if checks is None else checks:
-        yield check(spec)
-
-
 def _require(condition: bool, complaint: str) -> None:
     if not condition:
         raise ViolationError(complaint)
-
-
-@contextmanager
-def _settings_restored() -> Iterator[None]:
-    """What one check finds changed must not mislead the next."""
-    import torch
-
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_num_threads(threads)
 
 
 # --- On the meta device ---------------------------------------------------------------
@@ -99,7 +47,7 @@ def _returns_a_module(spec: ArchitectureSpec) -> str:
 
 
 def _parameters_are_true(spec: ArchitectureSpec) -> str:
-    from .training.anatomy import count_parameters
+    from cnnreg.training.anatomy import count_parameters
 
     found = count_parameters(_build(spec))
     _require(found == spec.parameters, f"declares {spec.parameters:,} parameters, has {found:,}")
@@ -107,7 +55,7 @@ def _parameters_are_true(spec: ArchitectureSpec) -> str:
 
 
 def _macs_are_true(spec: ArchitectureSpec) -> str:
-    from .training.anatomy import count_macs
+    from cnnreg.training.anatomy import count_macs
 
     found = count_macs(_build(spec), spec.input_shape)
     _require(found == spec.macs, f"declares {spec.macs:,} MACs, needs {found:,}")
@@ -182,11 +130,13 @@ def _images(spec: ArchitectureSpec, count: int) -> tuple[torch.Tensor, torch.Ten
     return 0.5 * noise + (2 * labels - 1).view(-1, 1, 1, 1), labels
 
 
-def _build_real(spec: ArchitectureSpec, seed: int = 0) -> torch.nn.Module:
+def build_small(
+    spec: ArchitectureSpec, *, size: int = LEARNING_SIZE, seed: int = 0
+) -> torch.nn.Module:
     """The form for small images, three channels and ten classes, from a seed."""
     import torch
 
-    size = max(spec.min_size, LEARNING_SIZE)
+    size = max(spec.min_size, size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _build(spec, "cpu", input_shape=(3, size, size), num_classes=10)
@@ -194,7 +144,7 @@ def _build_real(spec: ArchitectureSpec, seed: int = 0) -> torch.nn.Module:
 
 def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
     before = _settings()
-    _build_real(spec)
+    build_small(spec)
     after = _settings()
     changed = [name for name in before if before[name] != after[name]]
     _require(not changed, f"building changes torch's {', '.join(changed)}")
@@ -217,7 +167,7 @@ def _state_is_whole(spec: ArchitectureSpec) -> str:
     """The saved tensors are all there is: same seed, same net; loaded net, same answers."""
     import torch
 
-    model, twin, other = _build_real(spec), _build_real(spec), _build_real(spec, seed=1)
+    model, twin, other = build_small(spec), build_small(spec), build_small(spec, seed=1)
     state = model.state_dict()
     for name, tensor in twin.state_dict().items():
         _require(torch.equal(tensor, state[name]), f"{name} differs between builds from one seed")
@@ -233,7 +183,7 @@ def _evaluation_is_a_function(spec: ArchitectureSpec) -> str:
     """Of each image alone: no randomness, no glance at the rest of the batch."""
     import torch
 
-    model = _build_real(spec).eval()
+    model = build_small(spec).eval()
     images, _ = _images(spec, 3)
     with torch.no_grad():
         together, again, alone = model(images), model(images), model(images[:1])
@@ -251,7 +201,7 @@ def _learns(spec: ArchitectureSpec) -> str:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = _build_real(spec).train()
+        model = build_small(spec).train()
         images, labels = _images(spec, LEARNING_BATCH)
         optimizer = torch.optim.Adam(model.parameters(), lr=spec.recipe.learning_rate)
         losses: list[float] = []

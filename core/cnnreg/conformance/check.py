@@ -1,0 +1,54 @@
+"""A check and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cnnreg.plugins import one_line
+from cnnreg.specs import ArchitectureSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one check, and why in one line."""
+
+    check: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`run` returns what it found to be true, or raises ViolationError (or anything else)."""
+
+    name: str
+    run: Callable[[ArchitectureSpec], str]
+    computes: bool = False  # on real tensors: takes time and memory in large networks
+
+    def __call__(self, spec: ArchitectureSpec) -> Outcome:
+        try:
+            with _settings_restored():
+                return Outcome(check=self.name, passed=True, reason=self.run(spec))
+        except ViolationError as violation:
+            return Outcome(check=self.name, passed=False, reason=str(violation))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            return Outcome(check=self.name, passed=False, reason=one_line(error))
+
+
+class ViolationError(Exception):
+    """A rule of the contract that the architecture breaks."""
+
+
+@contextmanager
+def _settings_restored() -> Iterator[None]:
+    """What one check finds changed must not mislead the next."""
+    import torch
+
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)

@@ -1,0 +1,106 @@
+"""Does an architecture survive every file format? Small images, fp32, every runtime."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from cnnreg.models import missing, open_session, runtimes_for
+from cnnreg.parity import compare
+from cnnreg.registry import Registry
+from cnnreg.specs import (
+    ArchitectureSpec,
+    ExporterSpec,
+    ExportRequest,
+    ModelContract,
+    ModelFile,
+    RuntimeOptions,
+)
+
+from .architecture import build_small
+from .check import Check, ViolationError
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
+
+SIZE = 32
+CLASSES = 10
+IMAGES = 7  # split unevenly below, so that a batch size baked into a file is noticed
+
+
+def export_checks(registry: Registry) -> list[Check]:
+    """One check for each format whose packages are installed."""
+    return [
+        Check(
+            name=f"export to {exporter.title}",
+            run=partial(_export_is_equal, registry, exporter),
+            computes=True,
+        )
+        for exporter in registry.exporters.values()
+        if not missing(exporter.requires)
+    ]
+
+
+def _export_is_equal(registry: Registry, exporter: ExporterSpec, spec: ArchitectureSpec) -> str:
+    import numpy as np
+    import torch
+
+    from cnnreg.images import normalise
+
+    contract = _contract(spec)
+    model = build_small(spec, size=contract.input_shape[1]).eval()
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (IMAGES, *contract.input_shape[1:], 3), dtype=np.uint8)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(normalise(pixels, contract.mean, contract.std))).numpy()
+    differences = []
+    with TemporaryDirectory() as folder:
+        exported = ModelFile(
+            path=exporter.write(_request(model, contract, Path(folder), pixels)),
+            format=exporter.name,
+            precision="fp32",
+            contract=contract,
+        )
+        for runtime in runtimes_for(registry, exporter.name):
+            session = open_session(runtime, exported, RuntimeOptions(threads=1))
+            parts = [session.infer(session.prepare(part)) for part in (pixels[:2], pixels[2:])]
+            labels = logits.argmax(1)
+            parity = compare(logits, np.concatenate(parts), labels, precision="fp32", max_drop=0.0)
+            if not parity.holds:
+                raise ViolationError(f"in {runtime.title} {parity.complaint}")
+            differences.append(f"{parity.largest_difference:.1e} in {runtime.title}")
+            del session  # Windows cannot remove the folder while an engine holds its files
+    if not differences:
+        raise ViolationError("no installed runtime opens it")
+    return f"largest logit difference {', '.join(differences)}"
+
+
+def _contract(spec: ArchitectureSpec) -> ModelContract:
+    size = max(spec.min_size, SIZE)
+    options = spec.options(num_classes=CLASSES, input_shape=(3, size, size))
+    return ModelContract(
+        architecture=spec.name,
+        plugin="",
+        num_classes=CLASSES,
+        input_shape=options.input_shape,
+        form=options.form,
+        dropout=None,
+        classes=tuple(f"class {number}" for number in range(CLASSES)),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        resize="squash",
+        dataset="noise",
+    )
+
+
+def _request(model: object, contract: ModelContract, folder: Path, pixels: Pixels) -> ExportRequest:
+    return ExportRequest(
+        model=model,  # type: ignore[arg-type]  # any module
+        contract=contract,
+        precision="fp32",
+        folder=folder,
+        metadata={},
+        calibration=pixels,
+    )
