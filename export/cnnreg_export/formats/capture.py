@@ -1,0 +1,97 @@
+"""The network as a graph: captured once by torch.export, then translated by each format.
+
+Capture refuses what a trace would silently bake in: a fixed batch size, or the
+branch that the example image happened to take.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from cnnreg import CnnregError, GateError
+from cnnreg.specs import Shape
+
+
+def capture(model: nn.Module, shape: Shape) -> ExportedProgram:
+    """The forward pass for images [batch, *shape], any batch. Raises GateError."""
+    # Two images, contiguous: a batch of one, or channels-last memory, would be fixed for good.
+    example = torch.zeros(2, *shape)
+    try:
+        with torch.no_grad():
+            return torch.export.export(model, (example,), dynamic_shapes=({0: Dim("batch")},))
+    except Exception as error:
+        what, hint = _explain(error)
+        raise GateError(f"Cannot export{_layer_of(error, model)}: {what}.", hint=hint) from error
+
+
+@contextmanager
+def translation(program: ExportedProgram, title: str) -> Iterator[None]:
+    """Turn a converter's failure into one line that names the operator and its layer."""
+    try:
+        yield
+    except CnnregError:
+        raise
+    except Exception as error:
+        if culprit := _operator_in(_messages(error), program):
+            operator, layer = culprit
+            raise GateError(
+                f"{title} has no operator for {operator}{layer}.",
+                hint="Write that layer with operators of torch itself, or use another format.",
+            ) from error
+        raise GateError(
+            f"{title} cannot hold this network: {_first_line(error)}.",
+            hint="Try another format or precision.",
+        ) from error
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    message = str(error)
+    if isinstance(error, GuardOnDataDependentSymNode) or "data-dependent" in message:
+        return (
+            "its forward pass branches on the values of a tensor",
+            "Use torch.where instead of `if` on a tensor.",
+        )
+    if "Constraints violated (batch)" in message:
+        return (
+            "its forward pass fixes the number of images in a batch",
+            "Take it from x.shape[0], or use x.flatten(1).",
+        )
+    return _first_line(error), ""
+
+
+def _layer_of(error: Exception, model: nn.Module) -> str:
+    """The innermost layer whose code was running when the error arose."""
+    names = {id(module): name for name, module in model.named_modules() if name}
+    running = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+    layers = [module for module in running if id(module) in names]
+    if not layers:
+        return ""
+    return f" layer '{names[id(layers[-1])]}' ({type(layers[-1]).__name__})"
+
+
+def _operator_in(message: str, program: ExportedProgram) -> tuple[str, str] | None:
+    """The first operator of the graph that the message names, and where it is used."""
+    for node in program.graph.nodes:
+        operator = str(node.target)
+        if node.op == "call_function" and operator in message:
+            layer, kind = next(reversed(node.meta["nn_module_stack"].values()))
+            place = f" in layer '{layer}' ({kind.rpartition('.')[2]})" if layer else ""
+            return operator, place
+    return None
+
+
+def _messages(error: BaseException | None) -> str:
+    """The texts of an error and of all that caused it."""
+    return f"{error}\n{_messages(error.__cause__)}" if error else ""
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")

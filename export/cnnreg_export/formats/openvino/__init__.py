@@ -1,0 +1,30 @@
+"""OpenVINO IR: model.xml and model.bin, for Intel processors, GPUs and NPUs.
+
+Format: https://docs.openvino.ai/2026/documentation/openvino-ir-format.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnreg import ExporterSpec, ExportRequest, hookimpl
+
+
+def write(request: ExportRequest) -> Path:
+    from .writer import write_openvino
+
+    return write_openvino(request)
+
+
+@hookimpl
+def cnnreg_exporters() -> list[ExporterSpec]:
+    return [
+        ExporterSpec(
+            name="openvino",
+            title="OpenVINO",
+            summary="model.xml and model.bin for Intel processors, GPUs and NPUs",
+            precisions=("fp32", "fp16", "int8"),
+            write=write,
+            requires=("torch", "openvino", "nncf"),
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Engines that run a model: for comparing, evaluating, timing and predicting."""

@@ -1,0 +1,68 @@
+"""An ONNX model run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+
+from cnnreg import ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.plugins import one_line
+from cnnreg_export.runtimes.devices import checked_device, processor
+from cnnreg_export.runtimes.image_input import ImageInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnreg.specs import Logits
+
+FATAL_ONLY = 4  # errors come as exceptions; a log line would tell them twice
+
+
+class OnnxRuntimeSession(ImageInput):
+    """Raises MachineError for another device, ModelFileError for a damaged file."""
+
+    def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
+        super().__init__(model.contract)
+        self.device = checked_device(options.device, processor())
+        self.precision = model.precision
+        self.engine = _open(model.path, options)
+        inputs, outputs = self.engine.get_inputs(), self.engine.get_outputs()
+        self.check_fit(model.path, [i.shape for i in inputs], [o.shape for o in outputs])
+        self.input = inputs[0].name
+
+    def infer(self, inputs: NDArray[np.float32]) -> Logits:
+        logits: Logits = self.engine.run(None, {self.input: inputs})[0]
+        return logits
+
+    def describe(self) -> Mapping[str, str]:
+        threads = self.engine.get_session_options().intra_op_num_threads
+        return {
+            "device": self.device,
+            "threads": str(threads) if threads else "one per core",
+            "precision": self.precision,
+        }
+
+
+def stored_metadata(path: Path) -> Mapping[str, str]:
+    """The texts in the file's metadata_props. Raises ModelFileError."""
+    return dict(_open(path, RuntimeOptions()).get_modelmeta().custom_metadata_map)
+
+
+def _open(path: Path, options: RuntimeOptions) -> ort.InferenceSession:
+    settings = ort.SessionOptions()
+    settings.log_severity_level = FATAL_ONLY
+    settings.intra_op_num_threads = options.threads or 0
+    if options.batch is not None:
+        settings.add_free_dimension_override_by_name("batch", options.batch)
+    try:
+        return ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelFileError(
+            f"ONNX Runtime cannot read this model: {one_line(error)}.",
+            where=path,
+            hint="Export the run again.",
+        ) from error

@@ -1,0 +1,126 @@
+"""An IR or ONNX model run by OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.plugins import one_line
+from cnnreg_export.runtimes.devices import checked_device
+from cnnreg_export.runtimes.image_input import ImageInput
+from cnnreg_export.untracked import untracked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnreg.specs import Logits
+
+ov = untracked("openvino")
+
+CURE = "Export the run again."
+
+
+class OpenVINOSession(ImageInput):
+    """Raises MachineError for a missing device, ModelFileError for a damaged file."""
+
+    def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
+        super().__init__(model.contract)
+        core = ov.Core()
+        device = checked_device(options.device, core.available_devices)
+        network = read_model(core, model.path)
+        self.check_fit(model.path, _shapes(network.inputs), _shapes(network.outputs))
+        if options.batch is not None:
+            network.reshape([options.batch, *model.contract.input_shape])
+        try:
+            self.compiled = core.compile_model(network, device, settings(device, options.threads))
+        except Exception as error:
+            raise MachineError(
+                f"OpenVINO cannot run this model on {device}: {one_line(error)}.",
+                where=model.path,
+                hint="Try --device CPU.",
+            ) from error
+        self.request = self.compiled.create_infer_request()
+
+    def infer(self, inputs: NDArray[np.float32]) -> Logits:
+        logits: Logits = self.request.infer([inputs], share_inputs=True)[0]
+        return logits
+
+    def describe(self) -> Mapping[str, str]:
+        """Read back from the compiled model, not repeated from what was asked for."""
+        names = {
+            "device": "EXECUTION_DEVICES",
+            "threads": "INFERENCE_NUM_THREADS",
+            "precision": "INFERENCE_PRECISION_HINT",
+            "streams": "NUM_STREAMS",
+        }
+        supported = self.compiled.get_property("SUPPORTED_PROPERTIES")
+        return {
+            name: _text(self.compiled.get_property(key))
+            for name, key in names.items()
+            if key in supported
+        }
+
+
+def settings(device: str, threads: int | None) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if device == "CPU":
+        # Else OpenVINO takes bf16 where the processor has it, and the answers change.
+        chosen["INFERENCE_PRECISION_HINT"] = "f32"
+        if threads is not None:
+            chosen["INFERENCE_NUM_THREADS"] = threads
+    return chosen
+
+
+def found_devices() -> Mapping[str, str]:
+    core = ov.Core()
+    return {name: core.get_property(name, "FULL_DEVICE_NAME") for name in core.available_devices}
+
+
+def read_model(core: Any, path: Path) -> Any:
+    """Raises ModelFileError."""
+    try:
+        network = _read_ir(core, path) if path.suffix == ".xml" else _read_onnx(path)
+    except OSError as error:
+        where = error.filename or path
+        raise ModelFileError(f"Cannot read: {error.strerror}.", where=where, hint=CURE) from error
+    except Exception as error:
+        raise ModelFileError(
+            f"OpenVINO cannot read this model: {one_line(error)}.", where=path, hint=CURE
+        ) from error
+    if not network.outputs:
+        raise ModelFileError("The file holds no network.", where=path, hint=CURE)
+    return network
+
+
+def _read_ir(core: Any, path: Path) -> Any:
+    # From memory: OpenVINO's own file reading trips over non-ASCII paths on Windows.
+    return core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def _read_onnx(path: Path) -> Any:
+    # By name: given just a path, OpenVINO would try its readers of other formats too.
+    reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
+    return reader.convert(reader.load(path))
+
+
+def stored_metadata(path: Path) -> Mapping[str, str]:
+    """The texts in an IR's rt_info or an ONNX file's metadata_props. Raises ModelFileError."""
+    information = read_model(ov.Core(), path).rt_info
+    root = "cnnreg" if path.suffix == ".xml" else "framework"
+    return {key: text.astype(str) for key, text in dict(information).get(root, {}).items()}
+
+
+def _shapes(ports: list[Any]) -> list[list[int]]:
+    """Sizes of each port, 0 where any size will do."""
+    return [
+        [0 if size.is_dynamic else size.get_length() for size in p.partial_shape] for p in ports
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value.get_type_name() if isinstance(value, ov.Type) else str(value)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cnnreg import ModelContract, ModelFile
+from cnnreg.specs import Precision
+from cnnreg_export.formats.openvino.model_info import model_info
+from cnnreg_export.runtimes.openvino.session import ov, read_model
+
+Exported = Callable[[str, Precision], ModelFile]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_two_files_with_named_float_input_and_output(
+    exported: Exported, precision: Precision
+) -> None:
+    path = exported("openvino", precision).path
+    assert sorted(file.name for file in path.parent.iterdir()) == ["model.bin", "model.xml"]
+    model = read_model(ov.Core(), path)
+    images, logits = model.input(), model.output()
+    assert (images.any_name, str(images.partial_shape)) == ("images", "[?,3,16,24]")
+    assert (logits.any_name, str(logits.partial_shape)) == ("logits", "[?,4]")
+    assert images.element_type == logits.element_type == ov.Type.f32
+    assert images.get_node().get_layout() == ov.Layout("NCHW")
+
+
+def test_weights_have_the_precision_that_was_asked_for(exported: Exported) -> None:
+    assert _float_constants(exported("openvino", "fp32")) == {"f32"}
+    assert _float_constants(exported("openvino", "fp16")) == {"f16"}
+
+
+def test_int8_quantises_every_convolution(exported: Exported) -> None:
+    operators = _operators(exported("openvino", "int8"))
+    kinds = Counter(node.get_type_name() for node in operators)
+    assert kinds["FakeQuantize"] >= kinds["Convolution"] + kinds["GroupConvolution"] == 3
+    assert any(node.get_element_type() == ov.Type.i8 for node in operators)
+
+
+def test_model_info_is_what_the_model_api_reads(
+    exported: Exported, contract: ModelContract
+) -> None:
+    model = read_model(ov.Core(), exported("openvino", "fp32").path)
+    stored = {
+        key: model.get_rt_info(["model_info", key]).astype(str) for key in model_info(contract)
+    }
+    assert stored == {
+        "model_type": "Classification",
+        "labels": 'cat Grüner_Baum 犬 quo"te',
+        "mean_values": "127.5 102 76.5",
+        "scale_values": "51 63.75 76.5",
+        "resize_type": "fit_to_window_letterbox",
+        "reverse_input_channels": "True",
+    }
+
+
+def test_grey_images_have_no_channels_to_reverse(contract: ModelContract) -> None:
+    grey = replace(contract, input_shape=(1, 8, 8), mean=(0.5,), std=(0.5,), resize="squash")
+    assert model_info(grey)["reverse_input_channels"] == "False"
+    assert model_info(grey)["resize_type"] == "standard"
+
+
+def _operators(model: ModelFile) -> list[Any]:
+    return list(read_model(ov.Core(), model.path).get_ordered_ops())
+
+
+def _float_constants(model: ModelFile) -> set[str]:
+    types = (
+        node.get_element_type().get_type_name()
+        for node in _operators(model)
+        if node.get_type_name() == "Constant" and len(node.get_data().shape) == 4
+    )
+    return {name for name in types if name.startswith("f")}
