@@ -70,7 +70,7 @@ class Recipe:
     augment: str = "auto"  # auto (the data set's own) | none | crop | crop-flip
     precision: str = "fp32"  # fp32 | bf16
     seed: int = 0
-    patience: int = 5  # epochs without a better validation accuracy; 0: never stop early
+    patience: int = 5  # epochs without a new best one; 0: never stop early
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
@@ -270,7 +270,7 @@ class EpochRecord:
     val_accuracy: float
     images_per_second: float
     seconds: float  # training and validation of this epoch
-    best: bool  # the best validation accuracy so far
+    best: bool  # the best validation accuracy so far; of equal ones, the lowest loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from cnnreg.bench import BenchOptions, Contestant, benchmark
 from cnnreg.specs import ModelFile
 from helpers import contract

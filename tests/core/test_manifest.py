@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from cnnreg.errors import ModelFileError
 from cnnreg.manifest import Manifest, read_manifest, write_manifest
 from helpers import contract

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.runs import find_run, list_runs, open_run, recipe_from_data
 from cnnreg.specs import Recipe, to_data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = 200
+    return made
 
 
 def human_count(number: int | float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -11,13 +12,17 @@ from rich.text import Text
 
 from cnnreg.files import write_bytes
 from cnnreg.models import missing
-from cnnreg.runs import Run, find_run
+from cnnreg.runs import DEFAULT_ROOT, Run, open_run
 
 from .common import console, get_registry, human_time
 
 STEPS = (
     ("What is there: a few of the networks", "list *resnet*18*"),
-    ("Train the network of a first course on real handwritten digits", "train simple_cnn"),
+    (
+        "Train the network of a first course on real handwritten digits",
+        "train simple_cnn --epochs 15 --batch-size 32 --lr 0.003 --schedule one-cycle "
+        "--output {run}",
+    ),
     (
         "Write it for other engines; each file is compared with the original first",
         "export --onnx --openvino --precision fp32 --precision int8",
@@ -45,7 +50,8 @@ def command() -> None:
 
     started = perf_counter()
     out = console()
-    places: dict[str, str] = {}
+    folder = _free_folder()
+    places = {"run": str(folder), "export": str(folder / "exports" / "openvino-int8")}
     for number, (caption, line) in enumerate(STEPS, 1):
         typed = line.format(**places)
         out.print()
@@ -53,15 +59,18 @@ def command() -> None:
         out.print(Text.assemble(("$ ", "dim"), (f"cnnreg {typed}", "cyan")), soft_wrap=True)
         run_line(typed.split())
         if typed.startswith("train"):
-            run = find_run()
-            places["picture"] = str(_save_picture(run))
-        elif typed.startswith("export"):
-            places["export"] = str(run.exports / "openvino-int8")
+            places["picture"] = str(_save_picture(open_run(folder)))
     out.print()
     out.print(Rule(Text(" Now your own images ", style="bold"), align="left", style="dim"))
     for typed, remark in NEXT:
         out.print(Text.assemble(("$ ", "dim"), (f"{typed:<52}", "cyan"), (remark, "dim")))
     out.print(f"\nAll of this took {human_time(perf_counter() - started)}.")
+
+
+def _free_folder() -> Path:
+    """runs/quickstart, or the first of runs/quickstart-2, -3 ... that is not taken."""
+    names = (f"quickstart-{number}" if number > 1 else "quickstart" for number in count(1))
+    return next(DEFAULT_ROOT / name for name in names if not (DEFAULT_ROOT / name).exists())
 
 
 def _save_picture(run: Run) -> Path:

@@ -44,7 +44,7 @@ class Progress:
             val_accuracy=val_accuracy,
             images_per_second=self.images / max(self.seconds, 1e-9),
             seconds=self.seconds + val_seconds,
-            best=math.isfinite(val_loss) and val_accuracy > self.best_accuracy,
+            best=self._is_best(val_accuracy, val_loss),
         )
         self.history.append(record)
         self.batch = self.images = self.correct = 0
@@ -55,9 +55,11 @@ class Progress:
     def best(self) -> EpochRecord | None:
         return next((record for record in reversed(self.history) if record.best), None)
 
-    @property
-    def best_accuracy(self) -> float:
-        return self.best.val_accuracy if self.best else -1.0
+    def _is_best(self, val_accuracy: float, val_loss: float) -> bool:
+        """A better accuracy; with the same one, a lower loss: small splits tie often."""
+        if not math.isfinite(val_loss) or self.best is None:
+            return math.isfinite(val_loss)
+        return (val_accuracy, -val_loss) > (self.best.val_accuracy, -self.best.val_loss)
 
     def finished(self, recipe: Recipe) -> bool:
         return self.epoch >= recipe.epochs or self.out_of_patience(recipe)

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from cnnreg.data import Dataset
+from cnnreg.data import Dataset, Split
 from cnnreg.errors import DivergedError, MachineError, PluginError, UsageError
 from cnnreg.files import sweep_temporaries
 from cnnreg.plugins import notify, one_line
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
-from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, Recipe, RunInfo
+from cnnreg.specs import (
+    ArchitectureSpec,
+    EpochRecord,
+    ModelContract,
+    ModelOptions,
+    Recipe,
+    RunInfo,
+)
 
-from .batches import Normalise, TrainingBatches, evaluation_batches
-from .checkpoint import Checkpoint, load_weights, read_checkpoint, save_checkpoint
-from .curves import draw_curves
+from .batches import Batch, Normalise, TrainingBatches, evaluation_batches
+from .checkpoint import load_weights, read_checkpoint
 from .loop import evaluate, train
 from .progress import Progress
-from .state import capture, restore
+from .saver import Saver
+from .state import restore
 from .stopping import StopRequest
-
-DRAW_INTERVAL = 30.0  # seconds between two pictures: drawing can take longer than an epoch
-SAVE_INTERVAL = 600.0  # seconds: what a kill may cost at most, in epochs longer than that
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -60,62 +62,36 @@ def run_training(
         architecture = registry.architectures[contract.architecture]
         model = build_model(architecture, contract.options())
         model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        named = list(model.named_parameters())
-        optimizer = registry.optimizers[recipe.optimizer].build(named, recipe)
-        batches = TrainingBatches(
-            dataset.train.pixels,
-            dataset.train.labels,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            augment=dataset.augment if recipe.augment == "auto" else recipe.augment,
-            normalise=Normalise(contract.mean, contract.std),
+        optimizer = registry.optimizers[recipe.optimizer].build(
+            list(model.named_parameters()), recipe
         )
-        validation = _validation(dataset, contract.mean, contract.std)
-        progress = Progress()
-        if run.last.exists():
-            checkpoint = read_checkpoint(run.last)
-            load_weights(model, checkpoint.model, run.last)
-            progress, notes = restore(checkpoint, optimizer)
-            for text in notes:
-                note(text)
-        observers = registry.manager.hook.cnnreg_epoch_finished
-        info = RunInfo(folder=run.folder, contract=contract, recipe=recipe)
-        saved_at = drawn_at = monotonic()
-
-        def save() -> None:
-            nonlocal saved_at
-            save_checkpoint(run.last, capture(model, optimizer, progress, contract))
-            saved_at = monotonic()
+        progress = _where_it_stopped(run, model, optimizer, note)
+        saver = Saver(run, model, optimizer, progress)
+        saver.save()  # a run that cannot be saved fails here, before the work
 
         def after_step(progress: Progress) -> None:
             on_step(progress)
-            if monotonic() - saved_at > SAVE_INTERVAL:
-                save()
+            saver.save_if_due()
 
-        save()  # a run that cannot be saved fails here, before the work
+        observers = registry.manager.hook.cnnreg_epoch_finished
+        info = RunInfo(folder=run.folder, contract=contract, recipe=recipe)
         for record in train(
             model,
             optimizer,
-            batches,
-            validation=validation,
+            _training_batches(dataset, contract, recipe),
+            validation=lambda: _evaluation_batches(dataset.val, contract),
             recipe=recipe,
             progress=progress,
             device=target,
             aux_weight=architecture.aux_weight,
             on_step=after_step,
-            on_stop=save,
+            on_stop=saver.save,
             stop=stop,
         ):
-            if record.best:
-                _save_best(run, model, record)
-            save()
-            run.write_metrics(progress.history)
-            if monotonic() - drawn_at > DRAW_INTERVAL:
-                draw_curves(progress.history, run.name, run.curves)
-                drawn_at = monotonic()
+            saver.save_epoch(record)
             notify(observers, note, run=info, record=record)
             yield record
-        draw_curves(progress.history, run.name, run.curves)
+        saver.draw()
         _finish(run, dataset, model, progress, target)
 
 
@@ -170,14 +146,34 @@ def _sole_writer(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _validation(dataset: Dataset, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
-    normalise = Normalise(mean, std)
-    return lambda: evaluation_batches(dataset.val.pixels, dataset.val.labels, normalise)
+def _where_it_stopped(
+    run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, note: Callable[[str], None]
+) -> Progress:
+    """The progress of the last checkpoint, with weights and states restored; or a fresh one."""
+    if not run.last.exists():
+        return Progress()
+    checkpoint = read_checkpoint(run.last)
+    load_weights(model, checkpoint.model, run.last)
+    progress, notes = restore(checkpoint, optimizer)
+    for text in notes:
+        note(text)
+    return progress
 
 
-def _save_best(run: Run, model: nn.Module, record: EpochRecord) -> None:
-    state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
-    save_checkpoint(run.best, Checkpoint(run.config.contract, model.state_dict(), state))
+def _training_batches(dataset: Dataset, contract: ModelContract, recipe: Recipe) -> TrainingBatches:
+    return TrainingBatches(
+        dataset.train.pixels,
+        dataset.train.labels,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        augment=dataset.augment if recipe.augment == "auto" else recipe.augment,
+        normalise=Normalise(contract.mean, contract.std),
+    )
+
+
+def _evaluation_batches(split: Split, contract: ModelContract) -> Iterator[Batch]:
+    normalise = Normalise(contract.mean, contract.std)
+    return evaluation_batches(split.pixels, split.labels, normalise)
 
 
 def _finish(
@@ -187,12 +183,8 @@ def _finish(
     if best is None:
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
     load_weights(model, read_checkpoint(run.best).model, run.best)
-    contract = run.config.contract
-    test_accuracy = None
-    if dataset.test is not None:
-        normalise = Normalise(contract.mean, contract.std)
-        batches = evaluation_batches(dataset.test.pixels, dataset.test.labels, normalise)
-        _, test_accuracy = evaluate(model, batches, device=device, recipe=Recipe())
+    batches = _evaluation_batches(dataset.test, run.config.contract)
+    _, test_accuracy = evaluate(model, batches, device=device, recipe=Recipe())
     run.write_result(
         {
             "epochs": progress.epoch,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cnnreg.cli import COMMANDS, main
 from helpers import cli, make_run, train
 

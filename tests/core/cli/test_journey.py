@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cnnreg.runs import open_run
 from helpers import cli
-from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run)
     assert open_run(folder / "photo-run").config.contract.classes == ("ace", "two words", "ünï")
     code, _, err = cli("export", folder / "photo-run", "--openvino")
     assert code == 0, err
-    code, out, err = cli("eval", folder / "photo-run", "--data", "digits")
+    code, _, err = cli("eval", folder / "photo-run", "--data", "digits")
     assert code == 3
     assert "other classes" in err
 

@@ -7,13 +7,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cnnreg.registry import load_registry
 from cnnreg.specs import Recipe
 from cnnreg.training.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from cnnreg.training.progress import Progress
 from cnnreg.training.state import capture, restore
 from helpers import contract
-from torch import nn
 
 
 def network() -> nn.Module:
