@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cnnreg.cli import main
 from cnnreg.cli.common import get_registry
 from cnnreg.data import DataConfig

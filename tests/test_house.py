@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
 from cnnreg import hookspecs
 from cnnreg.cli import COMMANDS
 
@@ -66,7 +67,7 @@ def test_the_wheel_holds_every_source_file(wheel):
 def test_a_heading_in_the_docs_for_each_hook():
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     hooks = {
-        name: [a for a in value.__code__.co_varnames[: value.__code__.co_argcount]]
+        name: list(value.__code__.co_varnames[: value.__code__.co_argcount])
         for name, value in vars(hookspecs).items()
         if name.startswith("cnnreg_")
     }

@@ -161,7 +161,7 @@ def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run)
         Image.fromarray(data.train.pixels[index][:, :, 0]).convert("RGB").save(
             target / f"{index}.png"
         )
-    code, out, err = cli(
+    code, _, err = cli(
         "train", "simple_cnn", "--data", folder / "photos", "--epochs", "1",
         "--output", folder / "photo-run", "--json",
     )  # fmt: skip

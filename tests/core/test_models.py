@@ -1,0 +1,82 @@
+"""What MODEL may be on the command line, and which engine opens it."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from cnnreg import models
+from cnnreg.errors import MissingExtraError, ModelFileError, PluginError, UsageError
+from cnnreg.models import choose_runtime, find_model
+from cnnreg.specs import ModelFile, to_data
+from helpers import contract, make_run
+
+
+def model(format_name: str) -> ModelFile:
+    return ModelFile(path="x", format=format_name, precision="fp32", contract=contract())
+
+
+@pytest.mark.parametrize(
+    ("format_name", "engine"),
+    [("onnx", "onnxruntime"), ("openvino", "openvino"), ("checkpoint", "pytorch")],
+)
+def test_a_format_is_opened_by_its_own_engine(registry, format_name, engine):
+    assert choose_runtime(registry, model(format_name)).name == engine
+
+
+def test_an_engine_that_does_not_fit_names_those_that_do(registry):
+    with pytest.raises(UsageError, match="onnxruntime, openvino"):
+        choose_runtime(registry, model("onnx"), "pytorch")
+    with pytest.raises(PluginError, match="tflite"):
+        choose_runtime(registry, model("tflite"))
+
+
+def test_a_missing_package_names_the_line_that_mends_it(registry, monkeypatch):
+    monkeypatch.setattr(models, "missing", lambda modules: modules[0] if modules else None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'cnn-registry"):
+        choose_runtime(registry, model("onnx"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "said"),
+    [
+        ("model.pt", b"PK\x03\x04", ModelFileError, "Not a model file"),
+        ("model.onnx", b"not onnx", ModelFileError, "model.onnx"),
+        ("model.xml", b"<net/>", ModelFileError, "model"),
+        ("model.safetensors", b"", ModelFileError, "empty"),
+    ],
+)
+def test_foreign_files_are_refused(registry, tmp_path, name, content, error, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=said):
+        find_model(registry, tmp_path / name)
+
+
+def test_a_run_without_an_epoch_says_how_to_go_on(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    with pytest.raises(ModelFileError, match="cnnreg resume"):
+        find_model(registry, run.folder)
+
+
+def test_a_folder_of_something_else(registry, tmp_path):
+    with pytest.raises(UsageError, match="neither a run nor an export"):
+        find_model(registry, tmp_path)
+    with pytest.raises(UsageError, match="no such model"):
+        find_model(registry, tmp_path / "none")
+
+
+def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
+    path = tmp_path / "moved.onnx"
+    path.write_bytes(b"x")
+    texts = {"contract": json.dumps(to_data(contract())), "precision": "fp16"}
+    runtime = SimpleNamespace(metadata=lambda path: texts)
+    monkeypatch.setattr(models, "runtimes_for", lambda registry, name: [runtime])
+    found = find_model(registry, path)
+    assert (found.contract, found.precision) == (contract(), "fp16")
+    for damage in ({"contract": "{}"}, {"contract": "["}, {}):
+        texts.clear()
+        texts.update(damage)
+        with pytest.raises(ModelFileError, match="does not say how to use it"):
+            find_model(registry, path)

@@ -1,0 +1,179 @@
+"""Publishing: the gate cannot be passed by, and what was there before stays."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnreg.errors import GateError, PluginError, UsageError
+from cnnreg.manifest import read_manifest
+from cnnreg.models import exported_model
+from cnnreg.publishing import load_original, publish
+from cnnreg.registry import Catalog, Entry
+from cnnreg.specs import ExporterSpec, RuntimeSpec
+from helpers import make_run, train
+
+
+@pytest.fixture(scope="module")
+def original(registry, tmp_path_factory):
+    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
+    train(registry, run)
+    return load_original(registry, run, run.open_data(registry))
+
+
+def write(request) -> Path:
+    path = request.folder / "model.npz"
+    np.savez(path, weight=np.zeros(1))
+    return path
+
+
+EXPORTER = ExporterSpec(
+    name="toy", title="Toy", summary="a test", precisions=("fp32", "int8"), write=write
+)
+
+
+class Answering:
+    """A session that gives the original's answers, with changes."""
+
+    def __init__(self, logits, change):
+        self.logits, self.change, self.at = logits, change, 0
+
+    def prepare(self, images):
+        return images
+
+    def infer(self, inputs):
+        part = self.logits[self.at : self.at + len(inputs)]
+        self.at += len(inputs)
+        return self.change(part.copy())
+
+    def describe(self):
+        return {}
+
+
+@pytest.fixture
+def toy(registry, original):
+    """The registry with one format, run by an engine that changes the logits as told."""
+
+    def make(change=lambda logits: logits, engines=1, exporter=EXPORTER):
+        plugin = registry.plugins[0]
+        runtimes = [
+            RuntimeSpec(
+                name=f"engine{number}",
+                title=f"Engine {number}",
+                formats=("toy",),
+                open=lambda model, options, number=number: Answering(
+                    original.logits, change if number == engines - 1 else lambda same: same
+                ),
+                devices=dict,
+            )
+            for number in range(engines)
+        ]
+        changed = dataclasses.replace(
+            registry, runtimes=Catalog("runtime", [Entry(spec, plugin) for spec in runtimes])
+        )
+        return changed, exporter
+
+    return make
+
+
+def flip_one(logits):
+    logits[0] = logits[0][::-1]
+    return logits
+
+
+def test_an_equal_export_is_published_with_its_proof(toy, original, tmp_path):
+    registry, exporter = toy(engines=2)
+    result = publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert result.folder == tmp_path / "toy-fp32"
+    manifest = read_manifest(result.folder)
+    assert set(manifest.parity) == {"engine0", "engine1"}
+    assert manifest.parity["engine0"]["agreement"] == 1.0
+    assert manifest.source["run"] == original.run.name
+    assert exported_model(result.folder).contract == original.model.contract
+
+
+@pytest.mark.parametrize("engines", [1, 2])
+def test_one_engine_that_disagrees_is_enough_to_refuse(toy, original, tmp_path, engines):
+    registry, exporter = toy(flip_one, engines)
+    with pytest.raises(GateError, match="Not published: toy fp32 in Engine") as caught:
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert caught.value.exit_code == 8
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_export_leaves_the_older_one(toy, original, tmp_path):
+    registry, exporter = toy()
+    first = publish(registry, original, exporter, "fp32", output=tmp_path)
+    before = (first.folder / "manifest.json").read_bytes()
+    registry, exporter = toy(flip_one)
+    with pytest.raises(GateError):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert (first.folder / "manifest.json").read_bytes() == before
+    read_manifest(first.folder)
+
+
+def test_int8_is_published_within_its_budget_only(toy, original, tmp_path):
+    registry, exporter = toy(lambda logits: np.roll(logits, 1, axis=1))
+    with pytest.raises(GateError, match=r"accuracy drops from .* \(limit 1 points\)"):
+        publish(registry, original, exporter, "int8", output=tmp_path)
+    registry, exporter = toy(lambda logits: logits + 0.5)
+    assert publish(registry, original, exporter, "int8", output=tmp_path).parity
+
+
+def test_a_format_that_nothing_opens_is_not_published(registry, original, tmp_path):
+    with pytest.raises(GateError, match="nothing can be proven"):
+        publish(registry, original, EXPORTER, "fp32", output=tmp_path)
+
+
+def test_an_engine_that_fails_refuses(toy, original, tmp_path):
+    def fail(logits):
+        raise RuntimeError("unsupported layer")
+
+    registry, exporter = toy(fail)
+    with pytest.raises(GateError, match="unsupported layer"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exporter_that_writes_elsewhere_is_a_broken_plugin(toy, original, tmp_path):
+    elsewhere = dataclasses.replace(EXPORTER, write=lambda request: tmp_path / "model")
+    registry, exporter = toy(exporter=elsewhere)
+    with pytest.raises(PluginError, match="did not write its file"):
+        publish(registry, original, exporter, "fp32", output=tmp_path / "out")
+
+
+def test_a_precision_that_the_format_lacks_is_refused(toy, original, tmp_path):
+    registry, exporter = toy()
+    with pytest.raises(UsageError, match="fp32, int8"):
+        publish(registry, original, exporter, "fp16", output=tmp_path)
+
+
+def test_a_folder_that_is_no_export_is_not_replaced(toy, original, tmp_path):
+    (tmp_path / "toy-fp32").mkdir()
+    (tmp_path / "toy-fp32" / "thesis.txt").write_text("mine")
+    registry, exporter = toy()
+    with pytest.raises(UsageError, match="not an export"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert (tmp_path / "toy-fp32" / "thesis.txt").read_text() == "mine"
+
+
+def test_the_images_are_those_of_the_validation_and_training_splits(registry, original):
+    data = original.run.open_data(registry)
+    val = {image.tobytes() for image in data.val.pixels}
+    training = {image.tobytes() for image in data.train.pixels}
+    assert {image.tobytes() for image in original.images} == val
+    assert {image.tobytes() for image in original.calibration} <= training
+    assert len(original.calibration) == 300
+
+
+def test_the_file_says_how_to_use_it(original):
+    from cnnreg.publishing import describe
+
+    texts = describe(original.model, "fp16")
+    assert json.loads(texts["labels"]) == list(original.model.contract.classes)
+    assert texts["precision"] == "fp16"
+    assert "[N, 1, 28, 28] grey" in texts["input"]
