@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 from types import SimpleNamespace
 
@@ -54,7 +53,7 @@ def state_of(run) -> dict:
 def stop_at(step: int, number: int = signal.SIGINT):
     def on_step(progress):
         if progress.step == step:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     return on_step
 
@@ -149,8 +148,8 @@ def test_a_signal_saves_the_current_step(registry, tmp_path, number, code):
 
 def test_a_second_signal_interrupts_at_once(registry, tmp_path):
     def twice(progress):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         train(registry, make_run(registry, tmp_path / "run"), on_step=twice)
