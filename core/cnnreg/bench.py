@@ -42,14 +42,11 @@ class BenchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
+    label: str
     model: ModelFile
     runtime: RuntimeSpec
     session: Session
     load_seconds: float
-
-    @property
-    def label(self) -> str:
-        return f"{self.runtime.title} {self.model.precision}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,3 +112,9 @@ class StoppedError(CnnregError):
         super().__init__(what, hint=hint)
         if not by_user:
             self.exit_code = 143
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Linux, Windows and CUDA each say it in their own words."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory", "bad allocation")
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts)

@@ -13,7 +13,9 @@ from typing import Any
 
 from .errors import MachineError
 
-TEMPORARY_PREFIX = ".tmp-"
+LOCK = ".cnnreg-lock"
+TEMPORARY_PREFIX = ".cnnreg-tmp-"
+REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -49,10 +51,16 @@ def publish_folder(temporary: Path, target: Path) -> None:
                 with file.open("rb+") as opened:
                     os.fsync(opened.fileno())
         sync_folder(temporary)
-        older = target.with_name(f"{TEMPORARY_PREFIX}old-{unique()}")
+        older = target.with_name(f"{REPLACED_PREFIX}{target.name}")
+        shutil.rmtree(older, ignore_errors=True)
         if target.exists():
             target.rename(older)
-        temporary.rename(target)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if older.exists():
+                older.rename(target)
+            raise
         sync_folder(target.parent)
         shutil.rmtree(older, ignore_errors=True)
 
@@ -74,7 +82,11 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what a killed writer left behind."""
+    """Remove what a killed writer left behind, and bring back what it was about to replace."""
+    for older in folder.glob(f"{REPLACED_PREFIX}*"):
+        target = folder / older.name.removeprefix(REPLACED_PREFIX)
+        if not target.exists():
+            older.rename(target)
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -102,6 +114,24 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process. Raises MachineError if another one holds it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise MachineError("In use by another process.", where=folder) from error
+    except OSError as error:
+        raise MachineError(f"Cannot write: {error.strerror or error}.", where=folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

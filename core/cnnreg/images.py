@@ -174,6 +174,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.nan_to_num(np.asarray(image))
     if image.mode == "F" and values.min() >= 0 and values.max() <= 1:
         return Image.fromarray((values * 255).round().astype(np.uint8))
+    if image.mode in ("I", "F") and values.max() <= 255:  # 8-bit values in a wider type
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     sixteen = np.clip(values, 0, 65535).astype(np.uint16)
     return Image.fromarray((sixteen >> 8).astype(np.uint8))
 

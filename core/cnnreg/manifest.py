@@ -22,7 +22,7 @@ class Manifest:
     precision: Precision
     model: str  # the main file's name
     contract: ModelContract
-    source: dict[str, Any]  # run, checkpoint digest, epoch
+    source: dict[str, Any]  # the run, its checkpoint's digest
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
@@ -54,7 +54,9 @@ def read_manifest(folder: Path) -> Manifest:
             environment=dict(data["environment"]),
             created=str(data["created"]),
         )
-        listed = {str(file["name"]): file for file in data["files"]}
+        listed = {
+            str(file["name"]): (int(file["bytes"]), str(file["sha256"])) for file in data["files"]
+        }
     except OSError as error:
         raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -63,19 +65,24 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _check_files(folder: Path, manifest: Manifest, listed: dict[str, Any]) -> None:
+def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, str]]) -> None:
     cure = "Export the run again."
-    present = {path.name for path in folder.iterdir()} - {FILE_NAME}
+    present = {path.name for path in folder.iterdir() if not _is_clutter(path.name)} - {FILE_NAME}
     if stray := sorted(present - listed.keys()):
         raise ModelFileError(f"File '{stray[0]}' is not in the manifest.", where=folder, hint=cure)
     if manifest.model not in listed:
         raise ModelFileError("The manifest does not list its model.", where=folder, hint=cure)
-    for name, file in listed.items():
+    for name, (size, digest) in listed.items():
         path = folder / name
         if name not in present:
             raise ModelFileError("A file of the export is missing.", where=path, hint=cure)
-        if path.stat().st_size != file["bytes"]:
-            message = f"Incomplete: {path.stat().st_size} of {file['bytes']} bytes."
+        if path.stat().st_size != size:
+            message = f"Incomplete: {path.stat().st_size} of {size} bytes."
             raise ModelFileError(message, where=path, hint=cure)
-        if file_digest(path) != file["sha256"]:
+        if file_digest(path) != digest:
             raise ModelFileError("Its sha256 differs from the manifest.", where=path, hint=cure)
+
+
+def _is_clutter(name: str) -> bool:
+    """What file managers leave in a folder that was looked at."""
+    return name.startswith(".") or name.lower() in {"thumbs.db", "desktop.ini"}

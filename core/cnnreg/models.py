@@ -8,7 +8,7 @@ from pathlib import Path
 from .contracts import contract_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from .manifest import FILE_NAME, read_manifest
-from .plugins import one_line
+from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, open_run
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
@@ -36,7 +36,8 @@ def find_model(registry: Registry, path: Path) -> ModelFile:
 
 def models_of(registry: Registry, run: Run) -> list[ModelFile]:
     """The run's checkpoint and everything exported from it."""
-    folders = sorted(path.parent for path in run.exports.glob(f"*/{FILE_NAME}"))
+    found = (path.parent for path in run.exports.glob(f"*/{FILE_NAME}"))
+    folders = sorted(folder for folder in found if not folder.name.startswith("."))
     return [checkpoint_of(registry, run), *map(exported_model, folders)]
 
 
@@ -64,7 +65,7 @@ def runtimes_for(registry: Registry, format_name: str) -> list[RuntimeSpec]:
     """Installed runtimes that open this format."""
     return [
         spec
-        for spec in registry.runtimes.values()
+        for spec in registry.runtimes.specs
         if format_name in spec.formats and not missing(spec.requires)
     ]
 
@@ -74,14 +75,14 @@ def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None
     if name is not None:
         spec = registry.runtimes[name]
         if model.format not in spec.formats:
-            others = [s.name for s in registry.runtimes.values() if model.format in s.formats]
+            others = [s.name for s in registry.runtimes.specs if model.format in s.formats]
             raise UsageError(
                 f"{spec.title} does not open {model.format} models.",
                 hint=f"Try {', '.join(others)}.",
             )
         need(spec)
         return spec
-    fitting = [spec for spec in registry.runtimes.values() if model.format in spec.formats]
+    fitting = [spec for spec in registry.runtimes.specs if model.format in spec.formats]
     if not fitting:
         raise PluginError(f"No plugin offers a runtime for {model.format} models.")
     ready = runtimes_for(registry, model.format)
@@ -92,7 +93,8 @@ def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None
 
 def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions) -> Session:
     need(runtime)
-    return runtime.open(model, options)
+    with blaming(f"Opening {model.path.name} in {runtime.title}"):
+        return runtime.open(model, options)
 
 
 def missing(modules: tuple[str, ...]) -> str | None:
@@ -120,7 +122,7 @@ def _checkpoint(registry: Registry, path: Path, contract: ModelContract) -> Mode
         format=CHECKPOINT,
         precision="fp32",
         contract=contract,
-        architecture=registry.architectures[contract.architecture],
+        architecture=registry.architecture_of(contract),
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import pluggy
 
 from . import hookspecs
-from .errors import MachineError, PluginError
+from .errors import CnnregError, MachineError, PluginError, is_out_of_memory
 from .files import disk_errors, write_json
 
 ONLY_VARIABLE = "CNNREG_PLUGINS"
@@ -166,6 +166,19 @@ def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: An
                 implementation.function(**wanted)
         except Exception as error:  # noqa: BLE001 - isolation
             note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
+
+
+@contextlib.contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """An error of a plugin's own code becomes a PluginError that says what failed."""
+    try:
+        yield
+    except (CnnregError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise PluginError(f"{what} failed: {one_line(error)}.") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 from .environment import environment
 from .errors import GateError, PluginError, UsageError
-from .files import file_digest, publish_folder, sweep_temporaries, temporary_folder
+from .files import (
+    disk_errors,
+    publish_folder,
+    sole_writer,
+    sweep_temporaries,
+    temporary_folder,
+)
 from .manifest import FILE_NAME, Manifest, write_manifest
 from .models import CONTRACT_KEY, PRECISION_KEY, checkpoint_of, need, open_session, runtimes_for
 from .parity import DEFAULT_MAX_DROP, Parity, compare, logits_of
-from .plugins import one_line
+from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, now
 from .specs import (
@@ -28,8 +34,11 @@ from .specs import (
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .data import Dataset
     from .specs import Labels, Logits, Pixels
+    from .training.checkpoint import Checkpoint
 
 CALIBRATION_IMAGES = 300
 VERIFICATION_IMAGES = 1000
@@ -48,25 +57,46 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A trained run with its answers on the images that every export is compared on."""
+    """A trained run with its answers on the images that every export is compared on.
+
+    The checkpoint is read once: a run that goes on training meanwhile changes nothing here.
+    """
 
     run: Run
     model: ModelFile
+    checkpoint: Checkpoint
     images: Pixels
     labels: Labels
     calibration: Pixels
     logits: Logits
 
+    def build(self) -> nn.Module:
+        """The network with the checkpoint's weights, new each time: exporters may change it."""
+        from .training.checkpoint import model_of
+
+        assert self.model.architecture is not None, "an original is a checkpoint"
+        return model_of(self.checkpoint, self.model.architecture, self.model.path)
+
 
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     """The run's best checkpoint, run over its validation images (a seeded sample if many)."""
+    from .training.checkpoint import model_of, read_checkpoint
+    from .training.inference import logits_of_model
+
     model = checkpoint_of(registry, run)
+    assert model.architecture is not None, "a checkpoint names its architecture"
+    checkpoint = read_checkpoint(model.path)
+    network = model_of(checkpoint, model.architecture, model.path)
     val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
-    calibration = dataset.train.take(CALIBRATION_IMAGES, seed=0)
-    runtime = runtimes_for(registry, model.format)[0]
-    session = open_session(runtime, model, RuntimeOptions())
-    logits = logits_of(session, val.pixels)
-    return Original(run, model, val.pixels, val.labels, calibration.pixels, logits)
+    return Original(
+        run=run,
+        model=model,
+        checkpoint=checkpoint,
+        images=val.pixels,
+        labels=val.labels,
+        calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
+        logits=logits_of_model(network, val.pixels, model.contract),
+    )
 
 
 def publish(
@@ -93,28 +123,29 @@ def publish(
     started = perf_counter()
     root = output or original.run.exports
     target = root / f"{exporter.name}-{precision}"
-    budget = DEFAULT_MAX_DROP[precision] if max_drop is None else max_drop
-    if target.exists() and not (target / FILE_NAME).is_file():
-        raise UsageError("The target exists and is not an export.", where=target)
-    if root.is_dir():
+    budget = DEFAULT_MAX_DROP.get(precision, 0.0) if max_drop is None else max_drop
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    with sole_writer(root):
         sweep_temporaries(root)
-    with temporary_folder(target) as folder:
-        step(f"writing {exporter.title} {precision}")
-        written = _write(original, exporter, precision, folder)
-        step(f"comparing {exporter.title} {precision} with the original")
-        exported = ModelFile(
-            path=written,
-            format=exporter.name,
-            precision=precision,
-            contract=original.model.contract,
-        )
-        parity = _prove(registry, original, exported, max_drop=budget)
-        write_manifest(folder, _manifest(original, exported, parity))
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        publish_folder(folder, target)
+        if target.exists() and not (target / FILE_NAME).is_file():
+            raise UsageError("The target exists and is not an export.", where=target)
+        with temporary_folder(target) as folder:
+            step(f"writing {exporter.title} {precision}")
+            exported = ModelFile(
+                path=_write(original, exporter, precision, folder),
+                format=exporter.name,
+                precision=precision,
+                contract=original.model.contract,
+            )
+            step(f"comparing {exporter.title} {precision} with the original")
+            parity = _prove(registry, original, exported, max_drop=budget)
+            write_manifest(folder, _manifest(original, exported, parity))
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            publish_folder(folder, target)
     return ExportResult(
         folder=target,
-        model=target / written.name,
+        model=target / exported.path.name,
         format=exporter.name,
         precision=precision,
         bytes=size,
@@ -136,7 +167,8 @@ def _write(original: Original, exporter: ExporterSpec, precision: Precision, fol
         metadata=describe(original.model, precision),
         calibration=original.calibration,
     )
-    written = exporter.write(request)
+    with blaming(f"Exporter '{exporter.name}'"):
+        written = exporter.write(request)
     if not written.is_file() or written.parent != folder:
         raise PluginError(f"Exporter '{exporter.name}' did not write its file.", where=written)
     return written
@@ -190,16 +222,18 @@ def _prove(
             raise GateError(
                 f"Not published: {exported.format} {exported.precision} in {runtime.title}: "
                 f"{parity.complaint}.",
-                hint=_cure(exported.precision),
+                hint=_cure(exported.precision, parity),
             )
         results[runtime.name] = parity
     return results
 
 
-def _cure(precision: Precision) -> str:
+def _cure(precision: Precision, parity: Parity) -> str:
     if precision == "fp32":
         return "The network computes something the format does not carry over faithfully."
-    return "Keep a higher precision, or allow more with --max-drop."
+    if "accuracy drops" in parity.complaint:
+        return "Keep a higher precision, or allow more with --max-drop."
+    return "Keep a higher precision."
 
 
 def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]) -> Manifest:
@@ -208,7 +242,7 @@ def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]
         precision=exported.precision,
         model=exported.path.name,
         contract=exported.contract,
-        source={"run": original.run.name, "checkpoint_sha256": file_digest(original.model.path)},
+        source={"run": original.run.name, "checkpoint_sha256": original.checkpoint.digest},
         parity={name: to_data(result) for name, result in parity.items()},
         environment=environment(),
         created=now(),

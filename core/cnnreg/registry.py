@@ -14,6 +14,7 @@ from .specs import (
     ArchitectureSpec,
     DatasetSpec,
     ExporterSpec,
+    ModelContract,
     OptimizerSpec,
     RuntimeSpec,
 )
@@ -76,6 +77,11 @@ class Catalog(Mapping[str, S]):
             )
         return found[0]
 
+    @property
+    def specs(self) -> tuple[S, ...]:
+        """All of them, those that share a name too."""
+        return tuple(entry.spec for entry in self.entries)
+
     def conflicts(self) -> frozenset[str]:
         names = [entry.spec.name for entry in self.entries]
         return frozenset(name for name in names if names.count(name) > 1)
@@ -90,6 +96,15 @@ class Registry:
     optimizers: Catalog[OptimizerSpec]
     exporters: Catalog[ExporterSpec]
     runtimes: Catalog[RuntimeSpec]
+
+    def architecture_of(self, contract: ModelContract) -> ArchitectureSpec:
+        """The architecture that a model was built with; of two with one name, its package's."""
+        name = contract.architecture
+        if name in self.architectures.conflicts():
+            for entry in self.architectures.entries:
+                if entry.spec.name == name and entry.plugin.package == contract.plugin:
+                    return entry.spec
+        return self.architectures[name]
 
 
 def load_registry(only: Iterable[str] | None = None) -> Registry:

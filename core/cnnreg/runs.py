@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from .contracts import contract_from_data
 from .data import DataConfig, Dataset, open_dataset
+from .data.decode import Progress
 from .errors import DataError, MachineError, ModelFileError, UsageError
 from .files import disk_errors, write_json, write_text
 from .registry import Registry
@@ -73,11 +76,32 @@ class Run:
         path = self.folder / "result.json"
         return _read_json(path) if path.exists() else None
 
-    def open_data(self, registry: Registry) -> Dataset:
-        """The run's data, in the same splits and at the same size."""
-        return open_dataset(
-            registry, self.config.data, image_shape=self.config.contract.input_shape
+    def open_data(
+        self,
+        registry: Registry,
+        *,
+        folder: Path | None = None,
+        downloads: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """The run's data, in the same splits and at the same size; `folder` if it has moved.
+
+        Raises DataError if it is not the same: other images would be split anew, and
+        what was trained on would turn up among the test images.
+        """
+        config = self.config.data
+        moved = replace(
+            config, folder=folder or config.folder, downloads=downloads or config.downloads
         )
+        shape = self.config.contract.input_shape
+        dataset = open_dataset(registry, moved, image_shape=shape, progress=progress)
+        if dataset.fingerprint != self.config.data_fingerprint:
+            raise DataError(
+                "The data has changed since this run was trained on it.",
+                where=moved.folder or f"{moved.name} in {moved.downloads}",
+                hint="Restore it, name where it lies now with --data or --data-dir, or train anew.",
+            )
+        return dataset
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_json(self.folder / "result.json", result)
@@ -90,7 +114,7 @@ class Run:
 
 def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
     """Make the run's folder and write run.json. Raises UsageError if it is taken."""
-    folder = folder or DEFAULT_ROOT / _name(config)
+    folder = folder or _free_folder(config)
     if len(folder.name.encode()) > 200:
         raise UsageError("The run's name is too long (200 bytes).", where=folder)
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
@@ -119,7 +143,8 @@ def open_run(folder: Path) -> Run:
             environment=dict(data["environment"]),
             created=str(data["created"]),
         )
-    except (KeyError, TypeError, ValueError, DataError) as error:
+        datetime.fromisoformat(config.created)
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         raise ModelFileError(f"Damaged run: {error}.", where=folder / "run.json") from error
     return Run(folder, config)
 
@@ -139,9 +164,12 @@ def find_run(folder: Path | None = None) -> Run:
 
 
 def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:
-    """All runs under `root`, oldest first."""
-    folders = [path.parent for path in root.glob("*/run.json")]
-    return sorted(map(open_run, folders), key=lambda run: (run.config.created, run.name))
+    """All readable runs under `root`, oldest first."""
+    runs = []
+    for path in root.glob("*/run.json"):
+        with suppress(ModelFileError, MachineError):  # one damaged run must not hide the others
+            runs.append(open_run(path.parent))
+    return sorted(runs, key=lambda run: (datetime.fromisoformat(run.config.created), run.name))
 
 
 def recipe_from_data(data: Any) -> Recipe:
@@ -159,12 +187,17 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="microseconds")
 
 
-def _name(config: RunConfig) -> str:
+def _free_folder(config: RunConfig) -> Path:
+    """Made at once, so that two runs started in the same second cannot take one folder."""
     moment = datetime.fromisoformat(config.created).strftime("%Y%m%d-%H%M%S")
     base = f"{moment}-{config.contract.architecture}-{config.contract.dataset}"
-    taken = {path.name for path in DEFAULT_ROOT.glob(f"{base}*")}
-    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
-    return base if base not in taken else next(name for name in numbered if name not in taken)
+    with disk_errors(DEFAULT_ROOT):
+        for number in count(1):
+            folder = DEFAULT_ROOT / (base if number == 1 else f"{base}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir(parents=True)
+                return folder
+    raise AssertionError("there is always a next number")
 
 
 def _read_json(path: Path) -> Any:

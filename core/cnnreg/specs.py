@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -79,6 +80,8 @@ class Recipe:
         _check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
         _check(self.weight_decay >= 0, f"weight decay must not be negative: {self.weight_decay}")
         _check(self.warmup >= 0, f"warm-up must not be negative: {self.warmup}")
+        rates = (self.learning_rate, self.weight_decay, self.warmup)
+        _check(all(map(isfinite, rates)), "learning rate, weight decay and warm-up must be finite")
         _check(0 <= self.label_smoothing < 1, f"label smoothing {self.label_smoothing} not in 0..1")
         _check(self.patience >= 0, f"patience must not be negative: {self.patience}")
         _check(0 <= self.seed < 2**63, f"seed must be in 0..2^63-1, not {self.seed}")

@@ -38,7 +38,7 @@ class Waiting:
 def contestant(session, title="slow"):
     model = ModelFile(path="x", format="onnx", precision="fp32", contract=contract())
     runtime = SimpleNamespace(name=title, title=title)
-    return Contestant(model, runtime, session, 0.0)
+    return Contestant(title, model, runtime, session, 0.0)
 
 
 FAST = BenchOptions(rounds=4, seconds=0.02, warmup=0.02, warmup_limit=0.2)

@@ -63,8 +63,38 @@ def test_a_failed_folder_leaves_nothing(tmp_path):
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path):
-    (tmp_path / ".tmp-1-x").write_text("")
-    (tmp_path / ".tmp-2").mkdir()
+    (tmp_path / ".cnnreg-tmp-1-x").write_text("")
+    (tmp_path / ".cnnreg-tmp-2").mkdir()
     (tmp_path / "kept").write_text("")
     files.sweep_temporaries(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_nobody_elses_temporaries_are_swept(tmp_path):
+    (tmp_path / ".tmp-of-another-tool").mkdir()
+    files.sweep_temporaries(tmp_path)
+    assert (tmp_path / ".tmp-of-another-tool").exists()
+
+
+def test_a_swap_that_fails_brings_the_older_folder_back(tmp_path, monkeypatch):
+    target = tmp_path / "export"
+    target.mkdir()
+    (target / "old").write_text("")
+    rename = Path.rename
+
+    def failing(self, to):
+        if self.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(MachineError, match="Input/output error"):
+        files.publish_folder(tmp_path / "new", target)
+    assert (target / "old").exists()
+
+
+def test_a_swap_that_was_killed_is_undone(tmp_path):
+    (tmp_path / ".cnnreg-tmp-old-export").mkdir()
+    files.sweep_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,12 +34,17 @@ class Offering:
         return self.specs
 
 
+class FakeDistribution:
+    def __init__(self, name: str) -> None:
+        self.name, self.version = name, "1.0"
+
+
 class FakePoint:
     """An entry point without a package on disk."""
 
     def __init__(self, name: str, plugin: object, dist: str = "dist") -> None:
         self.name, self.value, self._plugin = name, f"{dist}.module", plugin
-        self.dist = SimpleNamespace(name=dist, version="1.0")
+        self.dist = FakeDistribution(dist)
 
     def load(self) -> object:
         if isinstance(self._plugin, BaseException):

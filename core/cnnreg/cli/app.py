@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cnnreg import __version__
-from cnnreg.errors import CnnregError, MachineError, MissingExtraError
+from cnnreg.errors import CnnregError, MachineError, MissingExtraError, is_out_of_memory
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
@@ -119,6 +119,9 @@ def _report(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone: not an error
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until exit
         return 141
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
+        return 0
     if isinstance(error, click.exceptions.Abort):
         click.echo("Stopped.", err=True)
         return 130
@@ -144,7 +147,7 @@ def _as_known(error: Exception) -> CnnregError:
         return UsageError(error.format_message(), hint=hint)
     if isinstance(error, ModuleNotFoundError) and error.name:
         return MissingExtraError(error.name, "train")
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+    if is_out_of_memory(error):
         return MachineError("Out of memory.", hint="Try a smaller --batch-size or --image-size.")
     if isinstance(error, OSError):
         return MachineError(f"{error.strerror or error}.", where=error.filename)

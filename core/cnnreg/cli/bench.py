@@ -10,14 +10,14 @@ import click
 
 from cnnreg.bench import BenchOptions, BenchResult, Contestant, benchmark
 from cnnreg.environment import environment, physical_cores
-from cnnreg.errors import UsageError
+from cnnreg.errors import MachineError, UsageError
 from cnnreg.files import write_json
 from cnnreg.models import find_model, missing, models_of, open_session, runtimes_for
 from cnnreg.registry import Registry
 from cnnreg.runs import find_run, open_run
 from cnnreg.specs import ModelFile, RuntimeOptions, to_data
 
-from .common import console, folder_type, get_registry, json_option, print_json, threads_option
+from .common import console, folder_type, get_registry, json_option, print_json, say, threads_option
 from .data_options import data_for_model, data_options
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ IMAGES = 64
 def command(
     models: tuple[Path, ...],
     data: str | None,
-    data_dir: Path,
+    data_dir: Path | None,
     runtimes: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -60,6 +60,8 @@ def command(
     registry = get_registry()
     paths = models or (find_run().folder,)
     found = [model for path in paths for model in _expand(registry, path)]
+    if len({model.contract.input_shape for model in found}) > 1:
+        raise UsageError("These models take images of different sizes; time them one by one.")
     dataset = data_for_model(registry, found[0], paths[0], data, data_dir)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds)
     settings = RuntimeOptions(device=device, threads=threads or physical_cores(), batch=batch)
@@ -75,14 +77,16 @@ def command(
         "results": to_data(results),
         "environment": before,
     }
-    folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
-    chart = _save(folder, report, results, found[0]) if folder else None
     if as_json:
         print_json(report)
-        return
-    show(results, found[0], report)
-    if chart:
-        console().print(f"\nchart  {chart}\nreport {chart.with_suffix('.json')}")
+    else:
+        show(results, found[0], report)
+    # Saved last: figures that took minutes must not be lost to a folder that is read-only.
+    folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
+    chart = _save(folder, report, results, found[0]) if folder else None
+    if chart and not as_json:
+        saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
+        console().print(saved, markup=False, soft_wrap=True)
 
 
 def _expand(registry: Registry, path: Path) -> list[ModelFile]:
@@ -108,18 +112,35 @@ def load_contestants(
     *,
     only: tuple[str, ...] = (),
 ) -> list[Contestant]:
-    """Every model in every installed runtime that opens it. Raises UsageError if none is left."""
+    """Every model in every installed runtime that opens it and has the device.
+
+    Raises MachineError if none has it, UsageError if no runtime fits.
+    """
     wanted = [registry.runtimes[name].name for name in only]
-    contestants = []
+    several = len({model.contract.architecture for model in models}) > 1
+    contestants, absent = [], []
     for model in models:
         for runtime in runtimes_for(registry, model.format):
             if wanted and runtime.name not in wanted:
                 continue
             if runtime.formats.index(model.format) > 0 and len(models) > 1 and not wanted:
                 continue  # an engine's second format is timed only when asked for
+            label = f"{runtime.title} {model.precision}"
+            if runtime.formats.index(model.format) > 0:
+                label += f" ({model.format})"
+            if several:
+                label = f"{model.contract.architecture} {label}"
             started = perf_counter()
-            session = open_session(runtime, model, settings)
-            contestants.append(Contestant(model, runtime, session, perf_counter() - started))
+            try:
+                session = open_session(runtime, model, settings)
+            except MachineError as error:
+                absent.append(error)
+                say(f"{label} is left out: {error.what}")
+                continue
+            seconds = perf_counter() - started
+            contestants.append(Contestant(label, model, runtime, session, seconds))
+    if absent and not contestants:
+        raise absent[0]
     if not contestants:
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
@@ -135,10 +156,9 @@ def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -
         f"batch {results[0].batch}, {report['threads']} threads; milliseconds a call"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("engine")
-    for column in ("p50", "p90", "p99", "images/s", "speed-up", "lowest-highest", "calls"):
-        table.add_column(column, justify="right")
-    table.add_column("remarks", style="dim")
+    table.add_column("engine", no_wrap=True)
+    for column in ("p50", "p90", "p99", "images/s", "speed-up", "range", "calls"):
+        table.add_column(column, justify="right", no_wrap=True)
     for result in results:
         low, high = result.speedup_range
         table.add_row(
@@ -150,9 +170,11 @@ def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -
             f"[bold]{result.speedup:.2f}x[/]",
             f"{low:.2f}-{high:.2f}",
             str(result.calls),
-            "; ".join(result.warnings),
         )
     out.print(table)
+    for result in results:
+        if result.warnings:
+            out.print(f"[dim]{result.label}: {'; '.join(result.warnings)}[/]")
     machine = report["environment"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     out.print(

@@ -1,4 +1,4 @@
-"""What the commands share: the registry, consoles, JSON, and the data options."""
+"""What the commands share: the registry, consoles, tables and figures for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def get_registry() -> Registry:
     registry = load_registry()
     for plugin in registry.plugins:
         if plugin.state == "failed":
-            say(f"plugin '{plugin.name}' ({plugin.package}) is left out: {plugin.reason}")
+            say(f"plugin '{plugin.name}' ({plugin.package}) does not work: {plugin.reason}")
     return registry
 
 

@@ -15,18 +15,28 @@ from cnnreg.specs import ModelFile
 
 from .common import folder_type
 
+DEFAULT_DOWNLOADS = Path("data")
+
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --data and --data-dir."""
     function = click.option(
         "--data-dir",
         type=folder_type,
-        default=Path("data"),
-        show_default=True,
-        help="Where downloaded data sets lie, or go.",
+        help=f"Where downloaded data sets lie, or go; default: {DEFAULT_DOWNLOADS}.",
     )(function)
     return click.option(
         "--data", help="A data set of `cnnreg list --kind datasets`, or a folder of class folders."
+    )(function)
+
+
+def moved_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --data and --data-dir for a run whose data lie elsewhere now."""
+    function = click.option(
+        "--data-dir", type=folder_type, help="Where downloaded data lie now, if moved."
+    )(function)
+    return click.option(
+        "--data", type=folder_type, help="Where the run's folder of images lies now, if moved."
     )(function)
 
 
@@ -35,19 +45,19 @@ def data_for_model(
     model: ModelFile,
     path: Path,
     data: str | None,
-    data_dir: Path,
+    data_dir: Path | None,
 ) -> Dataset:
     """The data that was named, else the data of the run that the model belongs to."""
     run_folder = next(
         (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
     )
     if data is None and run_folder is not None:
-        return open_run(run_folder).open_data(registry)
+        return open_run(run_folder).open_data(registry, downloads=data_dir)
     contract = model.contract
     config = data_config(
         data or contract.dataset,
         registry,
-        downloads=data_dir,
+        downloads=data_dir or DEFAULT_DOWNLOADS,
         resize=contract.resize,
     )
     return open_dataset(registry, config, image_shape=contract.input_shape)

@@ -22,8 +22,8 @@ def command(as_json: bool) -> None:
     registry = get_registry()
     report = {
         "environment": environment(),
-        "runtimes": [_runtime(spec) for spec in registry.runtimes.values()],
-        "formats": [_requirement(spec) for spec in registry.exporters.values()],
+        "runtimes": [_runtime(spec) for spec in registry.runtimes.specs],
+        "formats": [_requirement(spec) for spec in registry.exporters.specs],
         "plugins": [status for status in registry.plugins if status.state != "loaded"],
     }
     if as_json:
@@ -69,10 +69,10 @@ def _print(registry: Registry, report: dict[str, Any]) -> None:
         table.add_row(f"{facts['title']} export", _lack(facts) if facts["missing"] else "ready")
     out.print(table)
     for status in report["plugins"]:
-        out.print(f"[yellow]plugin {status.name}[/] is {status.state}: {status.reason}")
+        out.print(f"plugin {status.name} is {status.state}: {status.reason}", markup=False)
     if "bf16" not in " ".join(machine["isa"]):
         out.print("This processor has no bfloat16: --precision bf16 would be emulated and slow.")
 
 
 def _lack(facts: dict[str, Any]) -> str:
-    return f"[red]not usable[/]: {facts['missing']}; {facts['mend']}"
+    return f"not usable: {facts['missing']}; {facts['mend']}".replace("[", "\\[")

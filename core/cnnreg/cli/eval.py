@@ -7,7 +7,7 @@ from time import perf_counter
 
 import click
 
-from cnnreg.errors import DataError, UsageError
+from cnnreg.errors import DataError
 from cnnreg.models import choose_runtime, find_model, open_session
 from cnnreg.parity import logits_of
 from cnnreg.specs import RuntimeOptions
@@ -19,15 +19,17 @@ from .data_options import data_for_model, data_options
 @click.command("eval")
 @click.argument("model", type=folder_type)
 @data_options
-@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Default: test.")
+@click.option(
+    "--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True
+)
 @click.option("--runtime", help="Engine to use; default: the format's own.")
 @click.option("--device", default="CPU", show_default=True)
 @json_option
 def command(
     model: Path,
     data: str | None,
-    data_dir: Path,
-    split: str | None,
+    data_dir: Path | None,
+    split: str,
     runtime: str | None,
     device: str,
     as_json: bool,
@@ -41,10 +43,7 @@ def command(
             f"The data has other classes than the model: {_names(dataset.classes)} "
             f"instead of {_names(found.contract.classes)}."
         )
-    chosen = split or ("test" if dataset.test is not None else "val")
-    images = getattr(dataset, chosen)
-    if images is None:
-        raise UsageError(f"The data has no {chosen} split.", hint="Try --split val.")
+    images = getattr(dataset, split)
     engine = choose_runtime(registry, found, runtime)
     session = open_session(engine, found, RuntimeOptions(device=device))
     with console(stderr=True).status(f"evaluating on {len(images)} images"):
@@ -58,7 +57,7 @@ def command(
         "precision": found.precision,
         "runtime": engine.name,
         "data": dataset.name,
-        "split": chosen,
+        "split": split,
         "images": len(images),
         "accuracy": right / len(images),
         "seconds": round(seconds, 3),
@@ -67,7 +66,7 @@ def command(
         print_json(result)
         return
     console().print(
-        f"[bold]{percent(right / len(images))}[/] ({right} of {len(images)}) on the {chosen} "
+        f"[bold]{percent(right / len(images))}[/] ({right} of {len(images)}) on the {split} "
         f"split of {dataset.name}, {found.label} in {engine.title}, {seconds:.1f} s"
     )
 

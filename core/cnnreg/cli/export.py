@@ -9,9 +9,9 @@ import click
 from cnnreg.errors import UsageError
 from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
-from cnnreg.registry import Registry
+from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
-from cnnreg.specs import Precision
+from cnnreg.specs import ExporterSpec, Precision
 
 from .common import (
     console,
@@ -22,6 +22,7 @@ from .common import (
     percent,
     print_json,
 )
+from .data_options import moved_data_options
 
 
 class ExportCommand(click.Command):
@@ -29,10 +30,17 @@ class ExportCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         flags = [
-            click.Option([f"--{spec.name}", spec.name], is_flag=True, help=spec.summary)
-            for spec in get_registry().exporters.values()
+            click.Option([f"--{name}", f"format_{number}"], is_flag=True, help=entry.spec.summary)
+            for number, (name, entry) in enumerate(_formats().items())
         ]
         return [*flags, *super().get_params(ctx)]
+
+
+def _formats() -> dict[str, Entry[ExporterSpec]]:
+    """The exporters by their flag: the name, or plugin:name where two plugins offer it."""
+    catalog = get_registry().exporters
+    conflicts = catalog.conflicts()
+    return {e.qualified if e.spec.name in conflicts else e.spec.name: e for e in catalog.entries}
 
 
 @click.command(cls=ExportCommand)
@@ -50,27 +58,32 @@ class ExportCommand(click.Command):
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
 )
 @click.option("--output", type=folder_type, help="Folder to write to; default: RUN/exports.")
+@moved_data_options
 @json_option
 def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
     max_drop: float | None,
     output: Path | None,
+    data: Path | None,
+    data_dir: Path | None,
     as_json: bool,
     **formats: bool,
 ) -> None:
     """Write RUN, or the newest run, in other formats, each proven equal before it is named."""
     registry = get_registry()
-    exporters = [registry.exporters[name] for name, wanted in formats.items() if wanted]
+    flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
+    chosen = zip(_formats().values(), flags, strict=True)
+    exporters = [entry.spec for entry, wanted in chosen if wanted]
     if not exporters:
-        flags = " or ".join(f"--{name}" for name in registry.exporters)
-        raise UsageError("Say which format to write.", hint=f"Add {flags}.")
+        known = " or ".join(f"--{name}" for name in _formats())
+        raise UsageError("Say which format to write.", hint=f"Add {known}.")
     for exporter in exporters:
         need(exporter)
     opened = find_run(run)
     out = console(stderr=True)
     with out.status("reading the run") as status:
-        dataset = opened.open_data(registry)
+        dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
         results = []
         for exporter in exporters:
@@ -93,10 +106,12 @@ def command(
 
 def show(registry: Registry, result: ExportResult) -> None:
     """What was published, and the proof in one line for each runtime."""
+    from rich.markup import escape
+
     out = console()
     out.print(
         f"[green]✓[/] [bold]{registry.exporters[result.format].title} {result.precision}[/]  "
-        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {result.folder}"
+        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {escape(str(result.folder))}"
     )
     for name, parity in result.parity.items():
         out.print(

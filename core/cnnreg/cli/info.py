@@ -59,10 +59,14 @@ def _options(
 def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None:
     if missing(("torch",)):
         return None
-    from cnnreg.training.anatomy import stages
-    from cnnreg.training.trainer import build_model
+    import torch
 
-    return stages(build_model(spec, options), options.input_shape)
+    from cnnreg.plugins import blaming
+    from cnnreg.training.anatomy import stages
+
+    shown = f"{spec.name} at {shape_text(options.input_shape)}"
+    with torch.device("meta"), blaming(shown):  # a table needs shapes, not weights
+        return stages(spec.build(options), options.input_shape)
 
 
 def _print(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cnnreg.errors import PluginError, UnknownNameError
-from cnnreg.plugins import set_disabled
+from cnnreg.errors import PluginError, UnknownNameError, UsageError
+from cnnreg.plugins import discovered, set_disabled
 from cnnreg.scaffold import write_plugin
+from cnnreg.specs import to_data
 
 from .common import console, folder_type, get_registry, json_option, print_json
 
@@ -33,10 +34,9 @@ def show(as_json: bool = False) -> None:
         for entry in getattr(registry, kind).entries:
             offers[entry.plugin.name].setdefault(kind, []).append(entry.spec.name)
     if as_json:
-        print_json(
-            [{**_facts(status), "offers": offers[status.name]} for status in registry.plugins]
-        )
+        print_json([{**to_data(s), "offers": offers[s.name]} for s in registry.plugins])
         return
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -49,16 +49,9 @@ def show(as_json: bool = False) -> None:
             f"[bold]{status.name}[/]",
             status.package,
             f"[{colours[status.state]}]{status.state}[/]",
-            status.reason or "; ".join(texts),
+            escape(status.reason) or "; ".join(texts),
         )
     console().print(table)
-
-
-def _facts(status: object) -> dict[str, object]:
-    from cnnreg.specs import to_data
-
-    data: dict[str, object] = to_data(status)
-    return data
 
 
 @command.command()
@@ -66,6 +59,8 @@ def _facts(status: object) -> dict[str, object]:
 @json_option
 def check(name: str, as_json: bool) -> None:
     """Run the conformance checks on NAME: an architecture, or a plugin's architectures."""
+    from rich.markup import escape
+
     from cnnreg.conformance import Outcome, all_checks, check_architecture
 
     registry = get_registry()
@@ -80,7 +75,7 @@ def check(name: str, as_json: bool) -> None:
             results[entry.spec.name].append(result)
             if not as_json:
                 mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
-                console().print(f"  {mark} {result.check}: {result.reason}")
+                console().print(f"  {mark} {result.check}: {escape(result.reason)}")
     if as_json:
         print_json(results)
     failed = sum(not result.passed for checks in results.values() for result in checks)
@@ -93,6 +88,8 @@ def check(name: str, as_json: bool) -> None:
 @click.option("--output", type=folder_type, default=Path(), help="Where to make the folder.")
 def new(name: str, output: Path) -> None:
     """Make a plugin package NAME with a small working network and its tests."""
+    if name in discovered():
+        raise UsageError(f"There is a plugin '{name}' already.", hint="Choose another name.")
     folder = write_plugin(name, output)
     console().print(
         f"[green]✓[/] {folder}\n  next   pip install -e {folder}\n         "
@@ -116,8 +113,6 @@ def enable(name: str) -> None:
 
 def _switch(name: str, *, disabled: bool) -> None:
     # Found by metadata alone: a plugin that breaks on import must not stop its disabling.
-    from cnnreg.plugins import discovered
-
     names = discovered()
     if name not in names:
         raise UnknownNameError("plugin", name, names)

@@ -79,9 +79,11 @@ def load_pixels(image: Path, contract: ModelContract) -> Pixels:
 
 
 def _print(result: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     shown = ", ".join(
-        f"{'[bold]' if number == 0 else '[dim]'}{item['class']} "
+        f"{'[bold]' if number == 0 else '[dim]'}{escape(item['class'])} "
         f"{100 * item['probability']:.1f} %[/]"
         for number, item in enumerate(result["top"])
     )
-    console().print(f"{result['image']}: {shown}")
+    console().print(f"{escape(result['image'])}: {shown}", emoji=False)

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import click
 
 from cnnreg.data import Dataset, data_config
-from cnnreg.errors import UsageError
+from cnnreg.errors import PluginError, StoppedError, UsageError
 from cnnreg.planning import plan
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, create_run
+from cnnreg.runs import DEFAULT_ROOT, Run, create_run
 from cnnreg.specs import Form, Recipe, Resize
 
 from .common import (
@@ -26,7 +26,7 @@ from .common import (
     print_json,
     say,
 )
-from .data_options import data_options
+from .data_options import DEFAULT_DOWNLOADS, data_options
 from .list import shape_text
 from .progress import DecodeProgress, TrainingProgress
 
@@ -76,7 +76,7 @@ def recipe_options(function: Any) -> Any:
 def command(
     architecture: str,
     data: str | None,
-    data_dir: Path,
+    data_dir: Path | None,
     image_size: int | None,
     resize: Resize,
     dropout: float | None,
@@ -87,7 +87,7 @@ def command(
     **recipe_flags: Any,
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
-    from cnnreg.training.trainer import choose_device
+    from cnnreg.training.trainer import build_model, choose_device
 
     registry = get_registry()
     spec = registry.architectures[architecture]
@@ -95,7 +95,7 @@ def command(
     if data is None:
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
     choose_device(device)
-    config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir)
+    config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir or DEFAULT_DOWNLOADS)
     config = replace(config, image_size=image_size, resize=resize)
     with DecodeProgress(console(stderr=True)) as decoding:
         planned, dataset = plan(
@@ -108,6 +108,12 @@ def command(
             progress=decoding.update,
         )
     report_skipped(dataset)
+    try:
+        build_model(spec, planned.contract.options())
+    except PluginError as error:
+        if form is None:
+            raise
+        raise UsageError(f"The {form} form does not fit: {error.what}") from error
     run = create_run(planned, folder=output)
     follow(registry, run, dataset, device=device, as_json=as_json)
 
@@ -115,14 +121,14 @@ def command(
 def make_recipe(registry: Registry, base: Recipe, flags: dict[str, Any]) -> Recipe:
     """The architecture's recipe with the flags that were given. Raises UsageError."""
     from cnnreg.training.augment import augmentation
-    from cnnreg.training.schedule import learning_rate
+    from cnnreg.training.schedule import check_schedule
 
     try:
         recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
     except ValueError as error:
         raise UsageError(f"{error}.") from error
     registry.optimizers.entry(recipe.optimizer)
-    learning_rate(recipe, 0, 1)
+    check_schedule(recipe.schedule)
     if recipe.augment != "auto":
         augmentation(recipe.augment)
     return recipe
@@ -141,10 +147,14 @@ def follow(registry: Registry, run: Run, dataset: Dataset, *, device: str, as_js
     out = console(stderr=True)
     _announce(out, registry, run, dataset)
     with TrainingProgress(out, run, len(dataset.train)) as bar:
-        for record in run_training(
-            registry, run, dataset, device=device, on_step=bar.step, note=say
-        ):
-            bar.epoch(record)
+        try:
+            for record in run_training(
+                registry, run, dataset, device=device, on_step=bar.step, note=say
+            ):
+                bar.epoch(record)
+        except StoppedError as stop:
+            stop.hint = f"Go on with: cnnreg {about('resume', run)}"
+            raise
     result = run.result or {}
     if as_json:
         print_json({"run": run.folder, **result})
@@ -156,13 +166,23 @@ def follow(registry: Registry, run: Run, dataset: Dataset, *, device: str, as_js
         f"{percent(result['val_accuracy'])} at epoch {result['best_epoch']} of "
         f"{result['epochs']}, {human_time(result['seconds'])}"
     )
-    shown.print(f"  run    {run.folder}\n  curves {run.curves}")
-    shown.print("  next   cnnreg export --openvino", highlight=False)
+    for label, text in (
+        ("run", run.folder),
+        ("curves", run.curves),
+        ("next", f"cnnreg {about('export', run)} --openvino"),
+    ):
+        shown.print(f"  {label:<6} {text}", markup=False, soft_wrap=True)
+
+
+def about(command: str, run: Run) -> str:
+    """The command for this run, its folder left out where it is the newest one anyway."""
+    newest = run.folder.parent == DEFAULT_ROOT
+    return command if newest else f"{command} {run.folder}"
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
     contract, recipe = run.config.contract, run.config.recipe
-    spec = registry.architectures[contract.architecture]
+    spec = registry.architecture_of(contract)
     form = f", small form: {spec.small_form}" if contract.form == "small" else ""
     out.print(
         f"[bold]{spec.name}[/] ({human_count(spec.parameters)} parameters as published){form}"

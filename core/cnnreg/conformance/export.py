@@ -38,7 +38,7 @@ def export_checks(registry: Registry) -> list[Check]:
             run=partial(_export_is_equal, registry, exporter),
             computes=True,
         )
-        for exporter in registry.exporters.values()
+        for exporter in registry.exporters.specs
         if not missing(exporter.requires)
     ]
 

@@ -127,6 +127,21 @@ class Split:
         """Files that could not be read, each with its path."""
         return self._loaded.skipped
 
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed a hash with the labels and the pixels, or with the files' names and sizes.
+
+        Names are relative, so that a folder may be moved as a whole.
+        """
+        samples = self._samples
+        update(samples.labels.astype("<i8").tobytes())
+        if samples.pixels is not None:
+            update(str(samples.pixels.shape).encode())
+            update(samples.pixels.tobytes())
+            return
+        root = os.path.commonpath([path.parent for path in samples.files])
+        for path in samples.files:
+            update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+
     def __len__(self) -> int:
         return len(self.labels)
 

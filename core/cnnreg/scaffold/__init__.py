@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -26,7 +27,7 @@ def write_plugin(name: str, parent: Path) -> Path:
     except ValueError as error:
         raise UsageError(f"{error}.") from error
     module = name.replace("-", "_")
-    if not module.isidentifier():
+    if not module.isidentifier() or keyword.iskeyword(module):
         raise UsageError(f"'{name}' cannot be a Python package.", hint="Start with a letter.")
     folder = parent / name
     if folder.exists():

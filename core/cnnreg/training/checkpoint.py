@@ -9,7 +9,7 @@ Format: https://huggingface.co/docs/safetensors
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from cnnreg.contracts import contract_from_data
 from cnnreg.errors import ModelFileError
 from cnnreg.files import write_bytes
+from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
 
 SCHEMA = 1
@@ -38,6 +39,7 @@ class Checkpoint:
     model: dict[str, Tensor]
     state: dict[str, Any] = field(default_factory=dict)  # JSON-ready
     extra: dict[str, Tensor] = field(default_factory=dict)  # optimizer, random numbers
+    digest: str = ""  # of all of it, once it has been read
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -65,18 +67,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelFileError(f"Damaged checkpoint: {error}.", where=path, hint=_CURE) from error
     if digest != _digest(header, tensors):
         raise ModelFileError("Damaged checkpoint: its sha256 differs.", where=path, hint=_CURE)
-    return _parse(path, header, tensors)
+    return replace(_parse(path, header, tensors), digest=digest)
 
 
 def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:
     """The network of a checkpoint: float32, on the CPU, in evaluation mode."""
-    checkpoint = read_checkpoint(path)
+    return model_of(read_checkpoint(path), architecture, path)
+
+
+def model_of(checkpoint: Checkpoint, architecture: ArchitectureSpec, path: Path) -> nn.Module:
+    """A new network with the checkpoint's weights; `path` is for messages."""
     named = checkpoint.contract.architecture
     if named != architecture.name:
         raise ModelFileError(
             f"This checkpoint was made for '{named}', not '{architecture.name}'.", where=path
         )
-    model = architecture.build(checkpoint.contract.options())
+    with blaming(f"Building '{architecture.name}'"):
+        model = architecture.build(checkpoint.contract.options())
     load_weights(model, checkpoint.model, path)
     return model.eval()
 
@@ -98,7 +105,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
             where=path,
             hint="Was the plugin that built it changed since?",
         )
-    broken = [name for name, tensor in weights.items() if not _finite(tensor)]
+    broken = [name for name, tensor in weights.items() if not is_finite(tensor)]
     if broken:
         raise ModelFileError(f"The weights hold NaN or infinity in '{broken[0]}'.", where=path)
     model.load_state_dict(weights)
@@ -177,5 +184,5 @@ def _digest(header: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())

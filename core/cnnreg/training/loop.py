@@ -66,9 +66,16 @@ def train(
             on_step(progress)
             if stop:
                 on_stop()
-                raise _stopped(progress, len(batches), stop)
+                place = f"at epoch {progress.epoch + 1}, step {progress.batch}/{len(batches)}"
+                raise stopped(place, stop)
         started = perf_counter()
-        val_loss, val_accuracy = evaluate(model, validation(), device=device, recipe=recipe)
+        try:
+            val_loss, val_accuracy = evaluate(
+                model, validation(), device=device, recipe=recipe, stop=stop
+            )
+        except StoppedError:  # saved as it stands, the epoch is validated on going on
+            on_stop()
+            raise
         yield progress.finish_epoch(
             learning_rate=rate,
             val_loss=val_loss,
@@ -76,17 +83,27 @@ def train(
             val_seconds=perf_counter() - started,
         )
         if stop:  # asked during validation: the epoch is saved by now
-            raise _stopped(progress, len(batches), stop)
+            raise stopped(f"after epoch {progress.epoch}", stop)
 
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, batches: Iterable[Batch], *, device: torch.device, recipe: Recipe
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    recipe: Recipe,
+    stop: StopRequest,
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy (0..1) over all images, in evaluation mode."""
+    """Mean cross-entropy and accuracy (0..1) over all images, in evaluation mode.
+
+    Raises StoppedError as soon as `stop` is asked.
+    """
     model.eval()
     loss_sum, correct, count = 0.0, 0, 0
     for batch in batches:
+        if stop:
+            raise stopped("while evaluating", stop)
         images, labels = batch.images.to(device), batch.labels.to(device)
         with autocast(recipe.precision, device):
             logits = model(images)
@@ -118,9 +135,7 @@ def _diverged(loss: float, progress: Progress, rate: float) -> DivergedError:
     )
 
 
-def _stopped(progress: Progress, steps: int, stop: StopRequest) -> StoppedError:
+def stopped(place: str, stop: StopRequest) -> StoppedError:
     return StoppedError(
-        f"Stopped at epoch {progress.epoch + 1}, step {progress.batch}/{steps}; all is saved.",
-        by_user=stop.by_user,
-        hint="Go on with: cnnreg resume",
+        f"Stopped {place}; all is saved.", by_user=stop.by_user, hint="Go on with: cnnreg resume"
     )

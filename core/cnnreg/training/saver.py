@@ -7,10 +7,11 @@ from time import monotonic
 import torch
 from torch import nn
 
+from cnnreg.errors import DivergedError
 from cnnreg.runs import Run
 from cnnreg.specs import EpochRecord
 
-from .checkpoint import Checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, is_finite, save_checkpoint
 from .curves import draw_curves
 from .progress import Progress
 from .state import capture
@@ -32,6 +33,8 @@ class Saver:
         self._saved_at = self._drawn_at = monotonic()
 
     def save(self) -> None:
+        """Raises DivergedError rather than save weights that are no numbers."""
+        self._refuse_broken_weights()
         state = capture(self.model, self.optimizer, self.progress, self.run.config.contract)
         save_checkpoint(self.run.last, state)
         self._saved_at = monotonic()
@@ -42,6 +45,7 @@ class Saver:
 
     def save_epoch(self, record: EpochRecord) -> None:
         # The best weights first: killed in between, the epoch is trained again and saved alike.
+        self._refuse_broken_weights()
         if record.best:
             state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
             weights = Checkpoint(self.run.config.contract, self.model.state_dict(), state)
@@ -50,6 +54,15 @@ class Saver:
         self.run.write_metrics(self.progress.history)
         if monotonic() - self._drawn_at > DRAW_INTERVAL:
             self.draw()
+
+    def _refuse_broken_weights(self) -> None:
+        for name, tensor in self.model.state_dict().items():
+            if not is_finite(tensor):
+                raise DivergedError(
+                    f"'{name}' holds no numbers any more after step {self.progress.step}.",
+                    where=self.run.folder,
+                    hint="Try a lower learning rate; what was saved before is whole.",
+                )
 
     def draw(self) -> None:
         draw_curves(self.progress.history, self.run.name, self.run.curves)

@@ -14,8 +14,14 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 250_000
 
 
+def check_schedule(name: str) -> None:
+    """Raises UsageError."""
+    if name not in SCHEDULES:
+        raise UsageError(f"Unknown schedule '{name}'.", hint=f"There are {', '.join(SCHEDULES)}.")
+
+
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate for optimizer step `step`, counted from 0. Raises UsageError."""
+    """The rate for optimizer step `step`, counted from 0."""
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup * steps_per_epoch)
     if step < warmup:
@@ -34,7 +40,8 @@ def _factor(schedule: str, done: float) -> float:
         if done < ONE_CYCLE_RISE:
             return _cosine(ONE_CYCLE_START, 1.0, done / ONE_CYCLE_RISE)
         return _cosine(1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
-    raise UsageError(f"Unknown schedule '{schedule}'.", hint=f"There are {', '.join(SCHEDULES)}.")
+    check_schedule(schedule)
+    raise AssertionError(f"{schedule} is listed but not computed")
 
 
 def _cosine(start: float, end: float, done: float) -> float:

@@ -19,7 +19,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows lacks some
                 number = getattr(signal, name, None)
-                if number is not None:
+                # A signal that is ignored, as nohup asks for, stays ignored.
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._handle)
         return self
 

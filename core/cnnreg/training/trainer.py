@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from cnnreg.data import Dataset, Split
-from cnnreg.errors import DivergedError, MachineError, PluginError, UsageError
-from cnnreg.files import sweep_temporaries
-from cnnreg.plugins import notify, one_line
+from cnnreg.errors import (
+    DivergedError,
+    MachineError,
+    ModelFileError,
+    PluginError,
+    UsageError,
+)
+from cnnreg.files import sole_writer, sweep_temporaries
+from cnnreg.plugins import blaming, notify, one_line
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.specs import (
@@ -56,15 +60,16 @@ def run_training(
             f"Training knows no precision '{recipe.precision}'.",
             hint=f"There are {', '.join(PRECISIONS)}.",
         )
-    with _sole_writer(run), StopRequest() as stop:
+    with sole_writer(run.folder), StopRequest() as stop:
         sweep_temporaries(run.folder)
         torch.manual_seed(recipe.seed)
-        architecture = registry.architectures[contract.architecture]
+        architecture = registry.architecture_of(contract)
         model = build_model(architecture, contract.options())
         model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = registry.optimizers[recipe.optimizer].build(
-            list(model.named_parameters()), recipe
-        )
+        with blaming(f"Optimizer '{recipe.optimizer}'"):
+            optimizer = registry.optimizers[recipe.optimizer].build(
+                list(model.named_parameters()), recipe
+            )
         progress = _where_it_stopped(run, model, optimizer, note)
         saver = Saver(run, model, optimizer, progress)
         saver.save()  # a run that cannot be saved fails here, before the work
@@ -92,25 +97,19 @@ def run_training(
             notify(observers, note, run=info, record=record)
             yield record
         saver.draw()
-        _finish(run, dataset, model, progress, target)
+        _finish(run, dataset, model, progress, device=target, stop=stop)
 
 
 def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:
     """Build and try the network on two images. Raises PluginError if it breaks its promise."""
-    try:
+    with blaming(f"Building '{architecture.name}'"):
         model = architecture.build(options)
-    except Exception as error:
-        raise PluginError(f"Building '{architecture.name}' failed: {one_line(error)}.") from error
     if not isinstance(model, nn.Module):
         raise PluginError(f"'{architecture.name}' built {type(model).__name__}, not an nn.Module.")
     expected = (2, options.num_classes)
-    try:
-        with torch.inference_mode():
-            output = model.eval()(torch.zeros(2, *options.input_shape))
-    except Exception as error:
-        raise PluginError(
-            f"'{architecture.name}' fails on {options.input_shape} images: {one_line(error)}."
-        ) from error
+    height, width = options.input_shape[1:]
+    with torch.inference_mode(), blaming(f"'{architecture.name}' on images of {height}x{width}"):
+        output = model.eval()(torch.zeros(2, *options.input_shape))
     shape = tuple(getattr(output, "shape", ()))
     if shape != expected:
         raise PluginError(f"'{architecture.name}' returned {shape}, expected {expected}.")
@@ -131,21 +130,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-@contextmanager
-def _sole_writer(run: Run) -> Iterator[None]:
-    lock = FileLock(run.folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise MachineError("The run is in use by another process.", where=run.folder) from error
-    except OSError as error:
-        raise MachineError(f"Cannot write: {error.strerror}.", where=run.folder) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _where_it_stopped(
     run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, note: Callable[[str], None]
 ) -> Progress:
@@ -153,6 +137,12 @@ def _where_it_stopped(
     if not run.last.exists():
         return Progress()
     checkpoint = read_checkpoint(run.last)
+    if not checkpoint.extra:
+        raise ModelFileError(
+            "This checkpoint holds weights alone, nothing to go on from.",
+            where=run.last,
+            hint="Train anew.",
+        )
     load_weights(model, checkpoint.model, run.last)
     progress, notes = restore(checkpoint, optimizer)
     for text in notes:
@@ -177,14 +167,20 @@ def _evaluation_batches(split: Split, contract: ModelContract) -> Iterator[Batch
 
 
 def _finish(
-    run: Run, dataset: Dataset, model: nn.Module, progress: Progress, device: torch.device
+    run: Run,
+    dataset: Dataset,
+    model: nn.Module,
+    progress: Progress,
+    *,
+    device: torch.device,
+    stop: StopRequest,
 ) -> None:
     best = progress.best
     if best is None:
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
     load_weights(model, read_checkpoint(run.best).model, run.best)
     batches = _evaluation_batches(dataset.test, run.config.contract)
-    _, test_accuracy = evaluate(model, batches, device=device, recipe=Recipe())
+    _, test_accuracy = evaluate(model, batches, device=device, recipe=Recipe(), stop=stop)
     run.write_result(
         {
             "epochs": progress.epoch,

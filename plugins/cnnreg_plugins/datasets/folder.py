@@ -81,6 +81,10 @@ def _folders(root: Path) -> dict[str, Path]:
     }
     seen: dict[str, Path] = {}
     for name, path in folders.items():
+        if not name.isprintable():
+            raise DataError(
+                f"A folder's name is not readable text: {name!r}.", where=root, hint="Rename it."
+            )
         twin = seen.setdefault(name.casefold(), path)
         if twin is not path:
             raise DataError(

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from filelock import FileLock
 from torch import nn
 
 from cnnreg.errors import (
@@ -20,6 +19,7 @@ from cnnreg.errors import (
     StoppedError,
     UsageError,
 )
+from cnnreg.files import sole_writer
 from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import open_run
 from cnnreg.specs import OptimizerSpec
@@ -171,7 +171,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_rate(registry, tmp_path):
 
 def test_one_writer_a_run(registry, tmp_path):
     run = make_run(registry, tmp_path / "run")
-    with FileLock(run.folder / ".lock"), pytest.raises(MachineError, match="in use"):
+    with sole_writer(run.folder), pytest.raises(MachineError, match="In use"):
         train(registry, run)
 
 
@@ -233,7 +233,7 @@ def breaking(options):
         (lambda options: Wrong(), r"returned \(2, 7\), expected \(2, 10\)"),
         (lambda options: "network", "built str, not an nn.Module"),
         (breaking, "ValueError: no such depth"),
-        (lambda options: nn.Linear(3, 10), "fails on"),
+        (lambda options: nn.Linear(3, 10), "on images of 28x28 failed"),
     ],
 )
 def test_a_builder_that_breaks_its_promise_is_named(registry, build, said):

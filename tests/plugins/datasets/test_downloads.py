@@ -1,4 +1,5 @@
 import socket
+import urllib.request
 from pathlib import Path
 from threading import Event
 from urllib.error import URLError
@@ -34,7 +35,7 @@ def offline(monkeypatch):
     def refuse(*args, **options):
         raise URLError("no network")
 
-    monkeypatch.setattr(downloads, "urlopen", refuse)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
 
 
 @pytest.fixture
