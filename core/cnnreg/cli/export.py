@@ -111,12 +111,14 @@ def show(registry: Registry, result: ExportResult) -> None:
     out = console()
     out.print(
         f"[green]✓[/] [bold]{registry.exporters[result.format].title} {result.precision}[/]  "
-        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {escape(str(result.folder))}"
+        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {escape(str(result.folder))}",
+        soft_wrap=True,
     )
     for name, parity in result.parity.items():
         out.print(
             f"    {registry.runtimes[name].title}: top-1 agreement {percent(parity.agreement)} "
             f"on {parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
             f"{percent(parity.exported_accuracy)}, largest logit difference "
-            f"{parity.largest_difference:.1e}"
+            f"{parity.largest_difference:.1e}",
+            soft_wrap=True,
         )
