@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnnreg.errors import GateError
 from cnnreg.parity import compare, logits_of
 
 LOGITS = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 1.0], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
@@ -69,3 +70,15 @@ def test_logits_come_in_order_whatever_the_batch():
 
     pixels = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
     assert logits_of(Echo(), pixels, batch=3).ravel().tolist() == list(range(10))
+
+
+def test_small_logits_are_judged_by_their_own_size():
+    small = LOGITS * np.float32(1e-4)
+    assert not judge(np.zeros_like(small), original=small).holds
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(GateError, match="original's own logits"):
+        judge(LOGITS, original=np.full_like(LOGITS, np.nan))
+    with pytest.raises(GateError, match="answers"):
+        judge(LOGITS[:, :1], "int8", max_drop=100.0)

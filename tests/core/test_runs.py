@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
-from cnnreg.errors import ModelFileError, UsageError
-from cnnreg.runs import find_run, list_runs, open_run, recipe_from_data
+from cnnreg.data import DataConfig
+from cnnreg.errors import DataError, ModelFileError, UsageError
+from cnnreg.planning import plan
+from cnnreg.runs import create_run, find_run, list_runs, open_run, recipe_from_data
 from cnnreg.specs import Recipe, to_data
 from helpers import make_run
 
@@ -66,3 +69,33 @@ def test_a_damaged_run_is_refused(registry, tmp_path, field, value):
 def test_recipes_round_trip():
     recipe = Recipe(epochs=3, schedule="cosine", weight_decay=1e-4)
     assert recipe_from_data(json.loads(json.dumps(to_data(recipe)))) == recipe
+
+
+def photos(folder, count):
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            image = Image.new("RGB", (32, 32), (number, 0 if label == "cat" else 255, 0))
+            image.save(folder / label / f"{number:03}.png")
+
+
+def test_data_that_changed_are_refused_and_data_that_moved_are_found(registry, tmp_path):
+    """Other images would be split anew, and training images turn up in the test split."""
+    photos(tmp_path / "photos", 30)
+    data = DataConfig(name="folder", folder=tmp_path / "photos")
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    run = create_run(config, folder=tmp_path / "run")
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    moved = run.open_data(registry, folder=tmp_path / "moved")
+    assert (moved.test.pixels == dataset.test.pixels).all()
+    Image.new("RGB", (32, 32)).save(tmp_path / "moved" / "cat" / "new.png")
+    with pytest.raises(DataError, match="has changed"):
+        run.open_data(registry, folder=tmp_path / "moved")
+
+
+def test_a_damaged_run_does_not_hide_the_others(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(registry, None)
+    (tmp_path / "runs" / "zzz").mkdir()
+    (tmp_path / "runs" / "zzz" / "run.json").write_text('{"schema": 2}')
+    assert find_run().name == run.name

@@ -1,0 +1,31 @@
+"""Stop requests: which signals are taken, and which are left alone."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from cnnreg.training.stopping import StopRequest
+
+
+@pytest.mark.parametrize(("name", "by_user"), [("SIGINT", True), ("SIGTERM", False)])
+def test_the_first_signal_asks_and_the_handlers_come_back(name, by_user):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert not stop
+        signal.raise_signal(number)
+        assert stop
+        assert stop.by_user is by_user
+    assert signal.getsignal(number) is before
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            assert not stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
