@@ -29,7 +29,7 @@ def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load": round(psutil.getloadavg()[0], 2),
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "versions": {name: found for name in packages if (found := installed(name))},
     }

@@ -25,7 +25,7 @@ COMMANDS = {
     "bench": "Time a run and its exports in every runtime.",
     "plugins": "Show, check, make, disable and enable plugins.",
     "doctor": "Show this machine, its devices, and what is missing.",
-    "quickstart": "Two minutes, offline: train, export, prove, time, predict.",
+    "quickstart": "A minute, offline: train, export, prove, time, predict.",
 }
 
 

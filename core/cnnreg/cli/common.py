@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -47,15 +49,22 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     lines = [[title.lstrip(">") for title in titles], *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    # The last column is cut at the edge of a terminal, never where a program reads.
+    room = get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    widths[-1] = max(8, min(widths[-1], room - sum(widths[:-1]) - 2 * (len(widths) - 1)))
     for number, line in enumerate(lines):
         cells = [
-            cell.rjust(width) if title.startswith(">") else cell.ljust(width)
+            cell.rjust(width) if title.startswith(">") else _cut(cell, width).ljust(width)
             for title, cell, width in zip(titles, line, widths, strict=True)
         ]
         if number == 0:
             click.secho("  ".join(cells).rstrip(), bold=True)
         else:
             click.echo(f"{click.style(cells[0], fg='cyan')}  {'  '.join(cells[1:])}".rstrip())
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def console(*, stderr: bool = False) -> Any:

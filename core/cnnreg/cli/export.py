@@ -116,9 +116,8 @@ def show(registry: Registry, result: ExportResult) -> None:
     )
     for name, parity in result.parity.items():
         out.print(
-            f"    {registry.runtimes[name].title}: top-1 agreement {percent(parity.agreement)} "
-            f"on {parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
-            f"{percent(parity.exported_accuracy)}, largest logit difference "
-            f"{parity.largest_difference:.1e}",
+            f"    {registry.runtimes[name].title}: same top-1 on {percent(parity.agreement)} of "
+            f"{parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
+            f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )

@@ -21,7 +21,7 @@ STEPS = (
     (
         "Train the network of a first course on real handwritten digits",
         "train simple_cnn --epochs 15 --batch-size 32 --lr 0.003 --schedule one-cycle "
-        "--output {run}",
+        "--patience 0 --output {run}",
     ),
     (
         "Write it for other engines; each file is compared with the original first",
@@ -41,7 +41,7 @@ NEXT = (
 
 @click.command()
 def command() -> None:
-    """Two minutes, offline: train a small net, export, prove, time, and use it."""
+    """A minute, offline: train a small net, export, prove, time, and use it."""
     if lacking := missing(("torch", "onnx", "nncf", "sklearn")):
         from cnnreg.errors import MissingExtraError
 

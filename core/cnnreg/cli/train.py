@@ -37,7 +37,9 @@ RECIPE_FLAGS = (
     click.option("--epochs", type=int, help="Default: 20."),
     click.option("--batch-size", type=int, help="Default: 64."),
     click.option("--optimizer", help="Default: adam. `cnnreg list --kind optimizers`"),
-    click.option("--lr", "learning_rate", type=float, help="Learning rate; default: 0.001."),
+    click.option(
+        "--lr", "learning_rate", type=float, help="Learning rate; default: 0.001, plain VGG 0.0003."
+    ),
     click.option("--momentum", type=float, help="For optimizers that have one; default: 0.9."),
     click.option("--weight-decay", type=float, help="Default: 0."),
     click.option("--schedule", help="constant (default), cosine, one-cycle."),
