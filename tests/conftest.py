@@ -9,19 +9,32 @@ from pathlib import Path
 import pytest
 
 from cnnreg.registry import Registry, load_registry
+from helpers import without_pictures
 
 
 @pytest.fixture(autouse=True)
 def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees, or changes, the user's own settings."""
     monkeypatch.setenv("CNNREG_HOME", str(tmp_path / "cnnreg-home"))
-    for name in ("CNNREG_PLUGINS", "CNNREG_STRICT", "CNNREG_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("PLUGINS", "STRICT", "DEBUG", "CACHE"):
+        monkeypatch.delenv(f"CNNREG_{name}", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     return load_registry()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Bits depend on the number of threads."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +43,9 @@ def ordinary_signals() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def no_pictures() -> Iterator[None]:
+    with without_pictures():
+        yield

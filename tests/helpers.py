@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stderr, redirect_stdout
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,12 @@ from cnnreg.cli import main
 from cnnreg.cli.common import get_registry
 from cnnreg.data import DataConfig
 from cnnreg.planning import plan
+from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
-from cnnreg.specs import EpochRecord, ModelContract, Recipe
+from cnnreg.specs import EpochRecord, ModelContract
+from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.progress import Progress
 from cnnreg.training.trainer import run_training
 
 
@@ -39,9 +45,22 @@ def contract(**changes: Any) -> ModelContract:
 
 def make_run(registry: Registry, folder: Path, architecture: str = "mlp", **recipe: Any) -> Run:
     """A run on the embedded digits that is planned but not trained."""
-    settings: dict[str, Any] = {"epochs": 2, "patience": 0, **recipe}
+    plain = {"precision": "fp32", "layout": "channels-last", "compile": "off"}
+    settings: dict[str, Any] = {"epochs": 2, "patience": 0, **plain, **recipe}
     config, _ = plan(registry, architecture, DataConfig(name="digits"), Recipe(**settings))
     return create_run(config, folder=folder)
+
+
+PICTURES = ("curves", "confusion", "classes", "mistakes")
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Drawing takes longer than the trainings of tests that look at something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in PICTURES:
+            patch.setattr(f"cnnreg.training.closing.draw_{name}", lambda *_: None)
+        yield
 
 
 def train(registry: Registry, run: Run, **options: Any) -> list[EpochRecord]:
@@ -55,3 +74,27 @@ def cli(*arguments: str | Path) -> tuple[int, str, str]:
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
         main([str(argument) for argument in arguments])
     return int(caught.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[Progress], None]:
+    """For `on_step`: a signal at the end of that step."""
+
+    def on_step(progress: Progress) -> None:
+        if progress.step == step:
+            signal.raise_signal(number)
+
+    return on_step
+
+
+def state_of(run: Run) -> dict[str, Any]:
+    """Everything that must be equal for two runs to count as the same."""
+    checkpoint = read_checkpoint(run.last)
+    state = json.loads(json.dumps(checkpoint.state))
+    for record in state["progress"]["history"]:
+        for timing in ("seconds", "images_per_second"):
+            del record[timing]
+    tensors = {**checkpoint.model, **checkpoint.extra}
+    return {
+        "state": state,
+        "tensors": {name: tensor.numpy().tobytes() for name, tensor in tensors.items()},
+    }

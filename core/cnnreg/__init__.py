@@ -17,6 +17,7 @@ from .errors import (
     UsageError,
 )
 from .hookspecs import hookimpl
+from .recipe import Recipe
 from .registry import Registry, load_registry
 from .specs import (
     ArchitectureSpec,
@@ -30,7 +31,7 @@ from .specs import (
     ModelOptions,
     OptimizerSpec,
     Paper,
-    Recipe,
+    RecipeSpec,
     RunInfo,
     RuntimeOptions,
     RuntimeSpec,
@@ -62,6 +63,7 @@ __all__ = [
     "Paper",
     "PluginError",
     "Recipe",
+    "RecipeSpec",
     "Registry",
     "RunInfo",
     "RuntimeOptions",

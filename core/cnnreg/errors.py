@@ -6,7 +6,8 @@ CnnregError            1    an internal bug when raised bare
 ├── DataError          3    images, labels, folders
 ├── ModelFileError     4    checkpoints and exported models
 ├── MachineError       5    disk, device, network, a missing extra
-│   └── MissingExtraError
+│   ├── MissingExtraError
+│   └── LostProcessError     one of several that train together
 ├── PluginError        6    a plugin broke a rule, or two clash
 ├── DivergedError      7    the loss is no longer a number
 ├── GateError          8    an export that is not equal to its original
@@ -83,6 +84,10 @@ class MissingExtraError(MachineError):
             f"This needs the package '{module}', which is not installed.",
             hint=f"Install it with: pip install 'cnn-registry[{extra}]'",
         )
+
+
+class LostProcessError(MachineError):
+    """Another process of the same training has ended or cannot be reached."""
 
 
 class PluginError(CnnregError):

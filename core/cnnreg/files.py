@@ -11,15 +11,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import MachineError
+from .errors import MachineError, ModelFileError
 
 LOCK = ".cnnreg-lock"
+HOME_VARIABLE = "CNNREG_HOME"
+CACHE_VARIABLE = "CNNREG_CACHE"
 TEMPORARY_PREFIX = ".cnnreg-tmp-"
 REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` as a whole: temporary file beside it, fsync, rename, fsync of the folder."""
+def home() -> Path:
+    """Where this user's settings and measurements lie: $CNNREG_HOME, or ~/.cnnreg."""
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named) if named else Path.home() / ".cnnreg"
+
+
+def write_bytes(path: Path, content: bytes, *, previous: Path | None = None) -> None:
+    """Replace `path` as a whole: temporary file beside it, fsync, rename, fsync of the folder.
+
+    What it replaces stays as `previous`, if that is given.
+    """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{unique()}-{path.name[-40:]}")
     with disk_errors(path, needed=len(content)):
         try:
@@ -27,6 +38,8 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            if previous is not None and path.exists():
+                _keep(path, previous)
             temporary.replace(path)
             sync_folder(path.parent)
         except BaseException:
@@ -35,12 +48,34 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
 
 
+def _keep(path: Path, previous: Path) -> None:
+    """Give `path` a second name, so that at no moment there is neither file."""
+    link = previous.with_name(f"{TEMPORARY_PREFIX}{unique()}-link")
+    try:
+        os.link(path, link)
+    except OSError:  # a file system without hard links
+        path.replace(previous)
+        return
+    link.replace(previous)
+    link.unlink(missing_ok=True)  # it stays where both are one file already
+
+
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Raises MachineError if the file cannot be read, ModelFileError if it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MachineError(f"Cannot read: {error.strerror}.", where=path) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"Not valid JSON: {error}.", where=path) from error
 
 
 def publish_folder(temporary: Path, target: Path) -> None:
@@ -121,7 +156,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process. Raises MachineError if another one holds it."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK, timeout=0)
+    # A moment's patience: `in_use` holds it for as long as a look takes.
+    lock = FileLock(folder / LOCK, timeout=0.2)
     try:
         lock.acquire()
     except Timeout as error:
@@ -132,6 +168,36 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process holds `folder` by `sole_writer`. Writes nothing."""
+    path = folder / LOCK
+    if not path.exists():
+        return False
+    try:
+        from filelock import FileLock, Timeout
+    except ModuleNotFoundError:  # without the extra nothing here can hold it
+        return False
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a place that cannot be written is held by nobody
+        return False
+    lock.release()
+    return False
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises MachineError if the disk has fewer than `needed` bytes free."""
+    with disk_errors(folder):
+        free = shutil.disk_usage(_existing(folder)).free
+    if free < needed:
+        raise MachineError(
+            _disk_full(needed, free), where=folder, hint="Free some, or go elsewhere."
+        )
 
 
 @contextmanager
@@ -146,8 +212,14 @@ def disk_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
 def _explain(error: OSError, path: Path, needed: int) -> tuple[str]:
     if error.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC):
         free = shutil.disk_usage(_existing(path)).free
-        return (f"Disk full: needs {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB free.",)
+        return (_disk_full(needed, free),)
+    if error.errno == errno.ENOENT and not path.parent.exists():
+        return ("The folder is gone.",)
     return (f"Cannot write: {error.strerror or error}.",)
+
+
+def _disk_full(needed: int, free: int) -> str:
+    return f"Disk full: needs {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB free."
 
 
 def _existing(path: Path) -> Path:

@@ -7,8 +7,8 @@ the functions its specs name, so that listing stays instant.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -18,6 +18,7 @@ from .specs import (
     EpochRecord,
     ExporterSpec,
     OptimizerSpec,
+    RecipeSpec,
     RunInfo,
     RuntimeSpec,
 )
@@ -54,6 +55,12 @@ def cnnreg_optimizers() -> Iterable[OptimizerSpec]:
 
 
 @hookspec
+def cnnreg_recipes() -> Iterable[RecipeSpec]:
+    """The named recipes this plugin offers, each a TOML file."""
+    raise NotImplementedError
+
+
+@hookspec
 def cnnreg_exporters() -> Iterable[ExporterSpec]:
     """The file formats this plugin can write."""
     raise NotImplementedError
@@ -77,4 +84,10 @@ def cnnreg_commands(group: click.Group) -> None:
 @hookspec
 def cnnreg_epoch_finished(run: RunInfo, record: EpochRecord) -> None:
     """An epoch has been trained, validated and saved. For loggers."""
+    raise NotImplementedError
+
+
+@hookspec
+def cnnreg_training_finished(run: RunInfo, result: Mapping[str, Any]) -> None:
+    """Training has ended by itself, and result.json is written; `result` is what it holds."""
     raise NotImplementedError

@@ -111,12 +111,6 @@ def need(spec: object) -> None:
 
 
 def _checkpoint(registry: Registry, path: Path, contract: ModelContract) -> ModelFile:
-    if contract.architecture not in registry.architectures:
-        raise PluginError(
-            f"The model's architecture '{contract.architecture}' is not installed.",
-            where=path,
-            hint=f"It came from: {contract.plugin}.",
-        )
     return ModelFile(
         path=path,
         format=CHECKPOINT,

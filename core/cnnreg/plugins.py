@@ -23,11 +23,10 @@ import pluggy
 
 from . import hookspecs
 from .errors import CnnregError, MachineError, PluginError, is_out_of_memory
-from .files import disk_errors, write_json
+from .files import disk_errors, home, write_json
 
 ONLY_VARIABLE = "CNNREG_PLUGINS"
 STRICT_VARIABLE = "CNNREG_STRICT"
-HOME_VARIABLE = "CNNREG_HOME"  # settings of this user; default: ~/.cnnreg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +111,7 @@ def set_disabled(name: str, *, disabled: bool) -> None:
 
 
 def _disabled_file() -> Path:
-    home = os.environ.get(HOME_VARIABLE)
-    return (Path(home) if home else Path.home() / ".cnnreg") / "disabled-plugins.json"
+    return home() / "disabled-plugins.json"
 
 
 def _wanted(only: Iterable[str] | None) -> set[str] | None:

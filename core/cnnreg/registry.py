@@ -16,6 +16,7 @@ from .specs import (
     ExporterSpec,
     ModelContract,
     OptimizerSpec,
+    RecipeSpec,
     RuntimeSpec,
 )
 
@@ -94,17 +95,29 @@ class Registry:
     architectures: Catalog[ArchitectureSpec]
     datasets: Catalog[DatasetSpec]
     optimizers: Catalog[OptimizerSpec]
+    recipes: Catalog[RecipeSpec]
     exporters: Catalog[ExporterSpec]
     runtimes: Catalog[RuntimeSpec]
 
     def architecture_of(self, contract: ModelContract) -> ArchitectureSpec:
-        """The architecture that a model was built with; of two with one name, its package's."""
+        """The architecture that a model was built with; of two with one name, its package's.
+
+        Raises PluginError if it is not installed.
+        """
+        return self.entry_of(contract).spec
+
+    def entry_of(self, contract: ModelContract) -> Entry[ArchitectureSpec]:
         name = contract.architecture
+        if name not in self.architectures:
+            raise PluginError(
+                f"The model's architecture '{name}' is not installed.",
+                hint=f"It came from: {contract.plugin}.",
+            )
         if name in self.architectures.conflicts():
             for entry in self.architectures.entries:
                 if entry.spec.name == name and entry.plugin.package == contract.plugin:
-                    return entry.spec
-        return self.architectures[name]
+                    return entry
+        return self.architectures.entry(name)
 
 
 def load_registry(only: Iterable[str] | None = None) -> Registry:
@@ -114,6 +127,7 @@ def load_registry(only: Iterable[str] | None = None) -> Registry:
         architectures=collector.catalog("architecture", ArchitectureSpec),
         datasets=collector.catalog("dataset", DatasetSpec),
         optimizers=collector.catalog("optimizer", OptimizerSpec),
+        recipes=collector.catalog("recipe", RecipeSpec),
         exporters=collector.catalog("exporter", ExporterSpec),
         runtimes=collector.catalog("runtime", RuntimeSpec),
         plugins=collector.statuses(),

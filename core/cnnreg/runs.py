@@ -1,36 +1,60 @@
 """A run's folder: what was asked, what happened, and what came of it.
 
 runs/20261123-154210-resnet18-digits/
-    run.json            network, recipe, data, environment: written once
+    run.json            network, recipe, data, environment
     metrics.jsonl       one line an epoch
-    curves.png          loss and accuracy over the epochs
+    curves.png          loss and accuracy over the epochs; each picture is there as .svg too
     best.safetensors    the weights of the best validation accuracy
     last.safetensors    everything that going on needs
+    failure.json        what ended it before its time, if something did
+    last.previous...    the one before, should the last be damaged; until training ends
+    images.jsonl        which images were in which split, where they are files
     result.json         the outcome, written when training ends
+    report.json         the test split class by class, and the most confident mistakes
+    confusion.png, classes.png, mistakes.png    the same as pictures
+    summary.txt, .json  the network's stages and cost
     exports/            one folder for each published format and precision
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from .contracts import contract_from_data
 from .data import DataConfig, Dataset, open_dataset
 from .data.decode import Progress
-from .errors import DataError, MachineError, ModelFileError, UsageError
-from .files import disk_errors, write_json, write_text
+from .data.listing import compare_listings
+from .errors import (
+    CnnregError,
+    DataError,
+    DivergedError,
+    MachineError,
+    ModelFileError,
+    PluginError,
+    StoppedError,
+    UsageError,
+)
+from .files import disk_errors, read_json, write_json, write_text
+from .plugins import one_line
+from .recipe import Recipe, recipe_from_data
 from .registry import Registry
-from .specs import EpochRecord, ModelContract, Recipe, to_data
+from .specs import EpochRecord, ModelContract, to_data
 
 SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
+PRETRAINED = "pretrained"
+
+
+Change = dict[str, Any]
+"""Where training stood (epoch, step), when (at), and in words what was different (what)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +67,9 @@ class RunConfig:
     data_fingerprint: str
     environment: dict[str, Any]
     created: str
+    weights: str = ""  # to start from: "pretrained" or a file; empty: random ones
+    loggers: tuple[str, ...] = ()  # plugins to tell each epoch
+    changes: tuple[Change, ...] = ()  # since it began, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +90,19 @@ class Run:
         return self.folder / "last.safetensors"
 
     @property
+    def previous(self) -> Path:
+        return self.folder / "last.previous.safetensors"
+
+    @property
+    def damaged(self) -> Path:
+        """Where a last checkpoint that cannot be read is put aside."""
+        return self.folder / "last.damaged.safetensors"
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "images.jsonl"
+
+    @property
     def exports(self) -> Path:
         return self.folder / "exports"
 
@@ -71,10 +111,14 @@ class Run:
         return self.folder / "curves.png"
 
     @property
+    def report(self) -> Path:
+        return self.folder / "report.json"
+
+    @property
     def result(self) -> dict[str, Any] | None:
         """The outcome, or None while training is not finished."""
         path = self.folder / "result.json"
-        return _read_json(path) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     def open_data(
         self,
@@ -83,32 +127,84 @@ class Run:
         folder: Path | None = None,
         downloads: Path | None = None,
         progress: Progress | None = None,
+        changed: bool = False,
     ) -> Dataset:
         """The run's data, in the same splits and at the same size; `folder` if it has moved.
 
         Raises DataError if it is not the same: other images would be split anew, and
-        what was trained on would turn up among the test images.
+        what was trained on would turn up among the test images. `changed` allows it,
+        but never other classes.
         """
         config = self.config.data
+        if config.name not in registry.datasets:
+            raise PluginError(
+                f"The run's data set '{config.name}' is not installed.", where=self.folder
+            )
         moved = replace(
             config, folder=folder or config.folder, downloads=downloads or config.downloads
         )
         shape = self.config.contract.input_shape
         dataset = open_dataset(registry, moved, image_shape=shape, progress=progress)
-        if dataset.fingerprint != self.config.data_fingerprint:
+        if dataset.fingerprint == self.config.data_fingerprint:
+            return dataset
+        where = moved.folder or f"{moved.name} in {moved.downloads}"
+        if dataset.classes != self.config.contract.classes:
+            raise DataError("The data has other classes than this run.", where=where)
+        if not changed:
             raise DataError(
-                "The data has changed since this run was trained on it.",
-                where=moved.folder or f"{moved.name} in {moved.downloads}",
+                f"The data has changed since this run was trained on it{self.difference(dataset)}.",
+                where=where,
                 hint="Restore it, name where it lies now with --data or --data-dir, or train anew.",
             )
         return dataset
+
+    def settled(self, recipe: Recipe, *, write: bool = True) -> Run:
+        """This run with a recipe in which nothing is left to be measured, for good."""
+        return self if recipe == self.config.recipe else self.changed(write=write, recipe=recipe)
+
+    def changed(self, *, write: bool = True, **fields: Any) -> Run:
+        """This run with other fields of its configuration, for good."""
+        config = replace(self.config, **fields)
+        if write:
+            _write_config(self.folder, config)
+        return Run(self.folder, config)
+
+    def reopened(self) -> Run:
+        """This run as if it had not been finished."""
+        with disk_errors(self.folder):
+            (self.folder / "result.json").unlink(missing_ok=True)
+        return self
+
+    def with_data(self, dataset: Dataset, *, write: bool = True) -> Run:
+        """This run with other images than it was trained on, for good."""
+        if write:
+            with disk_errors(self.images):
+                self.images.unlink(missing_ok=True)  # written anew when training goes on
+        return self.changed(write=write, data_fingerprint=dataset.fingerprint)
+
+    def write_images(self, dataset: Dataset) -> None:
+        """Keep which image is in which split: one line [split, bytes, name] for each file."""
+        listed = [json.dumps(entry, ensure_ascii=False) for entry in dataset.listing()]
+        if listed:
+            write_text(self.images, "\n".join(listed) + "\n")
+
+    def difference(self, dataset: Dataset) -> str:
+        """How many images were added, removed and changed; empty where that is not known."""
+        try:
+            lines = self.images.read_text(encoding="utf-8").splitlines()
+            before = [
+                (str(split), int(size), str(name)) for split, size, name in map(json.loads, lines)
+            ]
+        except (OSError, ValueError, TypeError):
+            return ""
+        return f": {compare_listings(before, dataset.listing())}"
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_json(self.folder / "result.json", result)
 
     def write_metrics(self, history: Iterable[EpochRecord]) -> None:
         # Written whole from what the checkpoint holds, so the two can never disagree.
-        lines = (json.dumps(to_data(record)) for record in history)
+        lines = (json.dumps(_strict(to_data(record))) for record in history)
         write_text(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
 
 
@@ -125,13 +221,25 @@ def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
         )
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", {"schema": SCHEMA, **to_data(config)})
+    _write_config(folder, config)
     return Run(folder, config)
+
+
+def _write_config(folder: Path, config: RunConfig) -> None:
+    write_json(folder / "run.json", config_to_data(config))
+
+
+def config_to_data(config: RunConfig) -> dict[str, Any]:
+    return {"schema": SCHEMA, **to_data(config)}
 
 
 def open_run(folder: Path) -> Run:
     """Raises ModelFileError if `folder` does not hold a readable run.json."""
-    data = _read_json(folder / "run.json")
+    return run_from_data(folder, read_json(folder / "run.json"))
+
+
+def run_from_data(folder: Path, data: Any) -> Run:
+    """The run that run.json's `data` describes. Raises ModelFileError as `open_run` does."""
     try:
         if data["schema"] != SCHEMA:
             raise ValueError(f"format {data['schema']}, this version reads {SCHEMA}")
@@ -142,6 +250,9 @@ def open_run(folder: Path) -> Run:
             data_fingerprint=str(data["data_fingerprint"]),
             environment=dict(data["environment"]),
             created=str(data["created"]),
+            weights=str(data["weights"]),
+            loggers=tuple(map(str, data.get("loggers", ()))),
+            changes=tuple(dict(change) for change in data.get("changes", ())),
         )
         datetime.fromisoformat(config.created)
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
@@ -172,15 +283,53 @@ def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:
     return sorted(runs, key=lambda run: (datetime.fromisoformat(run.config.created), run.name))
 
 
-def recipe_from_data(data: Any) -> Recipe:
-    """Raises TypeError or ValueError for a field that is unknown or of another type."""
-    types = {f.name: type(getattr(Recipe(), f.name)) for f in fields(Recipe)}
-    for name, value in data.items():
-        if name not in types:
-            raise ValueError(f"unknown recipe field {name!r}")
-        if type(value) is not types[name] and not (types[name] is float and type(value) is int):
-            raise TypeError(f"recipe field {name} must be {types[name].__name__}, not {value!r}")
-    return Recipe(**data)
+def read_metrics(folder: Path) -> tuple[EpochRecord, ...]:
+    """The finished epochs of a run. Raises ModelFileError if the file is damaged."""
+    path = folder / "metrics.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [_lax(json.loads(line)) for line in lines]
+        if not all(isinstance(value, (int, float)) for item in found for value in item.values()):
+            raise ValueError("a figure is no number")
+        return tuple(EpochRecord(**item) for item in found)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise MachineError(f"Cannot read: {error.strerror}.", where=path) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"Damaged metrics: {error}.", where=path) from error
+
+
+@contextmanager
+def recorded_failure(run: Run) -> Iterator[None]:
+    """What ends a training before its time stays in failure.json until it goes on.
+
+    A stop that was asked for, which leaves a whole checkpoint, is no failure.
+    """
+    path = run.folder / "failure.json"
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except StoppedError:
+        raise
+    except Exception as error:
+        with suppress(CnnregError):  # a full disk, say: the error itself matters more
+            kind = "diverged" if isinstance(error, DivergedError) else "failed"
+            what = error.what if isinstance(error, CnnregError) else one_line(error)
+            write_json(path, {"state": kind, "what": what, "at": now()})
+        raise
+
+
+def _lax(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: nan if value is None else value for key, value in record.items()}
+
+
+def _strict(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN and no infinity: null stands for both."""
+    return {
+        key: None if isinstance(value, float) and not isfinite(value) else value
+        for key, value in record.items()
+    }
 
 
 def now() -> str:
@@ -198,12 +347,3 @@ def _free_folder(config: RunConfig) -> Path:
                 folder.mkdir(parents=True)
                 return folder
     raise AssertionError("there is always a next number")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MachineError(f"Cannot read: {error.strerror}.", where=path) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"Not valid JSON: {error}.", where=path) from error

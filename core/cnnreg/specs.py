@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from .recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,38 +57,6 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Everything that decides a training run beside network and data."""
-
-    epochs: int = 20
-    batch_size: int = 64
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.9  # used by the optimizers that have one
-    weight_decay: float = 0.0
-    schedule: str = "constant"  # constant | cosine | one-cycle
-    warmup: float = 0.0  # epochs of linear warm-up
-    label_smoothing: float = 0.0
-    augment: str = "auto"  # auto (the data set's own) | none | crop | crop-flip
-    precision: str = "fp32"  # fp32 | bf16
-    seed: int = 0
-    patience: int = 5  # epochs without a new best one; 0: never stop early
-
-    def __post_init__(self) -> None:
-        _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
-        _check(self.batch_size >= 2, f"batch size must be at least 2, not {self.batch_size}")
-        _check(self.learning_rate > 0, f"learning rate must be above 0, not {self.learning_rate}")
-        _check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
-        _check(self.weight_decay >= 0, f"weight decay must not be negative: {self.weight_decay}")
-        _check(self.warmup >= 0, f"warm-up must not be negative: {self.warmup}")
-        rates = (self.learning_rate, self.weight_decay, self.warmup)
-        _check(all(map(isfinite, rates)), "learning rate, weight decay and warm-up must be finite")
-        _check(0 <= self.label_smoothing < 1, f"label smoothing {self.label_smoothing} not in 0..1")
-        _check(self.patience >= 0, f"patience must not be negative: {self.patience}")
-        _check(0 <= self.seed < 2**63, f"seed must be in 0..2^63-1, not {self.seed}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
     """What a builder must honour."""
 
@@ -130,6 +99,7 @@ class ArchitectureSpec:
     small_form: str = ""  # what the small form changes; empty: one form for all sizes
     small_below: int = SMALL_BELOW  # pixels of the shorter side
     aux_weight: float = 0.0
+    pretrained: Callable[[], Mapping[str, torch.Tensor]] | None = None  # published weights
     recipe: Recipe = field(default_factory=Recipe)
     tags: tuple[str, ...] = ()
 
@@ -164,14 +134,31 @@ class ArchitectureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerSpec:
-    """`build(parameters, recipe)` returns a torch optimizer; parameters are named pairs."""
+    """`build(parameters, recipe)` returns a torch optimizer.
+
+    `parameters` are groups of named parameters, each with its own weight decay, as
+    torch's optimizers take them; the training loop sets each group's learning rate.
+    """
 
     name: str
     summary: str
-    build: Callable[[Iterable[tuple[str, torch.nn.Parameter]], Recipe], torch.optim.Optimizer]
+    build: Callable[[list[dict[str, Any]], Recipe], torch.optim.Optimizer]
 
     def __post_init__(self) -> None:
         check_name("optimizer", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSpec:
+    """A named recipe: a TOML file whose keys are the fields of `Recipe`."""
+
+    name: str
+    summary: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        check_name("recipe", self.name)
+        _check(self.path.suffix == ".toml", f"recipe {self.name}: {self.path} is not a .toml file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +268,7 @@ class RunInfo:
     folder: Path
     contract: ModelContract
     recipe: Recipe
+    loggers: tuple[str, ...] = ()  # plugins that `train --log` asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

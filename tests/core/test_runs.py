@@ -10,8 +10,9 @@ from PIL import Image
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError, UsageError
 from cnnreg.planning import plan
-from cnnreg.runs import create_run, find_run, list_runs, open_run, recipe_from_data
-from cnnreg.specs import Recipe, to_data
+from cnnreg.recipe import Recipe, recipe_from_data
+from cnnreg.runs import create_run, find_run, list_runs, open_run
+from cnnreg.specs import to_data
 from helpers import make_run
 
 

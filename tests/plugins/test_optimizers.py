@@ -2,9 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from cnnreg.specs import Recipe
+from cnnreg.recipe import Recipe
+from cnnreg.training.groups import parameter_groups
 
-NAMES = ["adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
+NAMES = ["adagrad", "adam", "adamw", "momentum", "nesterov", "rmsprop", "sgd"]
+SGD = ("sgd", "momentum", "nesterov")
+HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "nesterov")
+
+
+def groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    return parameter_groups(model, recipe, frozenset())
 
 
 def network() -> nn.Module:
@@ -40,8 +47,8 @@ def test_all_are_offered(registry):
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss(registry, name):
     model = network()
-    recipe = Recipe(learning_rate=0.1 if name in ("sgd", "momentum") else 0.01)
-    optimizer = registry.optimizers[name].build(model.named_parameters(), recipe)
+    recipe = Recipe(learning_rate=0.1 if name in SGD else 0.01)
+    optimizer = registry.optimizers[name].build(groups(model, recipe), recipe)
     before = loss(model).item()
     step(model, optimizer, 10)
     assert loss(model).item() < before * 0.8
@@ -50,10 +57,11 @@ def test_training_lowers_the_loss(registry, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_recipe_is_honoured(registry, name):
     recipe = Recipe(learning_rate=0.25, weight_decay=0.125, momentum=0.5)
-    optimizer = registry.optimizers[name].build(network().named_parameters(), recipe)
-    (group,) = optimizer.param_groups
+    optimizer = registry.optimizers[name].build(groups(network(), recipe), recipe)
+    group, spared = optimizer.param_groups
+    assert spared["weight_decay"] == 0
     assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
-    assert group.get("momentum", 0) == (0.5 if name == "momentum" else 0)
+    assert group.get("momentum", 0) == (0.5 if name in ("momentum", "nesterov") else 0)
     assert group["param_names"][0] == "0.weight"
 
 
@@ -61,10 +69,10 @@ def test_the_recipe_is_honoured(registry, name):
 def test_the_fused_kernel_computes_the_same(registry, name):
     recipe = Recipe(weight_decay=0.01)
     fused, plain = network(), network()
-    one = registry.optimizers[name].build(fused.named_parameters(), recipe)
-    (group,) = one.param_groups
-    options = {k: v for k, v in group.items() if k in ("lr", "weight_decay", "momentum")}
-    other = type(one)(plain.parameters(), **options)
+    one = registry.optimizers[name].build(groups(fused, recipe), recipe)
+    group = one.param_groups[0]
+    options = {k: v for k, v in group.items() if k in HYPERPARAMETERS}
+    other = type(one)(groups(plain, recipe), **options)
     step(fused, one, 5)
     step(plain, other, 5)
     assert torch.allclose(weights(fused), weights(plain), atol=1e-6)

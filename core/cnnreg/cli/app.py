@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +20,9 @@ COMMANDS = {
     "list": "Show networks, data sets, optimizers, formats and runtimes.",
     "info": "Show one network: paper, size, cost and its stages.",
     "train": "Train a network.",
+    "runs": "Show the trainings so far, or everything about one.",
     "resume": "Go on with a training that was stopped.",
+    "compare": "Train networks, optimizers and learning rates under equal conditions.",
     "export": "Write a trained run as ONNX or OpenVINO, proven equal first.",
     "eval": "Measure a model's accuracy on a split of the data.",
     "predict": "Name what is in pictures.",
@@ -116,12 +120,16 @@ def run(arguments: list[str]) -> None:
 
 def _report(error: Exception, *, as_json: bool) -> int:
     """Say what, where and what to do; returns the exit code."""
-    if isinstance(error, BrokenPipeError):  # the reader of our output has gone: not an error
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until exit
+    from .common import speaks
+
+    if _reader_has_gone(error):
+        _discard_output()
         return 141
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message())
         return 0
+    if isinstance(error, click.UsageError) and not speaks():  # the first process says it
+        return error.exit_code
     if isinstance(error, click.exceptions.Abort):
         click.echo("Stopped.", err=True)
         return 130
@@ -134,6 +142,21 @@ def _report(error: Exception, *, as_json: bool) -> int:
             if text:
                 click.echo(f"  {label}: {text}", err=True)
     return known.exit_code
+
+
+def _reader_has_gone(error: Exception) -> bool:
+    """As in `cnnreg list | head -1`, which is no error; Windows has no name for it."""
+    if os.name == "nt" and isinstance(error, OSError):
+        return isinstance(error, BrokenPipeError) or error.errno == errno.EINVAL
+    return isinstance(error, BrokenPipeError)
+
+
+def _discard_output() -> None:
+    """Python flushes stdout once more on exit: what is left in it has to go somewhere."""
+    with suppress(OSError, ValueError):  # a stdout that is no file has nowhere to break
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _as_known(error: Exception) -> CnnregError:

@@ -23,6 +23,21 @@ threads_option = click.option(
 folder_type = click.Path(path_type=Path)
 
 
+class ListingGroup(click.Group):
+    """A group that lists where no command is named: `cnnreg plugins --json`."""
+
+    takes_pattern = False  # whether a word that is no command is what to list
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        asks_help = first in ctx.help_option_names
+        is_option = first.startswith("-") and not asks_help
+        is_pattern = self.takes_pattern and first not in self.commands and not asks_help
+        if not args or is_option or is_pattern:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 @functools.cache
 def get_registry() -> Registry:
     """The registry, with one line on stderr for each plugin that is broken."""
@@ -33,8 +48,15 @@ def get_registry() -> Registry:
     return registry
 
 
+def speaks() -> bool:
+    """Whether this process is for people to hear: of those that torchrun starts, the first."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """A remark for the person at the terminal: one line on stderr."""
+    if not speaks():
+        return
     click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
 
 
@@ -71,7 +93,11 @@ def console(*, stderr: bool = False) -> Any:
     """A rich console; wide when piped, so that nothing is cut where nobody sees it."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with 1, as if something had failed
+
+    made = Piped(stderr=stderr, highlight=False, quiet=not speaks())
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = 200
     return made
@@ -99,3 +125,10 @@ def human_time(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+
+
+def show_time(moment: str) -> str:
+    """An ISO moment, to the minute."""
+    from datetime import datetime
+
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"

@@ -14,7 +14,7 @@ from cnnreg.specs import Shape, to_data
 
 from .common import get_registry, human_count, json_option, print_columns, print_json
 
-KINDS = ("architectures", "datasets", "optimizers", "formats", "runtimes")
+KINDS = ("architectures", "datasets", "optimizers", "recipes", "formats", "runtimes")
 
 
 @click.command()
@@ -77,7 +77,7 @@ def _dataset(entry: Entry[Any]) -> tuple[str, ...]:
     return str(spec.num_classes or "any"), shape, where, spec.summary
 
 
-def _optimizer(entry: Entry[Any]) -> tuple[str, ...]:
+def _summary(entry: Entry[Any]) -> tuple[str, ...]:
     return (entry.spec.summary,)
 
 
@@ -100,7 +100,8 @@ _LAYOUTS = {
         _architecture,
     ),
     "datasets": (("name", ">classes", "images", "where", "what it is"), _dataset),
-    "optimizers": (("name", "what it is"), _optimizer),
+    "optimizers": (("name", "what it is"), _summary),
+    "recipes": (("name", "what it is"), _summary),
     "formats": (("name", "precisions", "what it is"), _exporter),
     "runtimes": (("name", "title", "opens"), _runtime),
 }

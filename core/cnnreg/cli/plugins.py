@@ -11,22 +11,19 @@ from cnnreg.plugins import discovered, set_disabled
 from cnnreg.scaffold import write_plugin
 from cnnreg.specs import to_data
 
-from .common import console, folder_type, get_registry, json_option, print_json
+from .common import ListingGroup, console, folder_type, get_registry, json_option, print_json
 
 KINDS = ("architectures", "datasets", "optimizers", "exporters", "runtimes")
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
-    """Show, check, make, disable and enable plugins."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(show)
+@click.group(cls=ListingGroup)
+def command() -> None:
+    """Show, check, make, disable and enable plugins. Alone it shows them."""
 
 
 @command.command("list")
 @json_option
-def show(as_json: bool = False) -> None:
+def show(as_json: bool) -> None:
     """Show every plugin found: its package, its state, and what it offers."""
     registry = get_registry()
     offers: dict[str, dict[str, list[str]]] = {status.name: {} for status in registry.plugins}

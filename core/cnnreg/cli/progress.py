@@ -66,7 +66,10 @@ class TrainingProgress:
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        self._progress = Progress(*columns, console=out, transient=True)
+        # Where nobody watches, a bar would leave an empty line behind.
+        self._progress = Progress(
+            *columns, console=out, transient=True, disable=not out.is_terminal
+        )
         self._task = self._progress.add_task("", total=self._recipe.epochs * images, numbers="")
 
     def __enter__(self) -> TrainingProgress:

@@ -2,33 +2,117 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cnnreg.errors import UsageError
-from cnnreg.runs import find_run
+from cnnreg.recipe import Recipe, label
+from cnnreg.runs import Run, find_run
 
-from .common import folder_type, get_registry, json_option
+from .common import console, folder_type, get_registry, json_option, say
 from .data_options import moved_data_options
-from .train import follow
+from .progress import DecodeProgress
+from .recipe_options import changing_options, flag_of
+from .train import follow, report_skipped
+
+LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does
+CHANGEABLE = (*LENGTH, "batch_size", "accumulate", "learning_rate")
 
 
 @click.command()
 @click.argument("run", type=folder_type, required=False)
+@changing_options(CHANGEABLE)
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on with another batch size or rate, no longer as if never stopped.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @moved_data_options
+@click.option(
+    "--accept-data", is_flag=True, help="Go on although images were added, removed or changed."
+)
 @json_option
 def command(
-    run: Path | None, device: str, data: Path | None, data_dir: Path | None, as_json: bool
+    run: Path | None,
+    accept_changes: bool,
+    device: str,
+    data: Path | None,
+    data_dir: Path | None,
+    accept_data: bool,
+    as_json: bool,
+    **recipe_flags: Any,
 ) -> None:
-    """Go on with RUN, or the newest run, exactly where it stopped."""
-    registry, opened = get_registry(), find_run(run)
-    if opened.result is not None:
-        raise UsageError(
-            "This run has finished.",
-            where=opened.folder,
-            hint=f"Use it: cnnreg export {opened.folder} --openvino",
+    """Go on with RUN, or the newest run, exactly where it stopped.
+
+    A finished run goes on with more --epochs.
+    """
+    from cnnreg.training.launch import joined, run_of_first
+
+    world = click.get_current_context().with_resource(joined(say))
+    registry = get_registry()
+    opened = run_of_first(find_run(run) if world.writes else None, world)
+    registry.entry_of(opened.config.contract)
+    recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
+    if world.writes:
+        _refuse_finished(opened, recipe)
+    with DecodeProgress(console(stderr=True)) as decoding:
+        dataset = opened.open_data(
+            registry,
+            folder=data,
+            downloads=data_dir,
+            changed=accept_data,
+            progress=decoding.update,
         )
-    dataset = opened.open_data(registry, folder=data, downloads=data_dir)
-    follow(registry, opened, dataset, device=device, as_json=as_json)
+        report_skipped(dataset)
+    if dataset.fingerprint != opened.config.data_fingerprint:
+        say(f"the images have changed{opened.difference(dataset)}")
+        opened = opened.with_data(dataset, write=world.writes)
+    if world.writes and opened.result is not None:
+        say(f"the test images were measured after epoch {opened.result['epochs']} already")
+        opened = opened.reopened()
+    opened = opened.settled(recipe, write=world.writes)
+    follow(registry, opened, dataset, device=device, world=world, as_json=as_json)
+
+
+def _changed_recipe(run: Run, flags: dict[str, Any], *, accepted: bool) -> Recipe:
+    """The run's recipe with what was asked for. Raises UsageError if that must be accepted."""
+    old = run.config.recipe
+    try:
+        new = replace(old, **{name: value for name, value in flags.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    for name in CHANGEABLE:
+        was, wanted = getattr(old, name), getattr(new, name)
+        if was != wanted and name not in LENGTH and not accepted:
+            raise UsageError(
+                f"This run is trained with {label(name)} {was}; with {wanted} it would not go on "
+                "as if it had never stopped.",
+                where=run.folder,
+                hint="Say --accept-changes too, to go on all the same.",
+            )
+    return new
+
+
+def _refuse_finished(run: Run, recipe: Recipe) -> None:
+    """Raises UsageError if there is nothing left to train."""
+    result = run.result
+    if result is None:
+        return
+    if not run.report.exists():  # stopped between the result and its pictures
+        return
+    waited = result["epochs"] - result["best_epoch"]
+    if result["epochs"] >= recipe.epochs:
+        longer = f"{flag_of('epochs')} {recipe.epochs + 10}"
+    elif recipe.patience and waited >= recipe.patience:
+        longer = f"{flag_of('patience')} {2 * waited}"
+    else:
+        return
+    raise UsageError(
+        f"This run has finished, after {result['epochs']} epochs.",
+        where=run.folder,
+        hint=f"Train it longer with {longer}, or use it: cnnreg export {run.folder} --openvino",
+    )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from cnnreg.data import Dataset, data_config
-from cnnreg.errors import PluginError, StoppedError, UsageError
+from cnnreg.errors import PluginError, StoppedError, UnknownNameError, UsageError
+from cnnreg.models import need
 from cnnreg.planning import plan
 from cnnreg.registry import Registry
-from cnnreg.runs import DEFAULT_ROOT, Run, create_run
-from cnnreg.specs import Form, Recipe, Resize
+from cnnreg.runs import DEFAULT_ROOT, PRETRAINED, Run, create_run
+from cnnreg.specs import Form, Resize
 
 from .common import (
     console,
@@ -29,33 +30,12 @@ from .common import (
 from .data_options import DEFAULT_DOWNLOADS, data_options
 from .list import shape_text
 from .progress import DecodeProgress, TrainingProgress
+from .recipe_options import make_recipe, recipe_options
+
+if TYPE_CHECKING:
+    from cnnreg.training.distributed import World
 
 DEFAULT_DATA = "digits"
-
-# Flags that set a recipe's field; a flag left out keeps the architecture's own recipe.
-RECIPE_FLAGS = (
-    click.option("--epochs", type=int, help="Default: 20."),
-    click.option("--batch-size", type=int, help="Default: 64."),
-    click.option("--optimizer", help="Default: adam. `cnnreg list --kind optimizers`"),
-    click.option(
-        "--lr", "learning_rate", type=float, help="Learning rate; default: 0.001, plain VGG 0.0003."
-    ),
-    click.option("--momentum", type=float, help="For optimizers that have one; default: 0.9."),
-    click.option("--weight-decay", type=float, help="Default: 0."),
-    click.option("--schedule", help="constant (default), cosine, one-cycle."),
-    click.option("--warmup", type=float, help="Epochs of linear warm-up; default: 0."),
-    click.option("--label-smoothing", type=float, help="Default: 0."),
-    click.option("--augment", help="auto (default: the data set's own), none, crop, crop-flip."),
-    click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Default: fp32."),
-    click.option("--seed", type=int, help="Default: 0."),
-    click.option("--patience", type=int, help="Epochs without gain before stopping; default: 5."),
-)
-
-
-def recipe_options(function: Any) -> Any:
-    for option in reversed(RECIPE_FLAGS):
-        function = option(function)
-    return function
 
 
 @click.command()
@@ -69,10 +49,17 @@ def recipe_options(function: Any) -> Any:
     show_default=True,
     help="How images of another shape are made to fit.",
 )
-@recipe_options
+@recipe_options()
 @click.option("--dropout", type=click.FloatRange(0, 0.99), help="Default: the paper's own.")
 @click.option("--form", type=click.Choice(get_args(Form)), help="Default: by image size.")
+@click.option("--pretrained", is_flag=True, help="Start from the published ImageNet weights.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, path_type=Path),
+    help="Start from this checkpoint or run; what fits is taken.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--log", help="Loggers to tell each epoch: tensorboard, mlflow, or both.")
 @click.option("--output", type=folder_type, help="The run's folder; default: a new one in runs/.")
 @json_option
 def command(
@@ -83,20 +70,30 @@ def command(
     resize: Resize,
     dropout: float | None,
     form: Form | None,
+    pretrained: bool,
+    weights: Path | None,
     device: str,
+    log: str | None,
     output: Path | None,
+    recipe_name: str | None,
     as_json: bool,
     **recipe_flags: Any,
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
-    from cnnreg.training.trainer import build_model, choose_device
+    from cnnreg.training.launch import joined, run_of_first
+    from cnnreg.training.start import start_from
+    from cnnreg.training.trainer import build_model, choose_device, refuse_unshareable
 
+    world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
     spec = registry.architectures[architecture]
-    recipe = make_recipe(registry, spec.recipe, recipe_flags)
+    recipe = make_recipe(registry, spec.recipe, recipe_name, recipe_flags)
     if data is None:
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
-    choose_device(device)
+    if pretrained and weights:
+        raise UsageError("--pretrained and --weights are two beginnings; choose one.")
+    choose_device(device, world)
+    loggers = choose_loggers(registry, log)
     config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir or DEFAULT_DOWNLOADS)
     config = replace(config, image_size=image_size, resize=resize)
     with DecodeProgress(console(stderr=True)) as decoding:
@@ -107,42 +104,48 @@ def command(
             recipe,
             form=form,
             dropout=dropout,
+            weights=PRETRAINED if pretrained else str(weights.absolute()) if weights else "",
             progress=decoding.update,
         )
     report_skipped(dataset)
     try:
-        build_model(spec, planned.contract.options())
+        model = build_model(spec, planned.contract.options())
     except PluginError as error:
         if form is None:
             raise
         raise UsageError(f"The {form} form does not fit: {error.what}") from error
-    run = create_run(planned, folder=output)
-    follow(registry, run, dataset, device=device, as_json=as_json)
+    if planned.weights and world.writes:  # what does not fit must fail before there is a run
+        start_from(planned.weights, spec, model)
+    refuse_unshareable(recipe, dataset, world)
+    planned = replace(planned, loggers=loggers)
+    run = run_of_first(create_run(planned, folder=output) if world.writes else None, world)
+    follow(registry, run, dataset, device=device, world=world, as_json=as_json)
 
 
-def make_recipe(registry: Registry, base: Recipe, flags: dict[str, Any]) -> Recipe:
-    """The architecture's recipe with the flags that were given. Raises UsageError."""
-    from cnnreg.training.augment import augmentation
-    from cnnreg.training.schedule import check_schedule
-
-    try:
-        recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
-    registry.optimizers.entry(recipe.optimizer)
-    check_schedule(recipe.schedule)
-    if recipe.augment != "auto":
-        augmentation(recipe.augment)
-    return recipe
+def choose_loggers(registry: Registry, text: str | None) -> tuple[str, ...]:
+    """Raises UnknownNameError, or MissingExtraError if a logger lacks its package."""
+    hook = registry.manager.hook.cnnreg_epoch_finished
+    known = {found.plugin_name: found.plugin for found in hook.get_hookimpls()}
+    names = dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip())
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("logger", name, known)
+        need(known[name])
+    return tuple(names)
 
 
 def report_skipped(dataset: Dataset) -> None:
     for name in ("train", "val", "test"):
-        for error in getattr(dataset, name).skipped:
+        split = getattr(dataset, name)
+        for error in split.skipped:
             say(f"skipped an unreadable {name} image: {error.where}: {error.what}")
+        if split.note:
+            say(split.note)
 
 
-def follow(registry: Registry, run: Run, dataset: Dataset, *, device: str, as_json: bool) -> None:
+def follow(
+    registry: Registry, run: Run, dataset: Dataset, *, device: str, world: World, as_json: bool
+) -> None:
     """Train to the end, showing each step, and say what came of it."""
     from cnnreg.training.trainer import run_training
 
@@ -151,12 +154,15 @@ def follow(registry: Registry, run: Run, dataset: Dataset, *, device: str, as_js
     with TrainingProgress(out, run, len(dataset.train)) as bar:
         try:
             for record in run_training(
-                registry, run, dataset, device=device, on_step=bar.step, note=say
+                registry, run, dataset, device=device, world=world, on_step=bar.step, note=say
             ):
                 bar.epoch(record)
         except StoppedError as stop:
-            stop.hint = f"Go on with: cnnreg {about('resume', run)}"
+            start = "cnnreg" if world.size == 1 else "torchrun ... -m cnnreg"
+            stop.hint = f"Go on with: {start} {about('resume', run)}"
             raise
+    if not world.writes:
+        return
     result = run.result or {}
     if as_json:
         print_json({"run": run.folder, **result})
@@ -171,6 +177,7 @@ def follow(registry: Registry, run: Run, dataset: Dataset, *, device: str, as_js
     for label, text in (
         ("run", run.folder),
         ("curves", run.curves),
+        ("more", f"cnnreg {about('runs show', run)}"),
         ("next", f"cnnreg {about('export', run)} --openvino"),
     ):
         shown.print(f"  {label:<6} {text}", markup=False, soft_wrap=True)
@@ -197,5 +204,5 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
     out.print(
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), batch "
         f"{recipe.batch_size}, up to {recipe.epochs} epochs, patience {recipe.patience or 'none'}, "
-        f"{recipe.precision}, seed {recipe.seed}"
+        f"seed {recipe.seed}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,8 +13,10 @@ from cnnreg.plugins import blaming, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, SourceData
 
+from .cache import cache_beside
 from .config import DataConfig
 from .decode import BAD_SHARE, Loader, Progress, Split
+from .listing import Listed
 from .splits import complete
 
 LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
@@ -55,6 +58,12 @@ class Dataset:
             split.identify(digest.update)
         return digest.hexdigest()
 
+    def listing(self) -> Iterator[Listed]:
+        """The image files of all splits; none where the images came as pixels."""
+        for name in ("train", "val", "test"):
+            for size, file in getattr(self, name).listing():
+                yield name, size, file
+
 
 def open_dataset(
     registry: Registry,
@@ -74,11 +83,12 @@ def open_dataset(
     spec = registry.datasets[config.name]
     source = _open(spec, config)
     parts = complete(source, config)
+    cache = cache_beside(config.folder or config.downloads, config.name)
     shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
 
     def split(name: str, samples: Samples) -> Split:
         may_skip = int(len(samples) * BAD_SHARE)
-        return Split(samples, Loader(name, shape, config.resize, may_skip, progress))
+        return Split(samples, Loader(name, shape, config.resize, may_skip, progress, cache))
 
     return Dataset(
         name=spec.name,

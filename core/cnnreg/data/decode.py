@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnnreg.errors import DataError, MachineError
 from cnnreg.images import fit, from_pixels, read_image
 from cnnreg.specs import Resize, Samples, Shape
 
+from .cache import Cache, Store, cache_key, is_large
 from .splits import select, shuffled
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cnnreg.specs import Labels, Pixels
 
 Progress = Callable[[str, int, int], None]
@@ -28,7 +33,9 @@ BLOCK = 64  # images a worker takes at a time
 class Loaded(NamedTuple):
     pixels: Pixels
     labels: Labels
+    files: tuple[Path, ...] = ()  # of these images, where there are any
     skipped: tuple[DataError, ...] = ()  # unreadable files, each with its path
+    note: str = ""  # what a person should know of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class Loader:
     resize: Resize
     may_skip: int = 0
     progress: Progress | None = None
+    cache: Cache | None = None  # where pixels go that memory should not hold
 
     def __call__(self, samples: Samples) -> Loaded:
         """Raises DataError if more than `may_skip` files, or all, cannot be read."""
@@ -49,28 +57,59 @@ class Loader:
         shape = (len(samples), height, width, channels)
         if samples.pixels is not None and samples.pixels.shape == shape:
             return Loaded(np.require(samples.pixels, requirements=("C", "W")), samples.labels)
-        _check_memory(self.split, shape)
+        note = ""
+        if self.cache is not None and is_large(shape):
+            try:
+                return self._cached(samples, shape, self.cache)
+            except MachineError as error:  # memory will do, if it can
+                note = f"decoding the {self.split} images into memory: {error}"
+        _check_memory(self.split, shape, note)
         pixels = np.empty(shape, np.uint8)
+
+        def store(first: int, images: Pixels) -> None:
+            pixels[first : first + len(images)] = images
+
+        skipped = self.fill(samples, store)
+        if not skipped:
+            return Loaded(pixels, samples.labels, samples.files, note=note)
+        good = _without(skipped, len(samples))
+        skips = tuple(skipped.values())
+        return Loaded(pixels[good], samples.labels[good], _files(samples, good), skips, note)
+
+    def _cached(self, samples: Samples, shape: tuple[int, ...], cache: Cache) -> Loaded:
+        """The pixels in a file, decoded into it if it is not there yet. Raises MachineError."""
+        key = cache_key(samples, self.image_shape, self.resize)
+        kept = cache.open(self.split, key, shape)
+        if kept is None:
+            kept = cache.make(self.split, key, shape, lambda store: self.fill(samples, store))
+        note = f"the {self.split} images are read from {kept.folder}, decoded once"
+        good = _without(kept.skipped, len(samples))
+        skips = tuple(kept.skipped.values())
+        return Loaded(kept.pixels, samples.labels[good], _files(samples, good), skips, note)
+
+    def fill(self, samples: Samples, store: Store) -> dict[int, DataError]:
+        """Decode each image into its row of `store`; returns those that cannot be read."""
         skipped = {}
-        for index, error in self._fill(samples, pixels):
+        for index, error in self._failures(samples, store):
             skipped[index] = error
             if len(skipped) > self.may_skip or len(skipped) == len(samples):
                 raise self._too_many(list(skipped.values()), len(samples))
-        if not skipped:
-            return Loaded(pixels, samples.labels)
-        good = np.setdiff1d(np.arange(len(samples)), list(skipped))
-        return Loaded(pixels[good], samples.labels[good], tuple(skipped.values()))
+        return skipped
 
-    def _fill(self, samples: Samples, pixels: Pixels) -> Iterator[tuple[int, DataError]]:
-        """Write each image into its row of `pixels`; yields those that cannot be read."""
+    def _failures(self, samples: Samples, store: Store) -> Iterator[tuple[int, DataError]]:
+        import numpy as np
+
+        channels, height, width = self.image_shape
 
         def fill(block: range) -> list[tuple[int, DataError]]:
             failed = []
-            for index in block:
+            images = np.zeros((len(block), height, width, channels), np.uint8)
+            for row, index in enumerate(block):
                 try:
-                    pixels[index] = self._image(samples, index)
+                    images[row] = self._image(samples, index)
                 except DataError as error:
                     failed.append((index, error))
+            store(block.start, images)
             return failed
 
         total = len(samples)
@@ -104,7 +143,7 @@ class Loader:
 class Split:
     """One split's images. Files are decoded when `pixels` or `labels` is first asked for."""
 
-    def __init__(self, samples: Samples, load: Callable[[Samples], Loaded]) -> None:
+    def __init__(self, samples: Samples, load: Loader) -> None:
         self._samples = samples
         self._load = load
 
@@ -123,9 +162,19 @@ class Split:
         return self._loaded.labels
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Of the images, one each; empty where the data set holds pixels."""
+        return self._loaded.files
+
+    @property
     def skipped(self) -> tuple[DataError, ...]:
         """Files that could not be read, each with its path."""
         return self._loaded.skipped
+
+    @property
+    def note(self) -> str:
+        """Where the pixels lie, if not simply in memory."""
+        return self._loaded.note
 
     def identify(self, update: Callable[[bytes], object]) -> None:
         """Feed a hash with the labels and the pixels, or with the files' names and sizes.
@@ -138,9 +187,15 @@ class Split:
             update(str(samples.pixels.shape).encode())
             update(samples.pixels.tobytes())
             return
-        root = os.path.commonpath([path.parent for path in samples.files])
-        for path in samples.files:
-            update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+        for size, name in self.listing():
+            update(f"{name} {size}\n".encode())
+
+    def listing(self) -> Iterator[tuple[int, str]]:
+        """Bytes and relative name of each file, the unreadable ones too."""
+        files = self._samples.files
+        root = os.path.commonpath([path.parent for path in files]) if files else ""
+        for path in files:
+            yield path.stat().st_size, path.relative_to(root).as_posix()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -152,10 +207,20 @@ class Split:
         if count >= len(self._samples):
             return self
         chosen = np.sort(shuffled(len(self._samples), seed)[:count])
-        return Split(select(self._samples, chosen), self._load)
+        return Split(select(self._samples, chosen), replace(self._load, cache=None))
 
 
-def _check_memory(split: str, shape: tuple[int, ...]) -> None:
+def _without(skipped: Iterable[int], count: int) -> NDArray[np.intp]:
+    import numpy as np
+
+    return np.setdiff1d(np.arange(count), list(skipped))
+
+
+def _files(samples: Samples, good: NDArray[np.intp]) -> tuple[Path, ...]:
+    return tuple(samples.files[index] for index in good) if samples.files else ()
+
+
+def _check_memory(split: str, shape: tuple[int, ...], note: str) -> None:
     import psutil
 
     needed = shape[0] * shape[1] * shape[2] * shape[3]
@@ -164,5 +229,5 @@ def _check_memory(split: str, shape: tuple[int, ...]) -> None:
         raise MachineError(
             f"The {split} images need {needed / 1e9:.1f} GB of memory at {shape[2]}x{shape[1]}, "
             f"{free / 1e9:.1f} GB is free.",
-            hint="Choose a smaller image size.",
+            hint=f"Choose a smaller image size. {note}".strip(),
         )

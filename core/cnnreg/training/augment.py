@@ -7,19 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cnnreg.errors import UsageError
-
 Augment = Callable[[Tensor, Tensor], Tensor]
 """(images uint8 [N, H, W, C], draws in 0..1 [N, 3]) -> images of the same shape."""
 
 
 def augmentation(name: str) -> Augment:
-    """Raises UsageError for an unknown name."""
-    try:
-        return _AUGMENTATIONS[name]
-    except KeyError:
-        known = ", ".join(["auto", *_AUGMENTATIONS])
-        raise UsageError(f"Unknown augmentation '{name}'.", hint=f"There are {known}.") from None
+    """By its name in `cnnreg.recipe.CHOICES`."""
+    return _AUGMENTATIONS[name]
 
 
 def none(images: Tensor, draws: Tensor) -> Tensor:
@@ -40,6 +34,38 @@ def crop_flip(images: Tensor, draws: Tensor) -> Tensor:
     images = crop(images, draws)
     flipped = draws[:, 2] < 0.5
     return torch.where(flipped[:, None, None, None], images.flip(2), images)
+
+
+class Eraser:
+    """Random erasing (https://arxiv.org/abs/1708.04896): a rectangle becomes the mean colour."""
+
+    def __init__(self, probability: float, colour: Tensor) -> None:
+        self.probability = probability
+        self.colour = colour  # uint8 [C]
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor | None:
+        """Numbers in 0..1 [N, 5] for `count` images; None, and none drawn, if it is off."""
+        return torch.rand(count, 5, generator=random) if self.probability else None
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """An area of 2 to 33 % and an aspect of 1:3 to 3:1, as in the paper."""
+        _, height, width, _ = images.shape
+        erased, area, aspect, y, x = draws.unbind(1)
+        side = (0.02 + 0.31 * area).sqrt()
+        stretch = 3 ** (aspect - 0.5)  # the root of an aspect between 1/3 and 3
+        rows = _span(height, y, side * stretch)
+        columns = _span(width, x, side / stretch)
+        window = rows[:, :, None] & columns[:, None, :]
+        window &= (erased < self.probability)[:, None, None]
+        return torch.where(window[..., None], self.colour, images)
+
+
+def _span(size: int, start: Tensor, share: Tensor) -> Tensor:
+    """Positions [N, size] of a piece of that share, placed by `start` (0..1) to lie inside."""
+    share = share.clamp(max=1)
+    first = (start * (1 - share) * size)[:, None]
+    positions = torch.arange(size)[None, :]
+    return (positions >= first) & (positions < first + (share * size)[:, None])
 
 
 def _offsets(size: int, draws: Tensor) -> Tensor:

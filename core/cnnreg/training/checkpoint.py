@@ -42,7 +42,8 @@ class Checkpoint:
     digest: str = ""  # of all of it, once it has been read
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, previous: Path | None = None) -> None:
+    """Write it whole; what stood at `path` stays as `previous`, if that is given."""
     tensors = {name: _plain(tensor) for name, tensor in checkpoint.model.items()}
     tensors |= {name: _plain(tensor) for name, tensor in checkpoint.extra.items()}
     header = json.dumps(
@@ -54,12 +55,16 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     )
     # One entry, since safetensors writes several in no fixed order: equal runs, equal files.
     metadata = {HEADER_KEY: f"{_digest(header, tensors)} {header}"}
-    write_bytes(path, safetensors.save(tensors, metadata))
+    write_bytes(path, safetensors.save(tensors, metadata), previous=previous)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify. Raises ModelFileError for anything that is not whole and ours."""
-    content = _read(path)
+    return parse_checkpoint(read_content(path), path)
+
+
+def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
+    """Verify the content of a file; `path` is for messages. Raises as `read_checkpoint` does."""
     digest, _, header = _header(path, content).partition(" ")
     try:
         tensors = safetensors.load(content)
@@ -114,7 +119,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
 _CURE = "Use another checkpoint of the run; this one cannot be repaired."
 
 
-def _read(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
     # Copied into memory, not mapped: a file replaced while in use must not crash the reader.
     try:
         return path.read_bytes()

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cnnreg.files import write_bytes
 from cnnreg.specs import EpochRecord
+
+from .canvas import FORMATS, drawing, save
 
 TRAINING, VALIDATION, BEST = "#8a94a6", "#0f62fe", "#da1e28"
 
 
-def draw_curves(history: Sequence[EpochRecord], title: str, path: Path) -> None:
+def draw_curves(
+    history: Sequence[EpochRecord], title: str, path: Path, formats: Sequence[str] = FORMATS
+) -> None:
     """Loss and accuracy of training and validation, the best epoch marked."""
+    with drawing():
+        save(_curves(history, title), path, formats)
+
+
+def _curves(history: Sequence[EpochRecord], title: str) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
@@ -39,9 +46,7 @@ def draw_curves(history: Sequence[EpochRecord], title: str, path: Path) -> None:
             loc="right",
         )
     figure.suptitle(title, fontsize=11)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    write_bytes(path, buffer.getvalue())
+    return figure
 
 
 def _finish(axes: Axes, name: str) -> None:

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from time import perf_counter
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from cnnreg.errors import DivergedError, StoppedError
-from cnnreg.specs import EpochRecord, Recipe
+from cnnreg.recipe import Recipe
+from cnnreg.specs import EpochRecord
 
 from .batches import Batch, TrainingBatches
+from .distributed import ALONE, World
+from .groups import set_training
 from .progress import Progress
 from .schedule import learning_rate
+from .step import Step, autocast
 from .stopping import StopRequest
 
 
 def train(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    step: Step,
     batches: TrainingBatches,
     *,
     validation: Callable[[], Iterable[Batch]],
     recipe: Recipe,
     progress: Progress,
-    device: torch.device,
-    aux_weight: float,
+    head: frozenset[str],
     on_step: Callable[[Progress], None],
     on_stop: Callable[[], None],
     stop: StopRequest,
@@ -39,39 +40,40 @@ def train(
     Raises DivergedError if the loss stops being a number, and StoppedError, after
     calling `on_stop` to save, at the end of the step during which `stop` was asked.
     """
+    trainee, world = step.trainee, step.world
+
+    def rate_now(back: int = 0) -> float:
+        position = max(0, progress.step - back)
+        return learning_rate(recipe, position, len(batches), progress.history)
+
     while not progress.finished(recipe):
-        model.train()
-        rate = learning_rate(recipe, max(0, progress.step - 1), len(batches))
+        set_training(trainee.model, head, frozen=progress.epoch < recipe.freeze)
+        rate = rate_now(back=1)
         started = perf_counter()
-        for batch in batches.epoch(progress.epoch, start=progress.batch):
-            rate = learning_rate(recipe, progress.step, len(batches))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            images, labels = batch.images.to(device), batch.labels.to(device)
-            with autocast(recipe.precision, device):
-                logits, *auxiliary = heads(model(images))
-                loss = criterion(logits, labels, recipe)
-                for output in auxiliary:
-                    loss = loss + aux_weight * criterion(output, labels, recipe)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise _diverged(value, progress, rate)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimizer.step()
-            correct = int((logits.argmax(1) == labels).sum())
+        for batch in batches.epoch(progress.epoch, start=progress.images):
+            rate = rate_now()
+            loss, correct = world.sum(*step(batch, rate))
+            if not math.isfinite(loss):
+                raise _diverged(loss, progress, rate)
             now = perf_counter()
-            progress.count(images=len(labels), loss=value, correct=correct, seconds=now - started)
+            progress.count(
+                images=batch.total, loss_sum=loss, correct=int(correct), seconds=now - started
+            )
             started = now
             on_step(progress)
-            if stop:
+            if stop.asked_anywhere(world):
                 on_stop()
                 place = f"at epoch {progress.epoch + 1}, step {progress.batch}/{len(batches)}"
                 raise stopped(place, stop)
         started = perf_counter()
         try:
             val_loss, val_accuracy = evaluate(
-                model, validation(), device=device, recipe=recipe, stop=stop
+                trainee.result,
+                validation(),
+                device=step.device,
+                precision=recipe.precision,
+                stop=stop,
+                world=world,
             )
         except StoppedError:  # saved as it stands, the epoch is validated on going on
             on_stop()
@@ -82,7 +84,7 @@ def train(
             val_accuracy=val_accuracy,
             val_seconds=perf_counter() - started,
         )
-        if stop:  # asked during validation: the epoch is saved by now
+        if stop.asked_anywhere(world):  # asked during validation: the epoch is saved by now
             raise stopped(f"after epoch {progress.epoch}", stop)
 
 
@@ -92,8 +94,9 @@ def evaluate(
     batches: Iterable[Batch],
     *,
     device: torch.device,
-    recipe: Recipe,
+    precision: str = "fp32",
     stop: StopRequest,
+    world: World = ALONE,
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (0..1) over all images, in evaluation mode.
 
@@ -102,32 +105,22 @@ def evaluate(
     model.eval()
     loss_sum, correct, count = 0.0, 0, 0
     for batch in batches:
-        if stop:
+        if stop.asked_anywhere(world):
             raise stopped("while evaluating", stop)
+        if not len(batch.labels):  # in the last batch there are not enough for all processes
+            continue
         images, labels = batch.images.to(device), batch.labels.to(device)
-        with autocast(recipe.precision, device):
+        with autocast(precision, device):
             logits = model(images)
         loss_sum += functional.cross_entropy(logits.float(), labels, reduction="sum").item()
         correct += int((logits.argmax(1) == labels).sum())
         count += len(labels)
-    return loss_sum / count, correct / count
-
-
-def criterion(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
-    return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-
-
-def heads(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The logits, then those of auxiliary heads if the network has any."""
-    return (output,) if isinstance(output, Tensor) else output
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    loss_sum, right, images_seen = world.sum(loss_sum, correct, count)
+    return loss_sum / images_seen, right / images_seen
 
 
 def _diverged(loss: float, progress: Progress, rate: float) -> DivergedError:
-    good = f"epoch {progress.best.epoch}" if progress.best else "none"
+    good = f"epoch {progress.epoch}" if progress.epoch else "none"
     return DivergedError(
         f"The loss is {loss} at epoch {progress.epoch + 1}, step {progress.batch + 1}, "
         f"learning rate {rate:g}; last good checkpoint: {good}.",

@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cnnreg.specs import EpochRecord, Recipe
+from cnnreg.recipe import Recipe
+from cnnreg.specs import EpochRecord
 
 
 @dataclass(slots=True)
@@ -14,19 +15,19 @@ class Progress:
     """Mutable on purpose: the loop advances it, a checkpoint stores it."""
 
     epoch: int = 0  # finished epochs
-    batch: int = 0  # finished batches of the current epoch
+    batch: int = 0  # finished batches of the current epoch, for people to read
     step: int = 0  # optimizer steps since the start
-    images: int = 0  # of the current epoch, as are the three below
+    images: int = 0  # finished, of the current epoch, as are the three below
     loss_sum: float = 0.0
     correct: int = 0
     seconds: float = 0.0  # of training alone
     history: list[EpochRecord] = field(default_factory=list)
 
-    def count(self, *, images: int, loss: float, correct: int, seconds: float) -> None:
+    def count(self, *, images: int, loss_sum: float, correct: int, seconds: float) -> None:
         self.batch += 1
         self.step += 1
         self.images += images
-        self.loss_sum += loss * images
+        self.loss_sum += loss_sum
         self.correct += correct
         self.seconds += seconds
 
@@ -47,9 +48,12 @@ class Progress:
             best=self._is_best(val_accuracy, val_loss),
         )
         self.history.append(record)
+        self.begin_epoch()
+        return record
+
+    def begin_epoch(self) -> None:
         self.batch = self.images = self.correct = 0
         self.loss_sum = self.seconds = 0.0
-        return record
 
     @property
     def best(self) -> EpochRecord | None:
@@ -66,7 +70,7 @@ class Progress:
 
     def out_of_patience(self, recipe: Recipe) -> bool:
         waited = self.epoch - (self.best.epoch if self.best else 0)
-        return bool(recipe.patience) and waited >= recipe.patience and self.batch == 0
+        return bool(recipe.patience) and waited >= recipe.patience and self.images == 0
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,61 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
+from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor
 
 from cnnreg.errors import DivergedError
+from cnnreg.files import check_room
 from cnnreg.runs import Run
 from cnnreg.specs import EpochRecord
 
 from .checkpoint import Checkpoint, is_finite, save_checkpoint
 from .curves import draw_curves
+from .distributed import ALONE, World
 from .progress import Progress
 from .state import capture
+from .step import Trainee
 
 SAVE_INTERVAL = 600.0  # seconds: what a kill may cost at most, in epochs longer than that
 DRAW_INTERVAL = 30.0  # seconds between two pictures: drawing can take longer than an epoch
 
 
 class Saver:
-    """Saves the state of one training; the model, optimizer and progress are its live ones."""
+    """Saves the state of one training, whose live objects it holds.
+
+    Each of several processes must call the same methods at the same step; one writes,
+    and the others wait until it has.
+    """
 
     def __init__(
-        self, run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+        self,
+        run: Run,
+        trainee: Trainee,
+        progress: Progress,
+        *,
+        made_with: dict[str, Any],
+        world: World = ALONE,
     ) -> None:
         self.run = run
-        self.model = model
-        self.optimizer = optimizer
+        self.made_with = made_with
+        self.trainee = trainee
         self.progress = progress
+        self.world = world
         self._saved_at = self._drawn_at = monotonic()
+
+    def begin(self) -> None:
+        """A run that cannot be saved fails here, before the work."""
+        if self.world.writes:
+            self._check_room()
+        self.save()
+        if self.world.writes and self.progress.history:  # killed before they were written, perhaps
+            self.run.write_metrics(self.progress.history)
 
     def save(self) -> None:
         """Raises DivergedError rather than save weights that are no numbers."""
         self._refuse_broken_weights()
-        state = capture(self.model, self.optimizer, self.progress, self.run.config.contract)
-        save_checkpoint(self.run.last, state)
+        state = capture(
+            self.trainee, self.progress, self.run.config.contract, self.made_with, self.world
+        )
+        if self.world.writes:
+            save_checkpoint(self.run.last, state, previous=self.run.previous)
         self._saved_at = monotonic()
+        self.world.any(False)  # nobody leaves, and is missed, while the file is written
 
     def save_if_due(self) -> None:
-        if monotonic() - self._saved_at > SAVE_INTERVAL:
+        if self.world.any(monotonic() - self._saved_at > SAVE_INTERVAL):
             self.save()
 
     def save_epoch(self, record: EpochRecord) -> None:
         # The best weights first: killed in between, the epoch is trained again and saved alike.
         self._refuse_broken_weights()
-        if record.best:
+        if record.best and self.world.writes:
             state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
-            weights = Checkpoint(self.run.config.contract, self.model.state_dict(), state)
+            weights = Checkpoint(self.run.config.contract, self.trainee.result.state_dict(), state)
             save_checkpoint(self.run.best, weights)
         self.save()
-        self.run.write_metrics(self.progress.history)
+        if self.world.writes:
+            self.run.write_metrics(self.progress.history)
         if monotonic() - self._drawn_at > DRAW_INTERVAL:
             self.draw()
 
+    def _check_room(self) -> None:
+        """Room for best, last, the one before and the one being written, with Adam's state."""
+        run, trainee = self.run, self.trainee
+        weights = _bytes(trainee.model.state_dict().values())
+        average = _bytes(trainee.average.state_dict().values()) if trainee.average else 0
+        state = weights + average + 2 * _bytes(trainee.model.parameters())
+        present = (path for path in (run.best, run.last, run.previous) if path.exists())
+        held = sum(path.stat().st_size for path in present)
+        check_room(run.folder, 3 * state + 2 * weights - held)
+
     def _refuse_broken_weights(self) -> None:
-        for name, tensor in self.model.state_dict().items():
+        for name, tensor in self.trainee.model.state_dict().items():
             if not is_finite(tensor):
                 raise DivergedError(
                     f"'{name}' holds no numbers any more after step {self.progress.step}.",
@@ -65,5 +104,12 @@ class Saver:
                 )
 
     def draw(self) -> None:
-        draw_curves(self.progress.history, self.run.name, self.run.curves)
+        if not self.world.writes:
+            return
+        with suppress(Exception):  # not worth a training; what is wrong is said at its end
+            draw_curves(self.progress.history, self.run.name, self.run.curves, ("png",))
         self._drawn_at = monotonic()
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)

@@ -1,48 +1,59 @@
-"""Learning-rate schedules as pure functions of the step: nothing to save, nothing to restore."""
+"""Learning-rate schedules as pure functions: nothing to save, nothing to restore."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from cnnreg.errors import UsageError
-from cnnreg.specs import Recipe
-
-SCHEDULES = ("constant", "cosine", "one-cycle")
+from cnnreg.recipe import Recipe
+from cnnreg.specs import EpochRecord
 
 ONE_CYCLE_RISE = 0.3  # the share of steps before the peak, as in torch's OneCycleLR
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 250_000
 
 
-def check_schedule(name: str) -> None:
-    """Raises UsageError."""
-    if name not in SCHEDULES:
-        raise UsageError(f"Unknown schedule '{name}'.", hint=f"There are {', '.join(SCHEDULES)}.")
-
-
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate for optimizer step `step`, counted from 0."""
+def learning_rate(
+    recipe: Recipe, step: int, steps_per_epoch: int, history: Sequence[EpochRecord] = ()
+) -> float:
+    """The rate for optimizer step `step`, counted from 0; `history` holds the epochs behind it."""
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup * steps_per_epoch)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * _factor(recipe.schedule, (step - warmup) / max(1, total - warmup))
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    return recipe.learning_rate * _factor(recipe, done, history)
 
 
-def _factor(schedule: str, done: float) -> float:
+def _factor(recipe: Recipe, done: float, history: Sequence[EpochRecord]) -> float:
     """The share of the peak rate when `done` (0..1) of the steps are behind."""
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return _cosine(1.0, 0.0, done)
-    if schedule == "one-cycle":
-        # Smith and Topin, https://arxiv.org/abs/1708.07120, with cosine legs.
-        if done < ONE_CYCLE_RISE:
-            return _cosine(ONE_CYCLE_START, 1.0, done / ONE_CYCLE_RISE)
-        return _cosine(1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
-    check_schedule(schedule)
-    raise AssertionError(f"{schedule} is listed but not computed")
+    factors = {
+        "constant": lambda: 1.0,
+        "linear": lambda: 1.0 - done,
+        "cosine": lambda: _cosine(1.0, 0.0, done),
+        "one-cycle": lambda: _one_cycle(done),
+        "step": lambda: recipe.gamma ** sum(done >= share for share in recipe.milestones),
+        "plateau": lambda: recipe.gamma ** _plateaus(recipe.plateau, history),
+    }
+    return factors[recipe.schedule]()
+
+
+def _one_cycle(done: float) -> float:
+    """Smith and Topin, https://arxiv.org/abs/1708.07120, with cosine legs."""
+    if done < ONE_CYCLE_RISE:
+        return _cosine(ONE_CYCLE_START, 1.0, done / ONE_CYCLE_RISE)
+    return _cosine(1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
+
+
+def _plateaus(length: int, history: Sequence[EpochRecord]) -> int:
+    """How often `length` epochs in a row brought no new best one."""
+    found = waited = 0
+    for record in history:
+        waited = 0 if record.best else waited + 1
+        if waited == length:
+            found, waited = found + 1, 0
+    return found
 
 
 def _cosine(start: float, end: float, done: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2

@@ -11,56 +11,63 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnreg.specs import ModelContract
 
 from .checkpoint import Checkpoint
+from .distributed import ALONE, World
 from .progress import Progress
+from .step import Trainee
 
 OPTIMIZER = "optimizer/"
+AVERAGE = "average/"
 RNG = "rng/"
 
 
+def seed_streams(seed: int) -> None:
+    """Begin all random streams that `capture` saves: a network of a plugin may draw on any."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
 def capture(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    trainee: Trainee,
     progress: Progress,
     contract: ModelContract,
+    made_with: dict[str, Any] | None = None,
+    world: World = ALONE,
 ) -> Checkpoint:
-    tensors, optimizer_state = _optimizer_to_data(optimizer)
-    random_tensors, random_state = _random_to_data()
+    """Called in all processes at once; each has random streams of its own.
+
+    `made_with` is what else decides the numbers, to be compared when going on.
+    """
+    tensors, optimizer_state = _optimizer_to_data(trainee.optimizer)
+    random_tensors, random_state = _random_to_data(world)
+    average = trainee.average.state_dict() if trainee.average else {}
     return Checkpoint(
         contract=contract,
-        model=model.state_dict(),
+        model=trainee.model.state_dict(),
         state={
             "progress": progress.to_data(),
             "optimizer": optimizer_state,
             "random": random_state,
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "made_with": made_with or {},
         },
-        extra=tensors | random_tensors,
+        extra=tensors | random_tensors | {f"{AVERAGE}{k}": v for k, v in average.items()},
     )
 
 
-def restore(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) -> tuple[Progress, list[str]]:
-    """Bring back everything but the weights; returns notes on what keeps it from being exact."""
-    _optimizer_from_data(optimizer, checkpoint)
+def restore(checkpoint: Checkpoint, trainee: Trainee, world: World = ALONE) -> Progress:
+    """Bring back everything but the weights."""
+    if trainee.average:
+        names = trainee.average.state_dict()
+        trainee.average.load_state_dict({k: checkpoint.extra[f"{AVERAGE}{k}"] for k in names})
+    _optimizer_from_data(trainee.optimizer, checkpoint)
     progress = Progress.from_data(checkpoint.state["progress"])
-    _random_from_data(checkpoint)
-    here = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
-    notes = [
-        f"not bit-exact: {name} was {checkpoint.state[name]}, is {value}"
-        for name, value in here.items()
-        if checkpoint.state[name] != value
-    ]
-    return progress, notes
+    _random_from_data(checkpoint, world)
+    return progress
 
 
 def _optimizer_to_data(
@@ -94,11 +101,24 @@ def _optimizer_from_data(optimizer: torch.optim.Optimizer, checkpoint: Checkpoin
                 values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
-def _random_to_data() -> tuple[dict[str, Tensor], dict[str, Any]]:
+def part_streams(seed: int, world: World) -> None:
+    """Give each process but the first a torch stream of its own: dropout must differ."""
+    if world.rank:
+        random_seed = np.random.SeedSequence((seed, world.rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(random_seed[0] >> np.uint64(1)))
+
+
+def _random_to_data(world: World) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"{RNG}torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         for index, state in enumerate(torch.cuda.get_rng_state_all()):
             tensors[f"{RNG}cuda{index}"] = state
+    if world.size > 1:
+        for rank, state in enumerate(world.gathered(torch.get_rng_state())):
+            tensors[f"{RNG}torch/{rank}"] = state
+        if torch.cuda.is_available():  # of the GPU that is this process's own
+            for rank, state in enumerate(world.gathered(torch.cuda.get_rng_state())):
+                tensors[f"{RNG}cuda/{rank}"] = state
     version, internal, gauss = random.getstate()
     _, keys, *rest = np.random.get_state()
     return tensors, {
@@ -107,11 +127,18 @@ def _random_to_data() -> tuple[dict[str, Tensor], dict[str, Any]]:
     }
 
 
-def _random_from_data(checkpoint: Checkpoint) -> None:
+def _random_from_data(checkpoint: Checkpoint, world: World) -> None:
     version, internal, gauss = checkpoint.state["random"]["python"]
     random.setstate((version, tuple(internal), gauss))
     keys, *rest = checkpoint.state["random"]["numpy"]
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), *rest))
+    if world.size > 1 and checkpoint.state.get("processes") == world.size:
+        torch.set_rng_state(checkpoint.extra[f"{RNG}torch/{world.rank}"])
+        if torch.cuda.is_available() and f"{RNG}cuda/{world.rank}" in checkpoint.extra:
+            torch.cuda.set_rng_state(checkpoint.extra[f"{RNG}cuda/{world.rank}"])
+        return
+    if world.rank:  # as many processes as before have their streams, others new ones
+        return
     torch.set_rng_state(checkpoint.extra[f"{RNG}torch"])
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         if (state := checkpoint.extra.get(f"{RNG}cuda{index}")) is not None:

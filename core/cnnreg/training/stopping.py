@@ -7,12 +7,15 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from .distributed import World
+
 
 class StopRequest:
     """A context in which the first signal sets `signal_number`; a second one interrupts at once."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._interrupting = False  # a signal of this process's own has come
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -35,9 +38,16 @@ class StopRequest:
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
+        if self._interrupting:
             raise KeyboardInterrupt
+        self._interrupting = True
         self.signal_number = number
+
+    def asked_anywhere(self, world: World) -> bool:
+        """Whether any process was asked to stop; all then stop, and for its reason."""
+        if number := world.largest(self.signal_number or 0):
+            self.signal_number = number
+        return number > 0
 
     def __bool__(self) -> bool:
         return self.signal_number is not None

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, hookimpl
+from cnnreg_plugins.pretrained import published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +44,7 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
             min_size=8,
             small_form="3x3 stem with stride 1, no max-pool",
             paper=PAPER,
+            pretrained=published(f"DenseNet{depth}_Weights.IMAGENET1K_V1"),
             licence="BSD-3-Clause",
             tags=("classic", "dense"),
         )

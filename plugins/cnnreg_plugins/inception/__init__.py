@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, hookimpl
+from cnnreg_plugins.pretrained import published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,7 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         min_size=8,
         small_form="3x3 stem with stride 1, first max-pool left out",
         paper=GOING_DEEPER,
+        pretrained=published("GoogLeNet_Weights.IMAGENET1K_V1"),
         licence="BSD-3-Clause",
         tags=("classic", "multi-branch"),
     )
@@ -61,6 +63,7 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         small_below=75,  # what the unpadded convolutions of the standard form need
         aux_weight=0.4,
         paper=RETHINKING,
+        pretrained=published("Inception_V3_Weights.IMAGENET1K_V1"),
         licence="BSD-3-Clause",
         tags=("classic", "multi-branch"),
     )

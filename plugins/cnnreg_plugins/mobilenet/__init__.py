@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, hookimpl
+from cnnreg_plugins.pretrained import published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +70,7 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         parameters=3_504_872,
         macs=300_774_272,
         paper=V2,
+        pretrained=published("MobileNet_V2_Weights.IMAGENET1K_V1"),
         licence="BSD-3-Clause",
     )
     return [*v1, v2]

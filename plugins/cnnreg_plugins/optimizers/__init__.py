@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,15 @@ from cnnreg import OptimizerSpec, Recipe, hookimpl
 if TYPE_CHECKING:
     import torch
 
-    Named = Iterable[tuple[str, torch.nn.Parameter]]
-
 
 def build(
     torch_name: str,
-    parameters: Named,
+    parameters: list[dict[str, Any]],
     recipe: Recipe,
     *,
     fused: bool = True,
     momentum: bool = False,
+    nesterov: bool = False,
 ) -> torch.optim.Optimizer:
     """`fused` makes one pass over memory instead of one an operation: Adam's step takes a fifth."""
     import torch
@@ -29,15 +27,13 @@ def build(
     if fused:
         options["fused"] = True
     if momentum:
-        options["momentum"] = recipe.momentum
+        options |= {"momentum": recipe.momentum, "nesterov": nesterov}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, torch_name)(parameters, **options)
     return optimizer
 
 
-def _spec(
-    name: str, torch_name: str, summary: str, *, fused: bool = True, momentum: bool = False
-) -> OptimizerSpec:
-    bound = partial(build, torch_name, fused=fused, momentum=momentum)
+def _spec(name: str, torch_name: str, summary: str, **options: Any) -> OptimizerSpec:
+    bound = partial(build, torch_name, **options)
     return OptimizerSpec(name=name, summary=summary, build=bound)
 
 
@@ -50,4 +46,11 @@ def cnnreg_optimizers() -> list[OptimizerSpec]:
         _spec("rmsprop", "RMSprop", "step sizes from a running mean of squares", fused=False),
         _spec("sgd", "SGD", "plain stochastic gradient descent; wants a larger learning rate"),
         _spec("momentum", "SGD", "SGD with momentum; wants a larger learning rate", momentum=True),
+        _spec(
+            "nesterov",
+            "SGD",
+            "momentum that looks ahead; wants a larger learning rate",
+            momentum=True,
+            nesterov=True,
+        ),
     ]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, hookimpl
+from cnnreg_plugins.pretrained import published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,11 +29,11 @@ spec = partial(
     tags=("efficient", "small"),
 )
 
-WIDTHS = (  # name, width, parameters, MACs
-    ("shufflenet_v2_x0_5", 0.5, 1_366_792, 40_476_448),
-    ("shufflenet_v2_x1_0", 1.0, 2_278_604, 144_907_992),
-    ("shufflenet_v2_x1_5", 1.5, 3_503_624, 295_759_392),
-    ("shufflenet_v2_x2_0", 2.0, 7_393_996, 583_253_464),
+WIDTHS = (  # torchvision's name, width, parameters, MACs
+    ("ShuffleNet_V2_X0_5", 0.5, 1_366_792, 40_476_448),
+    ("ShuffleNet_V2_X1_0", 1.0, 2_278_604, 144_907_992),
+    ("ShuffleNet_V2_X1_5", 1.5, 3_503_624, 295_759_392),
+    ("ShuffleNet_V2_X2_0", 2.0, 7_393_996, 583_253_464),
 )
 
 
@@ -61,14 +62,15 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
     )
     v2 = [
         spec(
-            name=name,
+            name=torchvision_name.lower(),
             summary=f"Half of the channels pass by, half are convolved, then shuffled; x{width}.",
             build=partial(build_v2, width=width),
             parameters=parameters,
             macs=macs,
             paper=V2,
+            pretrained=published(f"{torchvision_name}_Weights.IMAGENET1K_V1"),
             licence="BSD-3-Clause",
         )
-        for name, width, parameters, macs in WIDTHS
+        for torchvision_name, width, parameters, macs in WIDTHS
     ]
     return [v1, *v2]

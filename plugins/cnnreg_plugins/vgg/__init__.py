@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, Recipe, hookimpl
+from cnnreg_plugins.pretrained import published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +43,7 @@ def spec(depth: int, parameters: int, macs: int, *, batch_norm: bool) -> Archite
         min_size=16,
         small_form="global pool and one 512-wide linear layer for the 4096-wide head",
         paper=PAPER,
+        pretrained=published(f"VGG{depth}{'_BN' if batch_norm else ''}_Weights.IMAGENET1K_V1"),
         licence="BSD-3-Clause",
         recipe=Recipe() if batch_norm else Recipe(learning_rate=3e-4),  # 1e-3 stalls without it
         tags=("classic", "large"),

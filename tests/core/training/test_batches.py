@@ -6,23 +6,33 @@ import numpy as np
 import pytest
 import torch
 
-from cnnreg.errors import UsageError
 from cnnreg.images import normalise
-from cnnreg.training.augment import augmentation, crop
+from cnnreg.recipe import Recipe
+from cnnreg.training.augment import Eraser, augmentation, crop
 from cnnreg.training.batches import Normalise, TrainingBatches, evaluation_batches
+from cnnreg.training.distributed import ALONE, World
+from cnnreg.training.mixing import Mixer, mix
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 
 
-def batches(count: int = 50, *, batch_size: int = 8, seed: int = 3, augment: str = "none"):
+def batches(
+    count: int = 50,
+    *,
+    batch_size: int = 8,
+    seed: int = 3,
+    augment: str = "none",
+    world: World = ALONE,
+    **recipe,
+):
     pixels = np.arange(count * 8 * 8 * 3, dtype=np.uint8).reshape(count, 8, 8, 3)
     return TrainingBatches(
         pixels,
         np.arange(count, dtype=np.int64),
-        batch_size=batch_size,
-        seed=seed,
+        recipe=Recipe(batch_size=batch_size, seed=seed, **recipe),
         augment=augment,
         normalise=Normalise(MEAN, STD),
+        world=world,
     )
 
 
@@ -46,7 +56,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 def test_an_epoch_can_go_on_from_any_batch():
     made = batches()
-    assert labels(made, 2, start=3) == labels(made, 2)[24:]
+    assert labels(made, 2, start=24) == labels(made, 2)[24:]
 
 
 @pytest.mark.parametrize("name", ["crop", "crop-flip"])
@@ -95,6 +105,63 @@ def test_crop_flip_mirrors_half_the_images():
     assert made[1, 0, :, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-def test_an_unknown_augmentation_names_the_known_ones():
-    with pytest.raises(UsageError, match="crop-flip"):
-        augmentation("rotate")
+def test_erasing_leaves_the_mean_colour_in_a_rectangle():
+    images = torch.full((200, 16, 16, 3), 255, dtype=torch.uint8)
+    eraser = Eraser(0.5, torch.tensor([1, 2, 3], dtype=torch.uint8))
+    made = eraser(images, eraser.draw(200, torch.Generator().manual_seed(0)))
+    erased = (made == torch.tensor([1, 2, 3])).all(-1)
+    assert bool((erased | (made == 255).all(-1)).all())
+    share = erased.float().mean((1, 2))
+    assert 0.4 < float((share > 0).float().mean()) < 0.6
+    assert 0.1 < float(share[share > 0].mean()) < 0.25  # 2 to 33 % each
+    for mask in erased[share > 0]:
+        rows, columns = mask.any(1), mask.any(0)
+        assert bool((mask == (rows[:, None] & columns[None, :])).all())
+
+
+def test_mixing_keeps_the_labels_in_step_with_the_pixels():
+    """Each image is of one constant colour, its label: so the share can be read off it."""
+    images = torch.arange(40.0)[:, None, None, None].expand(40, 3, 32, 32)
+    others = images.roll(1, 0)
+    for mixup, cutmix in ((0.4, 0.0), (0.0, 1.0), (0.4, 1.0)):
+        drawn = Mixer(mixup, cutmix).draw(40, torch.Generator().manual_seed(0))
+        mixed, share = mix(images, others, drawn)
+        expected = share * images[:, 0, 0, 0] + (1 - share) * others[:, 0, 0, 0]
+        torch.testing.assert_close(mixed.mean((1, 2, 3)), expected, atol=1e-3, rtol=1e-4)
+        assert bool(drawn.cut.any()) == (cutmix > 0)
+        assert bool((~drawn.cut).any()) == (mixup > 0)
+
+
+def test_mixed_batches_name_the_image_mixed_in():
+    for batch in batches(mixup=0.4).epoch(0):
+        assert torch.equal(batch.other_labels, batch.labels.roll(1))
+        assert bool(((batch.share >= 0) & (batch.share <= 1)).all())
+
+
+def test_mixing_does_not_change_the_order():
+    assert labels(batches(), 0) == labels(batches(mixup=0.4, erasing=0.5), 0)
+
+
+def test_a_batch_in_parts_is_the_same_batch():
+    (batch, *_) = batches(mixup=0.4).epoch(0)
+    parts = list(batch.split(3))
+    assert [part.total for part in parts] == [8, 8, 8]
+    assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+    assert torch.equal(torch.cat([part.other_labels for part in parts]), batch.other_labels)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"mixup": 0.4, "cutmix": 1.0, "erasing": 0.5}])
+def test_processes_share_a_batch_of_one(recipe):
+    """All parts together are what one process alone would see, image by image."""
+
+    def made(world):
+        return list(batches(49, augment="crop-flip", world=world, **recipe).epoch(1))
+
+    alone, first, second = made(ALONE), made(World(0, 2)), made(World(1, 2))
+    assert len(alone) == len(first) == len(second)
+    for whole, *parts in zip(alone, first, second, strict=True):
+        for rank, part in enumerate(parts):
+            assert part.total == whole.total
+            for name in ("images", "labels", "other_labels", "share"):
+                if (expected := getattr(whole, name)) is not None:
+                    torch.testing.assert_close(getattr(part, name), expected[rank::2])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cnnreg.specs import Recipe
+from cnnreg.recipe import Recipe
 from cnnreg.training.progress import Progress
 
 
@@ -14,7 +14,7 @@ def progress_of(*epochs: tuple[float, float]) -> Progress:
     """A progress whose epochs had these validation accuracies and losses."""
     progress = Progress()
     for accuracy, loss in epochs:
-        progress.count(images=4, loss=1.0, correct=2, seconds=0.5)
+        progress.count(images=4, loss_sum=4.0, correct=2, seconds=0.5)
         progress.finish_epoch(
             learning_rate=0.1, val_loss=loss, val_accuracy=accuracy, val_seconds=0.1
         )
@@ -40,8 +40,8 @@ def test_no_epoch_is_best_while_no_loss_is_a_number():
 
 def test_means_are_over_images():
     progress = Progress()
-    progress.count(images=6, loss=1.0, correct=6, seconds=1.0)
-    progress.count(images=2, loss=5.0, correct=0, seconds=1.0)
+    progress.count(images=6, loss_sum=6.0, correct=6, seconds=1.0)
+    progress.count(images=2, loss_sum=10.0, correct=0, seconds=1.0)
     record = progress.finish_epoch(
         learning_rate=0.1, val_loss=1.0, val_accuracy=0.5, val_seconds=1.0
     )
@@ -59,5 +59,5 @@ def test_patience_counts_epochs_since_the_best():
 
 def test_all_of_it_survives_json():
     progress = progress_of((0.5, 1.0 / 3), (0.6, 0.1))
-    progress.count(images=3, loss=0.1 + 0.2, correct=1, seconds=0.7)
+    progress.count(images=3, loss_sum=0.1 + 0.2, correct=1, seconds=0.7)
     assert Progress.from_data(json.loads(json.dumps(progress.to_data()))) == progress

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from cnnreg.errors import UsageError
-from cnnreg.specs import Recipe
+from cnnreg.recipe import Recipe
 from cnnreg.training.schedule import learning_rate
 
 
@@ -34,6 +35,24 @@ def test_one_cycle_has_the_peak_and_ends_of_torch():
     assert ours[-1] == pytest.approx(0.1 / 250_000, rel=1e-6)
 
 
-def test_an_unknown_schedule_names_the_known_ones():
-    with pytest.raises(UsageError, match="one-cycle"):
-        learning_rate(Recipe(schedule="stairs"), 0, 10)
+def test_linear_comes_down_to_nothing():
+    recipe = Recipe(epochs=2, learning_rate=0.1, schedule="linear", warmup=0.5)
+    rates = [learning_rate(recipe, step, 10) for step in range(20)]
+    assert rates[4] == rates[5] == pytest.approx(0.1)
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[-1] == pytest.approx(0.1 / 15)
+
+
+def test_step_falls_at_its_milestones():
+    recipe = Recipe(epochs=4, learning_rate=1.0, schedule="step", milestones=(0.5, 0.75), gamma=0.5)
+    rates = [learning_rate(recipe, epoch * 10, 10) for epoch in range(4)]
+    assert rates == [1.0, 1.0, 0.5, 0.25]
+
+
+def test_plateau_waits_for_epochs_without_gain_each_time():
+    recipe = Recipe(learning_rate=1.0, schedule="plateau", plateau=2, gamma=0.1)
+    history = [
+        SimpleNamespace(best=best) for best in (True, False, True, False, False, False, False)
+    ]
+    rates = [learning_rate(recipe, 0, 10, history[:epoch]) for epoch in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 1, 0.1, 0.1, 0.01])

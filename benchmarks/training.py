@@ -1,0 +1,332 @@
+"""Training: `cnnreg train`'s loop against the loop of PyTorch's documentation, interleaved.
+
+    python benchmarks/training.py [--networks resnet18,mlp] [--rounds 5] [--seconds 3] [--json FILE]
+
+Each network is trained by
+
+- documented: a torchvision data set (files on disk: ImageFolder), transforms, a
+  DataLoader with 0 and with 2 workers (the faster one counts), fp32, eager, Adam;
+- ours: the same network, batch, optimizer and augmentation as `cnnreg train` runs
+  them, with the precision and layout that it measures to be fastest here;
+- ours, one lever after another, and the bare step on a batch that lies in memory.
+
+A round trains each contestant for some seconds, in turn; the ratio of a round is
+that of neighbours in time. Reported are medians of rounds and their range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import MNIST, ImageFolder
+
+from cnnreg.data import DataConfig
+from cnnreg.environment import environment
+from cnnreg.planning import plan
+from cnnreg.recipe import Recipe
+from cnnreg.registry import Registry, load_registry
+from cnnreg.runs import RunConfig
+from cnnreg.training.determinism import deterministic
+from cnnreg.training.distributed import ALONE
+from cnnreg.training.speed import settle
+from cnnreg.training.step import Step, Trainee
+from cnnreg.training.trainer import build_model, memory_format, training_batches
+
+BATCH = 64
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+NETWORKS = {
+    "mlp": "mnist",
+    "simple_cnn": "mnist",
+    "vgg11_bn": "cifar",
+    "resnet18": "cifar",
+    "resnet20": "cifar",
+    "wrn_16_4": "cifar",
+    "mobilenet_v1": "cifar",
+    "mobilenet_v2": "cifar",
+    "shufflenet_v2_x1_0": "cifar",
+    "densenet121": "cifar",
+    "googlenet": "cifar",
+    "mobilenet_v2@224": "photos",
+}
+"""Each network and the data it is trained on: files of CIFAR's size, MNIST, or 224-pixel JPEGs."""
+
+Advance = Callable[[], int]
+"""Trains one batch; returns its images."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set in both worlds: as files or torchvision's class, and as cnnreg's config."""
+
+    documented: torch.utils.data.Dataset
+    config: DataConfig
+    size: int
+    augment: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn in a round")
+    parser.add_argument("--cifar", type=Path, help="class folders of 32x32 images; default: made")
+    parser.add_argument("--mnist", type=Path, help="folder of the idx files; default: made images")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    registry, results = load_registry(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.networks.split(","):
+            data = _data(NETWORKS[name], Path(folder), options)
+            results[name] = race(registry, name.partition("@")[0], data, options)
+            print(_line(name, results[name]), flush=True)
+    ratios = [result["ratio"]["median"] for result in results.values()]
+    print(
+        f"\ngeometric mean of the ratios {prod(ratios) ** (1 / len(ratios)):.2f}, least "
+        f"{min(ratios):.2f}"
+    )
+    report = {"results": results, "environment": environment()}
+    print(json.dumps(report["environment"], indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def race(registry: Registry, name: str, data: Data, options: argparse.Namespace) -> dict:
+    """Images per second of each contestant, medians over rounds; ratios within a round."""
+    plain = Recipe(precision="fp32", layout="contiguous", compile="off", batch_size=BATCH)
+    recipe = replace(plain, precision="auto", layout="auto", augment=data.augment)
+    config, dataset = plan(registry, name, data.config, recipe)
+    architecture = registry.architectures[name]
+    torch.manual_seed(0)
+    model = build_model(architecture, config.contract.options())
+    chosen = settle(
+        model,
+        recipe,
+        lambda recipe: training_batches(dataset, config.contract, recipe),
+        aux_weight=architecture.aux_weight,
+        contract=config.contract,
+        device=torch.device("cpu"),
+    )
+
+    def ours(recipe: Recipe, *, fixed: bool = False) -> Advance:
+        return _ours(registry, config, dataset, replace(recipe, augment=data.augment), fixed=fixed)
+
+    contestants = {
+        "documented, 0 workers": _documented(registry, config, data, workers=0),
+        "documented, 2 workers": _documented(registry, config, data, workers=2),
+        "ours, fp32 contiguous": ours(plain),
+        "ours, fp32 channels-last": ours(replace(plain, layout="channels-last")),
+        "ours": ours(chosen),
+        "bare step": ours(chosen, fixed=True),
+    }
+    rates: dict[str, list[float]] = {key: [] for key in contestants}
+    for number in range(options.rounds + 1):  # the first round is warm-up
+        for key, advance in contestants.items():
+            theirs = key.startswith("documented")
+            with nullcontext() if theirs else deterministic(torch.device("cpu")):
+                rate = _rate(advance, options.seconds)
+            if number:
+                rates[key].append(rate)
+    pairs = zip(*(rates[k] for k in contestants if k.startswith("documented")), strict=True)
+    best = [max(pair) for pair in pairs]
+    ratios = [own / other for own, other in zip(rates["ours"], best, strict=True)]
+    pipeline = [1 - own / bare for own, bare in zip(rates["ours"], rates["bare step"], strict=True)]
+    return {
+        "data": dataset.name,
+        "images": f"{len(dataset.train)} of {config.contract.input_shape}",
+        "chosen": f"{chosen.precision} {chosen.layout}",
+        "images_per_second": {key: round(median(own), 1) for key, own in rates.items()},
+        "ratio": {
+            "median": round(median(ratios), 3),
+            "min": round(min(ratios), 3),
+            "max": round(max(ratios), 3),
+        },
+        "pipeline_cost": round(median(pipeline), 4),
+        "rounds": options.rounds,
+    }
+
+
+def _ours(
+    registry: Registry, config: RunConfig, dataset, recipe: Recipe, *, fixed: bool
+) -> Advance:
+    model = _model(registry, config).to(memory_format=memory_format(recipe))
+    optimizer = registry.optimizers["adam"].build(
+        [{"params": list(model.named_parameters())}], recipe
+    )
+    architecture = registry.architectures[config.contract.architecture]
+    step = Step(
+        Trainee(model, optimizer),
+        recipe,
+        device=torch.device("cpu"),
+        world=ALONE,
+        aux_weight=architecture.aux_weight,
+    )
+    batches = _forever(
+        lambda epoch: training_batches(dataset, config.contract, recipe).epoch(epoch)
+    )
+    held = next(batches)
+
+    def advance() -> int:
+        batch = held if fixed else next(batches)
+        step(batch, recipe.learning_rate)
+        return batch.total
+
+    return advance
+
+
+def _documented(registry: Registry, config: RunConfig, data: Data, *, workers: int) -> Advance:
+    """https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html, as it is."""
+    model = _model(registry, config)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    loss_fn = nn.CrossEntropyLoss()
+    loader = DataLoader(
+        data.documented,
+        batch_size=BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    batches = _forever(lambda epoch: iter(loader))
+
+    def advance() -> int:
+        images, labels = next(batches)
+        output = model(images)
+        logits, *others = output if isinstance(output, tuple) else (output,)
+        loss = loss_fn(logits, labels) + sum(0.4 * loss_fn(other, labels) for other in others)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return len(labels)
+
+    return advance
+
+
+def _model(registry: Registry, config: RunConfig) -> nn.Module:
+    torch.manual_seed(0)
+    architecture = registry.architectures[config.contract.architecture]
+    return build_model(architecture, config.contract.options()).train()
+
+
+def _forever(epoch: Callable[[int], Iterator]) -> Iterator:
+    number = 0
+    while True:
+        yield from epoch(number)
+        number += 1
+
+
+def _rate(advance: Advance, seconds: float) -> float:
+    """Images per second over at least `seconds` and two batches."""
+    images, batches, started = 0, 0, perf_counter()
+    while batches < 2 or perf_counter() - started < seconds:
+        images += advance()
+        batches += 1
+    return images / (perf_counter() - started)
+
+
+# --- Data -------------------------------------------------------------------------------
+
+
+def _data(kind: str, folder: Path, options: argparse.Namespace) -> Data:
+    if kind == "mnist":
+        return _mnist(folder / "mnist", options.mnist)
+    if kind == "cifar":
+        source = options.cifar or _make_images(folder / "cifar", count=4000, size=32)
+        return _folder(source, 32, padding=4)
+    return _folder(_make_images(folder / "photos", count=600, size=256), 224, padding=0)
+
+
+def _folder(folder: Path, size: int, *, padding: int) -> Data:
+    """Class folders of JPEGs; the documented augmentation is that of cnnreg's crop-flip."""
+    steps = [transforms.Resize((size, size))] if not padding else []
+    crop = transforms.RandomCrop(size, size // 8, padding_mode="reflect")
+    steps += [crop, transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+    root = folder / "train" if (folder / "train").is_dir() else folder
+    documented = ImageFolder(
+        str(root), transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
+    )
+    config = DataConfig(name="folder", folder=folder, image_size=size)
+    return Data(documented, config, size, "crop-flip")
+
+
+def _mnist(folder: Path, source: Path | None) -> Data:
+    """torchvision's class on the idx files, without augmentation on either side."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for name, shape in _IDX.items():
+        target = raw / name
+        if target.exists():
+            continue
+        found = [*source.rglob(f"{name}*")] if source else []
+        if found and found[0].suffix == ".gz":
+            import gzip
+
+            target.write_bytes(gzip.decompress(found[0].read_bytes()))
+        elif found:
+            target.write_bytes(found[0].read_bytes())
+        else:
+            target.write_bytes(_idx(shape))
+    normalise = transforms.Normalize((0.1307,), (0.3081,))
+    documented = MNIST(
+        str(folder), transform=transforms.Compose([transforms.ToTensor(), normalise])
+    )
+    return Data(documented, DataConfig(name="mnist", downloads=folder), 28, "none")
+
+
+_IDX = {
+    "train-images-idx3-ubyte": (60_000, 28, 28),
+    "train-labels-idx1-ubyte": (60_000,),
+    "t10k-images-idx3-ubyte": (10_000, 28, 28),
+    "t10k-labels-idx1-ubyte": (10_000,),
+}
+
+
+def _idx(shape: tuple[int, ...]) -> bytes:
+    """Random content of MNIST's shape: what is in the pixels does not change the speed."""
+    random = np.random.default_rng(0)
+    values = random.integers(0, 256 if len(shape) == 3 else 10, shape, dtype=np.uint8)
+    header = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+    return header + values.tobytes()
+
+
+def _make_images(folder: Path, *, count: int, size: int) -> Path:
+    """JPEGs in ten class folders, with the detail of photographs: noise at every scale."""
+    if folder.is_dir():
+        return folder
+    random = np.random.default_rng(0)
+    for index in range(count):
+        image = np.zeros((size, size, 3))
+        for scale in (2, 4, 8, 16, size // 2):
+            coarse = random.normal(size=(size // scale, size // scale, 3)) * scale
+            image += np.kron(coarse, np.ones((scale, scale, 1)))[:size, :size]
+        pixels = np.clip(128 + 4 * image, 0, 255).astype(np.uint8)
+        target = folder / f"class{index % 10}" / f"{index:05}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(target, quality=90)
+    return folder
+
+
+def _line(name: str, result: dict) -> str:
+    rates = ", ".join(f"{key} {rate:,.0f}" for key, rate in result["images_per_second"].items())
+    ratio = result["ratio"]
+    return (
+        f"{name:<20} {ratio['median']:.2f}x ({ratio['min']:.2f}-{ratio['max']:.2f}), pipeline "
+        f"{100 * result['pipeline_cost']:.1f} %, {result['chosen']}; images/s: {rates}"
+    )
+
+
+if __name__ == "__main__":
+    main()

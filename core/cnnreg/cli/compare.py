@@ -1,0 +1,192 @@
+"""`cnnreg compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from cnnreg.comparing.plan import SWEPT
+from cnnreg.data import data_config
+from cnnreg.errors import UsageError
+from cnnreg.registry import Registry
+from cnnreg.specs import Resize
+
+from .common import (
+    console,
+    folder_type,
+    get_registry,
+    json_option,
+    print_json,
+)
+from .compare_tables import show
+from .compare_worker import Worker
+from .data_options import DEFAULT_DOWNLOADS, data_options
+from .progress import DecodeProgress
+from .recipe_options import make_recipe, recipe_options
+from .train import DEFAULT_DATA
+
+if TYPE_CHECKING:
+    from cnnreg.comparing.plan import Plan
+
+DEFAULT_ROOT = Path("comparisons")
+CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
+
+
+@click.command()
+@click.argument("architectures", nargs=-1)
+@data_options
+@click.option("--optimizers", default=CLASSICS, show_default=True, help="Names, with commas.")
+@click.option("--lrs", default="0.001", show_default=True, help="Learning rates, with commas.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
+@click.option("--resize", type=click.Choice(get_args(Resize)), default="squash", show_default=True)
+@recipe_options(SWEPT)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--output", type=folder_type, help="Default: comparisons/ and the contestants.")
+@click.option("--resume", type=folder_type, help="Go on with the comparison in this folder.")
+@click.option(
+    "--storage",
+    envvar="CNNREG_STORAGE",
+    show_envvar=True,
+    help="postgresql://USER:PASSWORD@HOST/DATABASE, to share the work with other machines.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.IntRange(1, 3600),
+    default=20,
+    show_default=True,
+    help="Seconds between signs of life; after three without one a worker is taken for dead.",
+)
+@json_option
+def command(
+    architectures: tuple[str, ...],
+    data: str | None,
+    data_dir: Path | None,
+    optimizers: str,
+    lrs: str,
+    seeds: int,
+    image_size: int | None,
+    resize: Resize,
+    device: str,
+    output: Path | None,
+    resume: Path | None,
+    storage: str | None,
+    heartbeat: int,
+    recipe_name: str | None,
+    as_json: bool,
+    **recipe_flags: Any,
+) -> None:
+    """Train every combination of ARCHITECTURES and the options with commas, and compare them.
+
+    The same command again goes on where it was stopped, and new contestants join in.
+    With --storage any number of machines that run it share the work.
+    """
+    from cnnreg.comparing.database import Database
+    from cnnreg.comparing.report import report_data, write_report
+    from cnnreg.comparing.study import Study
+    from cnnreg.comparing.work import DataSets, describe_plan
+    from cnnreg.training.trainer import choose_device
+
+    registry = get_registry()
+    choose_device(device)
+    planned = None
+    if resume is None:
+        settings = {"downloads": data_dir or DEFAULT_DOWNLOADS, "image_size": image_size}
+        planned = make_plan(
+            registry,
+            architectures,
+            _names("--data", data or DEFAULT_DATA),
+            _names("--optimizers", optimizers),
+            _rates(lrs),
+            seeds,
+            recipe_name,
+            recipe_flags,
+            {**settings, "resize": resize},
+        )
+    elif architectures or output:
+        raise UsageError("--resume goes on with what a folder holds: no networks, no --output.")
+    elif not resume.is_dir() or not (storage or (resume / "study.db").is_file()):
+        raise UsageError(
+            "There is no comparison in this folder.",
+            where=resume,
+            hint="If its study is in a database, name it: --storage postgresql://...",
+        )
+    folder = resume or output or DEFAULT_ROOT / (planned.name if planned else "")
+    name = folder.absolute().name
+    with DecodeProgress(console(stderr=True)) as decoding:
+        data_sets = DataSets(registry, decoding.update)
+        entries = describe_plan(registry, planned, data_sets) if planned else {}
+    database = Database(storage, folder)
+    study = Study(database, name, heartbeat=heartbeat)
+    try:
+        study.join(entries, planned.trials() if planned else [])
+        worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
+        worker.work(again=f"cnnreg compare --resume {folder}", shared=database.shared)
+        results = study.results()
+    finally:
+        study.close()
+    if not results:
+        raise UsageError("This comparison holds no trials.", where=folder)
+    if as_json:
+        print_json({"folder": folder, **report_data(name, results)})
+    else:
+        show(results)
+    write_report(folder, name, results)
+    if not as_json:
+        out = console()
+        for label, file in (("report", "report.md"), ("curves", "curves.png")):
+            out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+
+
+def make_plan(
+    registry: Registry,
+    architectures: tuple[str, ...],
+    data: list[str],
+    optimizers: list[str],
+    rates: list[float],
+    seeds: int,
+    recipe_name: str | None,
+    recipe_flags: dict[str, Any],
+    settings: dict[str, Any],
+) -> Plan:
+    """Everything checked before the first training. Raises UsageError."""
+    from cnnreg.comparing.plan import Plan, by_label
+
+    if not architectures:
+        raise UsageError("Name a network.", hint="cnnreg compare simple_cnn, or --resume FOLDER")
+    recipes = {}
+    for name in architectures:
+        spec = registry.architectures[name]
+        # Not measured: all contestants compute alike, on every machine that joins in.
+        recipes[name] = make_recipe(registry, spec.recipe, recipe_name, recipe_flags).plain()
+    for name in optimizers:
+        registry.optimizers.entry(name)
+    plan = Plan(
+        recipes=recipes,
+        data=by_label([data_config(text, registry, **settings) for text in data]),
+        optimizers=tuple(optimizers),
+        learning_rates=tuple(rates),
+        seeds=seeds,
+    )
+    for trial in plan.trials():
+        try:
+            trial.recipe(recipes[trial.architecture])
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+    return plan
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise UsageError(f"{option} is empty.")
+    return names
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        return list(dict.fromkeys(float(part) for part in _names("--lrs", text)))
+    except ValueError as error:
+        raise UsageError(f"--lrs takes numbers with commas between, not '{text}'.") from error

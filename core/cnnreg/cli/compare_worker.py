@@ -1,0 +1,98 @@
+"""Training the trials of a comparison, as a person sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnreg.errors import StoppedError
+from cnnreg.registry import Registry
+
+from .common import console, human_time, percent, say
+from .progress import TrainingProgress
+from .train import report_skipped
+
+if TYPE_CHECKING:
+    from cnnreg.comparing.plan import Plan, Trial
+    from cnnreg.comparing.results import Result
+    from cnnreg.comparing.study import Study
+    from cnnreg.comparing.work import DataSets
+
+
+class Worker:
+    """Trains trials of a study one after the other, and says how it goes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        study: Study,
+        data_sets: DataSets,
+        folder: Path,
+        device: str,
+        planned: Plan | None,
+        data_dir: Path | None,
+    ) -> None:
+        self._registry = registry
+        self._study = study
+        self._data_sets = data_sets
+        self._folder = folder
+        self._device = device
+        self._planned = planned
+        self._downloads = data_dir.expanduser().absolute() if data_dir else None
+        self._out = console(stderr=True)
+        self._reported: set[str] = set()
+
+    def work(self, *, again: str, shared: bool) -> None:
+        from cnnreg.training.stopping import StopRequest
+
+        with StopRequest() as stop:
+            try:
+                self._study.work(self._train, stop=stop, note=say)
+            except StoppedError as stopped:
+                stopped.hint = f"Go on with: {again}"
+                if shared:
+                    stopped.hint += " and the --storage; other workers go on meanwhile"
+                raise
+
+    def _train(self, trial: Trial) -> Result:
+        from cnnreg.comparing.plan import recipe_from_fixed
+        from cnnreg.comparing.work import check_data, config_from_description, open_trial
+        from cnnreg.comparing.work import train_trial as train
+
+        described = self._study.setting(f"data/{trial.data}")
+        recipe = recipe_from_fixed(self._study.setting(f"recipe/{trial.architecture}"))
+        known = self._planned.data.get(trial.data) if self._planned else None
+        config = known or config_from_description(described, self._downloads)
+        dataset = self._data_sets.open(trial.architecture, config)
+        check_data(trial.data, dataset, described["fingerprint"])
+        run = open_trial(
+            self._registry,
+            trial,
+            recipe,
+            config=config,
+            dataset=dataset,
+            folder=self._folder / "runs",
+        )
+        with TrainingProgress(self._out, run, len(dataset.train)) as bar:
+            result = train(
+                self._registry, trial, run, dataset, device=self._device, on_step=bar.step, note=say
+            )
+        if trial.data not in self._reported:
+            self._reported.add(trial.data)
+            report_skipped(dataset)
+        self._say(result)
+        return result
+
+    def _say(self, result: Result) -> None:
+        done, count = self._study.count()
+        trial = result.trial
+        came = (
+            "[red]diverged[/]"
+            if result.diverged
+            else f"validation {percent(result.val_accuracy)}, test {percent(result.test_accuracy)}"
+        )
+        self._out.print(
+            f"[dim]{done + 1:>{len(str(count))}}/{count}[/] {trial.architecture} on {trial.data}, "
+            f"{trial.optimizer} {trial.learning_rate:g}, seed {trial.seed}: {came}, "
+            f"{result.epochs} epochs, {human_time(result.seconds)}"
+        )

@@ -1,0 +1,111 @@
+"""`cnnreg runs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnnreg.errors import UsageError
+from cnnreg.overview import ORDERS, RunOverview, matching, survey
+from cnnreg.runs import DEFAULT_ROOT, Run, find_run
+from cnnreg.specs import to_data
+
+from .common import (
+    ListingGroup,
+    folder_type,
+    get_registry,
+    human_time,
+    json_option,
+    percent,
+    print_columns,
+    print_json,
+)
+
+root_option = click.option(
+    "--root", type=folder_type, default=DEFAULT_ROOT, show_default=True, help="Where the runs are."
+)
+
+
+class RunsGroup(ListingGroup):
+    takes_pattern = True
+
+
+@click.group(cls=RunsGroup, subcommand_metavar="[PATTERN] | show [RUN]")
+def command() -> None:
+    """Show the trainings so far, or everything about one: `cnnreg runs show`.
+
+    PATTERN, --sort accuracy|time|date, --root and --json are explained by
+    `cnnreg runs list --help`.
+    """
+
+
+@command.command("list")
+@click.argument("pattern", required=False)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(tuple(ORDERS)),
+    default="date",
+    show_default=True,
+    help="Newest, quickest, or best on the validation split first.",
+)
+@root_option
+@json_option
+def show_all(pattern: str | None, order: str, root: Path, as_json: bool) -> None:
+    """Show the runs. PATTERN is a part of a name, network or data set, or uses * and ?."""
+    if root != DEFAULT_ROOT and not root.is_dir():
+        raise UsageError("There is no such folder.", where=root)
+    found = matching(survey(root, order), pattern)
+    if as_json:
+        print_json([to_data(run) for run in found])
+        return
+    if not found:
+        said = "There is no run yet." if pattern is None else f"No run matches '{pattern}'."
+        raise UsageError(said, where=root, hint="Make one with: cnnreg train resnet18")
+    titles = ("name", "network", "data", ">val", ">test", ">epochs", ">time", "exports", "state")
+    print_columns(titles, map(_row, found))
+
+
+@command.command()
+@click.argument("run", required=False)
+@root_option
+@json_option
+def show(run: str | None, root: Path, as_json: bool) -> None:
+    """Show everything about RUN, a folder or a name, or about the newest run."""
+    from .run_details import details, print_details
+
+    opened = _find(run, root)
+    found = details(get_registry(), opened)
+    if as_json:
+        print_json(found)
+        return
+    print_details(opened, found)
+
+
+def _find(name: str | None, root: Path) -> Run:
+    if name is not None:
+        here, under = Path(name), root / name
+        return find_run(under if (under / "run.json").is_file() else here)
+    whole = [run for run in survey(root) if run.state != "damaged"]
+    if not whole:
+        raise UsageError(
+            "There is no run yet.", where=root, hint="Make one with: cnnreg train resnet18"
+        )
+    return find_run(whole[0].folder)
+
+
+def _row(run: RunOverview) -> tuple[str, ...]:
+    if run.state == "damaged":
+        return run.name, "", "", "", "", "", "", "", f"damaged: {run.detail}"
+    return (
+        run.name,
+        run.network,
+        run.data,
+        percent(run.val_accuracy),
+        percent(run.test_accuracy),
+        f"{run.epochs}/{run.planned_epochs}",
+        human_time(run.seconds),
+        ", ".join(run.exports) or "-",
+        run.status,
+    )

@@ -1,0 +1,1 @@
+"""Fair comparisons: what is compared, who trains it, and what may be said of the outcome."""

@@ -1,0 +1,124 @@
+"""What is compared: every combination of network, data, optimizer, learning rate and seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from cnnreg.data import DataConfig
+from cnnreg.data.config import FOLDER
+from cnnreg.errors import UsageError
+from cnnreg.recipe import Recipe, recipe_from_data
+from cnnreg.specs import to_data
+
+SWEPT = ("optimizer", "learning_rate", "seed")
+"""The recipe's fields that a trial sets; all others are the same for every trial of a network."""
+
+PLACES = ("folder", "downloads")
+"""Where data lie, which may differ between machines."""
+
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One training of a comparison."""
+
+    architecture: str
+    data: str  # a label of Plan.data
+    optimizer: str
+    learning_rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the trial and of its run's folder."""
+        rate = repr(self.learning_rate)
+        name = f"{self.architecture}-{self.data}-{self.optimizer}-{rate}-seed{self.seed}"
+        return name.replace(":", ".")  # of plugin:name, which is no folder on Windows
+
+    def recipe(self, base: Recipe) -> Recipe:
+        return replace(base, **{field: getattr(self, field) for field in SWEPT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The contestants, and what is the same for all of them."""
+
+    recipes: Mapping[str, Recipe]  # by architecture
+    data: Mapping[str, DataConfig]  # by label
+    optimizers: tuple[str, ...]
+    learning_rates: tuple[float, ...]
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        """The same for the same networks and data, so that a command finds what it began."""
+        name = "-".join((*self.recipes, *self.data)).replace(":", ".")
+        if len(name) <= LONGEST_NAME:
+            return name
+        return f"{name[: LONGEST_NAME - 9]}-{sha256(name.encode()).hexdigest()[:8]}"
+
+    def trials(self) -> list[Trial]:
+        """Seed by seed, so that contestants can be compared before all is done."""
+        return [
+            Trial(
+                architecture=architecture,
+                data=data,
+                optimizer=optimizer,
+                learning_rate=rate,
+                seed=seed,
+            )
+            for seed in range(self.seeds)
+            for data in self.data
+            for architecture in self.recipes
+            for optimizer in self.optimizers
+            for rate in self.learning_rates
+        ]
+
+
+def label_of(config: DataConfig) -> str:
+    """A data set's name, or that of its folder with what a file name cannot hold replaced."""
+    if config.name != FOLDER or config.folder is None:
+        return config.name
+    return re.sub(r"[^\w.-]+", "_", config.folder.name).strip(".") or FOLDER
+
+
+def by_label(configs: list[DataConfig]) -> dict[str, DataConfig]:
+    """Raises UsageError if two folders would get the same label."""
+    labelled: dict[str, DataConfig] = {}
+    for config in configs:
+        known = labelled.setdefault(label_of(config), config)
+        if known != config:
+            raise UsageError(f"Two data sets are called '{label_of(config)}'; rename a folder.")
+    return labelled
+
+
+def fixed_part(recipe: Recipe) -> dict[str, Any]:
+    """What all trials of a network share, as JSON-ready data."""
+    return {name: value for name, value in to_data(recipe).items() if name not in SWEPT}
+
+
+def recipe_from_fixed(data: Mapping[str, Any]) -> Recipe:
+    return recipe_from_data(dict(data))
+
+
+def check_same(subject: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Raises UsageError saying how `ours` differs from what the comparison began with."""
+    differing = [
+        f"{name.replace('_', ' ')} {_short(theirs.get(name))}, not {_short(value)}"
+        for name, value in ours.items()
+        if name not in PLACES and theirs.get(name) != value
+    ]
+    if differing:
+        raise UsageError(
+            f"This comparison began otherwise: {subject} with {'; '.join(differing)}.",
+            hint="Leave that as it was, or choose another --output.",
+        )
+
+
+def _short(value: Any) -> str:
+    return f"{value[:12]}..." if isinstance(value, str) and len(value) > 40 else str(value)

@@ -1,0 +1,146 @@
+"""The report of a comparison, as data, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from cnnreg.files import disk_errors, write_json, write_text
+
+from .results import Cell, Result, Spread, best_rates, cells, panels
+from .verdict import METHOD, verdicts
+
+HEADINGS = ("optimizer", "rate", "n", "validation %", "test %", "epochs", "minutes")
+BEST_TITLE = "Each optimizer at its best learning rate, by validation accuracy"
+
+CSV_COLUMNS = (
+    "architecture", "data", "optimizer", "learning_rate", "seed", "state", "val_accuracy",
+    "test_accuracy", "best_epoch", "epochs", "seconds", "host", "run",
+)  # fmt: skip
+
+
+def note(results: Sequence[Result]) -> str:
+    text = "Mean ± sample standard deviation over n seeds."
+    if len({result.host for result in results}) > 1:
+        text += " The minutes are of different machines."
+    return text
+
+
+def report_data(name: str, results: Sequence[Result]) -> dict[str, Any]:
+    """All of it, JSON-ready; accuracies in 0..1."""
+    table = cells(results)
+    return {
+        "comparison": name,
+        "verdicts": [asdict(verdict) for verdict in verdicts(table)],
+        "method": METHOD,
+        "best": [_cell_data(cell) for cell in best_rates(table)],
+        "table": [_cell_data(cell) for cell in table],
+        "trials": [{**asdict(result.trial), **result.outcome()} for result in results],
+    }
+
+
+def _cell_data(cell: Cell) -> dict[str, Any]:
+    def data(spread: Spread | None) -> dict[str, Any] | None:
+        return asdict(spread) if spread else None
+
+    return {
+        "architecture": cell.architecture,
+        "data": cell.data,
+        "optimizer": cell.optimizer,
+        "learning_rate": cell.learning_rate,
+        "seeds": len(cell.results),
+        "diverged": cell.diverged,
+        "val_accuracy": data(cell.val),
+        "test_accuracy": data(cell.test),
+        "epochs": data(cell.epochs),
+        "minutes": data(cell.minutes),
+    }
+
+
+def row(cell: Cell) -> tuple[str, ...]:
+    """A contestant's line of a table, below HEADINGS."""
+    seeds, lost = len(cell.results), cell.diverged
+    return (
+        cell.optimizer,
+        f"{cell.learning_rate:g}",
+        str(seeds) if not lost else f"{seeds - lost} of {seeds}",
+        _percent(cell.val),
+        _percent(cell.test),
+        _figure(cell.epochs, 1),
+        _figure(cell.minutes, 2),
+    )
+
+
+def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell]]]:
+    """For each network and data set: a title, all cells, and those of the best rates."""
+    table = cells(results)
+    best = panels(
+        sorted(best_rates(table), key=lambda cell: cell.merit, reverse=True)  # the leader first
+    )
+    return [
+        (f"{architecture} on {data}", group, best[architecture, data])
+        for (architecture, data), group in panels(table).items()
+    ]
+
+
+def markdown(name: str, results: Sequence[Result], picture: str) -> str:
+    lines = [f"# {name}", ""]
+    said = verdicts(cells(results))
+    lines += [f"- {verdict.text}" for verdict in said]
+    lines += ["", METHOD, ""] if said else []
+    lines += [f"![learning curves]({picture})", "", f"## {BEST_TITLE}", "", note(results), ""]
+    for title, _, best in sections(results):
+        lines += [f"### {title}", "", *_markdown_table(best), ""]
+    lines += ["## All", ""]
+    for title, table, _ in sections(results):
+        lines += [f"### {title}", "", *_markdown_table(table), ""]
+    return "\n".join(lines)
+
+
+def csv_text(results: Iterable[Result]) -> str:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for result in results:
+        state = "diverged" if result.diverged else "finished"
+        values = {**asdict(result.trial), **result.outcome(), "state": state}
+        writer.writerow([values[column] for column in CSV_COLUMNS])
+    return text.getvalue()
+
+
+def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
+    """report.md, results.csv, results.json, curves.png and curves.svg."""
+    from .picture import draw_comparison
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    draw_comparison(results, name, (folder / "curves.png", folder / "curves.svg"))
+    write_json(folder / "results.json", report_data(name, results))
+    write_text(folder / "results.csv", csv_text(results))
+    write_text(folder / "report.md", markdown(name, results, "curves.png"))
+
+
+def _markdown_table(table: Sequence[Cell]) -> list[str]:
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * 1}{'--:|' * (len(HEADINGS) - 1)}"]
+    return lines + [f"| {' | '.join(row(cell))} |" for cell in table]
+
+
+def _percent(spread: Spread | None) -> str:
+    if spread is None:
+        return "diverged"
+    return _figure(Spread(100 * spread.mean, _scaled(spread.deviation), spread.n), 2)
+
+
+def _scaled(deviation: float | None) -> float | None:
+    return None if deviation is None else 100 * deviation
+
+
+def _figure(spread: Spread | None, digits: int) -> str:
+    if spread is None:
+        return "-"
+    mean = f"{spread.mean:.{digits}f}"
+    return mean if spread.deviation is None else f"{mean} ± {spread.deviation:.{digits}f}"

@@ -1,0 +1,128 @@
+"""What trials gave, by contestant: means, spreads, and the best learning rate of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from .plan import Trial
+
+CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one trial gave. A diverged one has no accuracies, but the curves up to there."""
+
+    trial: Trial
+    diverged: bool
+    val_accuracy: float | None  # of the best epoch
+    test_accuracy: float | None  # of that epoch's weights
+    best_epoch: int | None
+    epochs: int
+    seconds: float
+    curves: Mapping[str, Sequence[float | None]]  # by CURVES, a value an epoch; None: no number
+    run: str  # the run's folder, on `host`
+    host: str
+
+    def outcome(self) -> dict[str, Any]:
+        """All but the trial."""
+        return {name: value for name, value in asdict(self).items() if name != "trial"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A sample: its mean, and its standard deviation if there are two or more."""
+
+    mean: float
+    deviation: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        if not values:
+            return None
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One contestant, a network with an optimizer at a learning rate on a data set: all seeds."""
+
+    architecture: str
+    data: str
+    optimizer: str
+    learning_rate: float
+    results: tuple[Result, ...]  # by seed
+
+    @property
+    def label(self) -> str:
+        return f"{self.optimizer} ({self.learning_rate:g})"
+
+    @property
+    def finished(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if not result.diverged)
+
+    @property
+    def diverged(self) -> int:
+        return len(self.results) - len(self.finished)
+
+    @property
+    def val(self) -> Spread | None:
+        return Spread.of([r.val_accuracy for r in self.finished if r.val_accuracy is not None])
+
+    @property
+    def test(self) -> Spread | None:
+        return Spread.of([r.test_accuracy for r in self.finished if r.test_accuracy is not None])
+
+    @property
+    def epochs(self) -> Spread | None:
+        return Spread.of([float(result.epochs) for result in self.results])
+
+    @property
+    def minutes(self) -> Spread | None:
+        return Spread.of([result.seconds / 60 for result in self.results])
+
+    @property
+    def merit(self) -> tuple[int, float]:
+        """What the learning rate is chosen by: no seed lost, then the validation accuracy."""
+        return -self.diverged, self.val.mean if self.val else 0.0
+
+    def test_by_seed(self) -> dict[int, float]:
+        return {
+            result.trial.seed: result.test_accuracy
+            for result in self.finished
+            if result.test_accuracy is not None
+        }
+
+
+def cells(results: Iterable[Result]) -> list[Cell]:
+    """By network, data and optimizer in the order of their first trial, rates from the highest."""
+    grouped: dict[tuple[str, str, str, float], list[Result]] = {}
+    for result in results:
+        trial = result.trial
+        key = (trial.architecture, trial.data, trial.optimizer, trial.learning_rate)
+        grouped.setdefault(key, []).append(result)
+    rank = {name: place for place, name in enumerate(dict.fromkeys(n for k in grouped for n in k))}
+    keys = sorted(grouped, key=lambda key: (*(rank[name] for name in key[:3]), -key[3]))
+    return [Cell(*key, tuple(sorted(grouped[key], key=lambda r: r.trial.seed))) for key in keys]
+
+
+def best_rates(table: Iterable[Cell]) -> list[Cell]:
+    """For each network, data set and optimizer the cell of most merit, which knows no test."""
+    best: dict[tuple[str, str, str], Cell] = {}
+    for cell in table:
+        key = (cell.architecture, cell.data, cell.optimizer)
+        if key not in best or cell.merit > best[key].merit:
+            best[key] = cell
+    return list(best.values())
+
+
+def panels(table: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """The cells of each network and data set, which can be compared with each other."""
+    grouped: dict[tuple[str, str], list[Cell]] = {}
+    for cell in table:
+        grouped.setdefault((cell.architecture, cell.data), []).append(cell)
+    return grouped

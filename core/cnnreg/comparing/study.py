@@ -1,0 +1,208 @@
+"""The trials of a comparison in an Optuna study, which any number of workers take from.
+
+Queueing and taking happen one worker at a time, so each trial is queued once and
+taken by one. A worker gives a sign of life (Optuna's heartbeat) while it trains; a
+trial whose worker died fails, and is queued again as is any that failed: derived
+from the study's own list each time, so that no trial can get lost on the way.
+Optuna's states: COMPLETE is a finished trial, PRUNED a diverged one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from time import sleep
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from cnnreg.errors import StoppedError, UsageError
+from cnnreg.training.stopping import StopRequest
+
+from .database import Database
+from .liveness import is_gone, this_worker
+from .plan import Trial, check_same
+from .results import Result
+
+HEARTBEAT = 20  # seconds between two signs of life
+MISSED = 3  # so many left out, and a worker is taken for dead
+LONGEST_PAUSE = 5.0  # seconds between two looks for trials that others left
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+_CANNOT_TELL = "Cannot tell a FAIL trial"  # of Optuna's ValueError
+LIVE = (*DONE, TrialState.WAITING, TrialState.RUNNING)
+
+
+class Study:
+    def __init__(self, database: Database, name: str, *, heartbeat: int = HEARTBEAT) -> None:
+        """Open the study, or make it. Raises MachineError if the database does not answer."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.database = database
+        self._heartbeat = heartbeat
+        with database.errors(), database.alone(), _calm():
+            self._storage = database.storage(heartbeat, MISSED)
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=name,
+                direction="maximize",  # validation accuracy
+                sampler=optuna.samplers.RandomSampler(),  # nothing is sampled: all is queued
+                load_if_exists=True,
+            )
+
+    def join(self, settings: Mapping[str, tuple[str, dict[str, Any]]], trials: list[Trial]) -> None:
+        """Add what is new. Raises UsageError if a setting is there with another value.
+
+        `settings` holds, by key, a subject to name in that error and the value.
+        """
+        with self.database.errors(), self.database.alone():
+            held = self._study.user_attrs
+            for key, (subject, value) in settings.items():
+                if key in held:
+                    check_same(subject, value, held[key])
+            for key, (_, value) in settings.items():
+                if key not in held:
+                    self._study.set_user_attr(key, value)
+            self._queue(trials)
+
+    def setting(self, key: str) -> dict[str, Any]:
+        """Raises UsageError if the study does not hold it."""
+        with self.database.errors():
+            value = self._study.user_attrs.get(key)
+        if not isinstance(value, dict):
+            raise UsageError(f"The study holds no {key!r}.", where=self.database.place)
+        return value
+
+    def results(self) -> list[Result]:
+        """Of all finished trials, in the order in which they were first queued."""
+        with self.database.errors():
+            trials = self._trials()
+        order = {name: place for place, name in enumerate(dict.fromkeys(map(_name, trials)))}
+        done = [_result(trial) for trial in trials if trial.state in DONE]
+        return sorted(done, key=lambda result: order[result.trial.name])
+
+    def count(self) -> tuple[int, int]:
+        """How many trials are done, and how many there are."""
+        with self.database.errors():
+            trials = self._trials()
+        return sum(trial.state in DONE for trial in trials), len(set(map(_name, trials)))
+
+    def work(
+        self,
+        train: Callable[[Trial], Result],
+        *,
+        stop: StopRequest,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Take trials until all are done, waiting for those that other workers train.
+
+        Raises StoppedError when `stop` is asked between two trials, and whatever
+        `train` raises; its trial is then open for the next worker.
+        """
+        waited = False
+        while True:
+            if stop:
+                raise StoppedError("Stopped between two trials.", by_user=stop.by_user)
+            with self.database.errors(), ExitStack() as alone:
+                alone.enter_context(self.database.alone())
+                self._take_back()
+                states = [trial.state for trial in self._trials()]
+                if TrialState.WAITING in states:
+                    waited = False
+                    self._take(train, alone.close, note)
+                    continue
+            if TrialState.RUNNING not in states:
+                return
+            if not waited:
+                note(f"waiting for {states.count(TrialState.RUNNING)} trials of other workers")
+                waited = True
+            _pause(min(self._heartbeat, LONGEST_PAUSE), stop)
+
+    def close(self) -> None:
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+        self.database.close()
+
+    def _trials(self) -> list[FrozenTrial]:
+        return [t for t in self._study.get_trials(deepcopy=False) if "trial" in t.user_attrs]
+
+    def _queue(self, trials: Iterable[Trial]) -> None:
+        """Those that are neither done, taken nor waiting."""
+        live = {_name(trial) for trial in self._trials() if trial.state in LIVE}
+        for trial in trials:
+            if trial.name not in live:
+                self._study.add_trial(
+                    optuna.create_trial(
+                        state=TrialState.WAITING, user_attrs={"trial": asdict(trial)}
+                    )
+                )
+
+    def _take_back(self) -> None:
+        """Queue again what failed, stopped, or was left by a worker that is no more."""
+        with _calm():
+            optuna.storages.fail_stale_trials(self._study)
+        for trial in self._trials():
+            # Without a worker's mark: it died while it held the lock that we hold now.
+            if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("worker")):
+                self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        trials = (Trial(**trial.user_attrs["trial"]) for trial in self._trials())
+        self._queue({trial.name: trial for trial in trials}.values())
+
+    def _take(
+        self,
+        train: Callable[[Trial], Result],
+        release: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        """Train the next waiting trial; `release` lets other workers take theirs."""
+        failure: list[BaseException] = []
+
+        def objective(taken: optuna.Trial) -> float:
+            try:
+                trial = Trial(**taken.user_attrs["trial"])
+                self._storage.record_heartbeat(taken._trial_id)
+                taken.set_user_attr("worker", this_worker())
+                release()
+                result = train(trial)
+                for key, value in result.outcome().items():
+                    taken.set_user_attr(key, value)
+            except BaseException as error:
+                failure.append(error)
+                raise
+            if result.val_accuracy is None:
+                raise optuna.TrialPruned
+            return result.val_accuracy
+
+        try:
+            with _calm():
+                self._study.optimize(objective, n_trials=1)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is the one below
+            cause = failure[0] if failure else error
+            # So Optuna says that another worker failed the trial: no heartbeat got through.
+            if not isinstance(cause, UpdateFinishedTrialError) and _CANNOT_TELL not in str(cause):
+                raise cause from None
+            note("no sign of life came through for too long: another worker took this trial over")
+
+
+def _calm() -> warnings.catch_warnings[None]:
+    """Without Optuna's warnings that the heartbeat is experimental."""
+    return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)
+
+
+def _name(trial: FrozenTrial) -> str:
+    return Trial(**trial.user_attrs["trial"]).name
+
+
+def _result(trial: FrozenTrial) -> Result:
+    held = trial.user_attrs
+    names = Result.__dataclass_fields__.keys() - {"trial"}
+    return Result(trial=Trial(**held["trial"]), **{name: held[name] for name in names})
+
+
+def _pause(seconds: float, stop: StopRequest) -> None:
+    for _ in range(round(seconds / 0.2)):
+        if stop:
+            return
+        sleep(0.2)

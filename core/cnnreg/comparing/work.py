@@ -1,0 +1,169 @@
+"""Training one trial: an ordinary run in the comparison's folder, gone on with if it is there."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cnnreg.data import DataConfig, Dataset
+from cnnreg.data.decode import Progress
+from cnnreg.errors import DataError, DivergedError, UsageError
+from cnnreg.files import sweep_temporaries
+from cnnreg.planning import fix, open_for
+from cnnreg.recipe import Recipe
+from cnnreg.registry import Registry
+from cnnreg.runs import Run, create_run, open_run
+from cnnreg.specs import EpochRecord, to_data
+
+from .plan import Plan, Trial, fixed_part
+from .results import CURVES, Result
+
+
+@dataclass
+class DataSets:
+    """Each data set opened once for all trials of this process that see it at one size."""
+
+    registry: Registry
+    progress: Progress | None = None
+    _opened: list[tuple[DataConfig, Dataset]] = field(default_factory=list)
+    _by_network: dict[tuple[str, DataConfig], Dataset] = field(default_factory=dict)
+
+    def open(self, architecture: str, config: DataConfig) -> Dataset:
+        key = architecture, config
+        if key not in self._by_network:
+            self._by_network[key] = self._shared(architecture, config)
+        return self._by_network[key]
+
+    def _shared(self, architecture: str, config: DataConfig) -> Dataset:
+        fresh = open_for(self.registry, architecture, config, progress=self.progress)
+        for known, dataset in self._opened:
+            if known == config and dataset.image_shape == fresh.image_shape:
+                return dataset  # decoded already, perhaps; the fresh one is not
+        self._opened.append((config, fresh))
+        return fresh
+
+
+def describe_plan(
+    registry: Registry, plan: Plan, data_sets: DataSets
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What the study holds for all workers; every network is tried on every data set first."""
+    from cnnreg.training.trainer import build_model
+
+    entries: dict[str, tuple[str, dict[str, Any]]] = {}
+    for architecture, recipe in plan.recipes.items():
+        entries[f"recipe/{architecture}"] = (architecture, fixed_part(recipe))
+        for label, config in plan.data.items():
+            dataset = data_sets.open(architecture, config)
+            contract = fix(registry, architecture, config, dataset, recipe).contract
+            build_model(registry.architectures[architecture], contract.options())
+            entries[f"data/{label}"] = (label, describe(config, dataset))
+    return entries
+
+
+def describe(config: DataConfig, dataset: Dataset) -> dict[str, Any]:
+    """What is the same for all trials on these data, and where they lie here."""
+    return {**to_data(config), "fingerprint": dataset.fingerprint}
+
+
+def config_from_description(data: dict[str, Any], downloads: Path | None) -> DataConfig:
+    """Back from `describe`; `downloads` if the files lie elsewhere on this machine."""
+    config = DataConfig.from_data({k: v for k, v in data.items() if k != "fingerprint"})
+    return replace(config, downloads=downloads or config.downloads)
+
+
+def open_trial(
+    registry: Registry,
+    trial: Trial,
+    recipe: Recipe,
+    *,
+    config: DataConfig,
+    dataset: Dataset,
+    folder: Path,
+) -> Run:
+    """The trial's run under `folder`: as it was left, or a new one.
+
+    Raises UsageError if its folder holds another training.
+    """
+    planned = fix(registry, trial.architecture, config, dataset, trial.recipe(recipe))
+    place = folder / trial.name
+    if not (place / "run.json").is_file():
+        if place.is_dir():
+            sweep_temporaries(place)  # of a worker killed before it had begun
+        return create_run(planned, folder=place)
+    run = open_run(place)
+    asked, held = planned.contract, run.config.contract
+    same = replace(asked, plugin=held.plugin) == held
+    if not same or (planned.recipe, planned.data_fingerprint) != (
+        run.config.recipe,
+        run.config.data_fingerprint,
+    ):
+        raise UsageError(
+            "This folder holds a training of another comparison.",
+            where=place,
+            hint="Choose another --output, or remove it.",
+        )
+    return run
+
+
+def train_trial(
+    registry: Registry,
+    trial: Trial,
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: str,
+    on_step: Callable[[Any], None],
+    note: Callable[[str], None],
+) -> Result:
+    """Train the run to its end, or take the result that it has. Diverging is a result."""
+    from cnnreg.training.trainer import run_training
+
+    diverged = False
+    if run.result is None:
+        try:
+            for _ in run_training(
+                registry, run, dataset, device=device, on_step=on_step, note=note
+            ):
+                pass
+        except DivergedError:
+            diverged = True
+    outcome = {} if diverged else run.result or {}
+    history = _history(run)
+    return Result(
+        trial=trial,
+        diverged=diverged,
+        val_accuracy=outcome.get("val_accuracy"),
+        test_accuracy=outcome.get("test_accuracy"),
+        best_epoch=outcome.get("best_epoch"),
+        epochs=len(history),
+        seconds=sum(record.seconds for record in history),
+        curves={name: [_number(getattr(record, name)) for record in history] for name in CURVES},
+        run=str(run.folder.absolute()),
+        host=platform.node(),
+    )
+
+
+def check_data(label: str, dataset: Dataset, fingerprint: str) -> None:
+    """Raises DataError if another worker's data of this name are not the same."""
+    if dataset.fingerprint != fingerprint:
+        raise DataError(
+            f"'{label}' holds other images here than where this comparison began.",
+            hint="All workers need the same files.",
+        )
+
+
+def _history(run: Run) -> list[EpochRecord]:
+    path = run.folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [EpochRecord(**json.loads(line)) for line in lines]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,234 @@
+"""Decoded pixels in a file beside the data, for splits that memory should not hold.
+
+<data folder>/.cnnreg-cache/<data set>/train/
+    pixels.bin          uint8 [N, H, W, C], nothing else; mapped, not read
+    index.json          what they were made of, their shape, the files that could not be read
+
+Each entry is a folder that appears as a whole, so a kill leaves the old one, the new
+one, or a temporary one that the next writer removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnreg.errors import DataError, MachineError
+from cnnreg.files import (
+    CACHE_VARIABLE,
+    TEMPORARY_PREFIX,
+    check_room,
+    disk_errors,
+    home,
+    publish_folder,
+    unique,
+    write_json,
+)
+from cnnreg.specs import Resize, Samples, Shape
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
+
+FORMAT = 1  # another one where images are decoded or resized to other pixels
+FOLDER_NAME = ".cnnreg-cache"
+PIXELS, INDEX = "pixels.bin", "index.json"
+
+LARGE = 1 << 30  # bytes: seconds to read again from a file, minutes to decode again
+LARGE_SHARE = 0.25  # of the memory that is free: the network needs the rest, as do other splits
+
+Store = Callable[[int, "Pixels"], None]
+"""Takes images [N, H, W, C] and the row that the first of them belongs to; from any thread."""
+
+Fill = Callable[[Store], dict[int, DataError]]
+"""Stores every image; returns those that could not be read, by row."""
+
+
+class Kept(NamedTuple):
+    folder: Path
+    pixels: Pixels  # the readable images alone
+    skipped: dict[int, DataError]
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Whether pixels of this shape are better kept in a file."""
+    import psutil
+
+    return prod(shape) > min(LARGE, LARGE_SHARE * psutil.virtual_memory().available)
+
+
+def cache_key(samples: Samples, image_shape: Shape, resize: Resize) -> str:
+    """sha256 over all that decides the pixels: names, sizes and times of files, or pixels."""
+    from hashlib import sha256
+
+    from PIL import __version__ as pillow
+
+    digest = sha256(f"{FORMAT} {pillow} {image_shape} {resize}\n".encode())
+    if samples.pixels is not None:
+        digest.update(f"{samples.pixels.shape}\n".encode())
+        digest.update(samples.pixels.tobytes())
+        return digest.hexdigest()
+    root = os.path.commonpath([path.parent for path in samples.files])
+    for path in samples.files:
+        with suppress(OSError):  # a broken link: counted when it is read
+            facts = path.stat()
+            digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode())
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def cache_beside(data: Path, name: str) -> Cache | None:
+    """Beside the data, else in one's home; or where CNNREG_CACHE says, which may say `off`.
+
+    `data` is the folder that the data set `name` lies in, if there is one.
+    """
+    from hashlib import sha256
+
+    said = os.environ.get(CACHE_VARIABLE, "")
+    if said == "off":
+        return None
+    own = sha256(f"{data}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    if said:
+        return Cache((Path(said) / own,))
+    beside = (data / FOLDER_NAME / name,) if data.is_dir() else ()
+    return Cache((*beside, home() / "cache" / own))
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """One entry for each split of one data set; `folders` are tried in turn."""
+
+    folders: tuple[Path, ...]
+
+    def open(self, split: str, key: str, shape: tuple[int, ...]) -> Kept | None:
+        """The entry, if it is there, whole, and made of the same images."""
+        return next(filter(None, (_open(f / split, key, shape) for f in self.folders)), None)
+
+    def make(self, split: str, key: str, shape: tuple[int, ...], fill: Fill) -> Kept:
+        """Decode into a new entry, in place of an older one of the split.
+
+        Raises MachineError if no folder can be written or has the room.
+        """
+        folder = self._with_room(prod(shape))
+        with _temporary(folder) as temporary:
+            skipped = _write(temporary / PIXELS, shape, fill)
+            index = {
+                "key": key,
+                "shape": [shape[0] - len(skipped), *shape[1:]],
+                "skipped": [[row, e.what, e.where] for row, e in sorted(skipped.items())],
+            }
+            write_json(temporary / INDEX, index)
+            try:
+                publish_folder(temporary, folder / split)
+            except MachineError:
+                # Another process may have made the same meanwhile, and have it open.
+                if _open(folder / split, key, shape) is None:
+                    raise
+        kept = _open(folder / split, key, shape)
+        if kept is None:
+            raise MachineError("The decoded images cannot be read back.", where=folder / split)
+        return kept
+
+    def _with_room(self, needed: int) -> Path:
+        """The first folder one can write to that has room for `needed` bytes."""
+        errors = []
+        for folder in self.folders:
+            try:
+                with disk_errors(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    _sweep(folder)
+                    with _temporary(folder):
+                        pass
+                check_room(folder, needed)
+                return folder
+            except MachineError as error:
+                errors.append(error)
+        raise errors[0]
+
+
+def _open(entry: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
+    import numpy as np
+
+    try:
+        index = json.loads((entry / INDEX).read_text(encoding="utf-8"))
+        skipped = {
+            int(row): DataError(str(what), where=where) for row, what, where in index["skipped"]
+        }
+        if not all(0 <= row < shape[0] for row in skipped):
+            return None
+        held = (shape[0] - len(skipped), *shape[1:])
+        path = entry / PIXELS
+        if (
+            index["key"] != key
+            or tuple(index["shape"]) != held
+            or path.stat().st_size != prod(held)
+        ):
+            return None
+        # Private pages: torch wants writable memory, the file stays as it is.
+        return Kept(entry, np.memmap(path, np.uint8, mode="c", shape=held), skipped)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # absent, or not to be read: made again
+
+
+def _write(path: Path, shape: tuple[int, ...], fill: Fill) -> dict[int, DataError]:
+    # Written, not mapped: a disk that fills up is an error then, where a mapping would crash.
+    row = prod(shape[1:])
+    with disk_errors(path, needed=prod(shape)):
+        path.touch()
+
+        def store(first: int, images: Pixels) -> None:
+            with path.open("rb+") as file:  # a handle of its own for each thread
+                file.seek(first * row)
+                file.write(images.data)
+
+        skipped = fill(store)
+        with path.open("rb+") as file:
+            _close_gaps(file, shape[0], row, skipped)
+    return skipped
+
+
+def _close_gaps(file: Any, count: int, row: int, skipped: dict[int, DataError]) -> None:
+    """Move the images behind an unreadable one up: rows stand as they would in memory."""
+    written = min(skipped, default=count)
+    for index in range(written, count):
+        if index not in skipped:
+            file.seek(index * row)
+            image = file.read(row)
+            file.seek(written * row)
+            file.write(image)
+            written += 1
+    file.truncate(written * row)
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder`, named after this process, so that others let it be."""
+    made = folder / f"{_mark()}{os.getpid()}-{unique()}"
+    with disk_errors(folder):
+        made.mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine left that run no more."""
+    import psutil
+
+    for leftover in folder.glob(f"{_mark()}*"):
+        pid = leftover.name.removeprefix(_mark()).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _mark() -> str:
+    host = "".join(filter(str.isalnum, socket.gethostname()))[:32]
+    return f"{TEMPORARY_PREFIX}{host}-"

@@ -1,0 +1,38 @@
+"""Which files a data set is made of, and how that differs from what it was made of before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Listed = tuple[str, int, str]
+"""Split, bytes and relative name of one image."""
+
+
+def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
+    """In words: +added -removed ~changed, and how many training images are held out now."""
+    old, new = _by_name(before), _by_name(now)
+    added = removed = changed = seen = 0
+    for name in old.keys() | new.keys():
+        was, is_now = old.get(name, []), new.get(name, [])
+        added += max(0, len(is_now) - len(was))
+        removed += max(0, len(was) - len(is_now))
+        changed += len(was) == len(is_now) and _sizes(was) != _sizes(is_now)
+        seen += _splits(was) == {"train"} and bool(_splits(is_now) - {"train"})
+    leak = f"; {seen} that were trained on are held out now" if seen else ""
+    return f"+{added} -{removed} ~{changed} images{leak}"
+
+
+def _by_name(listing: Iterable[Listed]) -> dict[str, list[tuple[str, int]]]:
+    """A name may stand in several splits, each of which has a folder of its own then."""
+    named: dict[str, list[tuple[str, int]]] = {}
+    for split, size, name in listing:
+        named.setdefault(name, []).append((split, size))
+    return named
+
+
+def _sizes(entries: list[tuple[str, int]]) -> list[int]:
+    return sorted(size for _, size in entries)
+
+
+def _splits(entries: list[tuple[str, int]]) -> set[str]:
+    return {split for split, _ in entries}

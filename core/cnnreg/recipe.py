@@ -1,0 +1,165 @@
+"""Recipes: everything that decides a training beside network and data.
+
+One object, three spellings: the fields below, the keys of a TOML file, and the
+flags of `cnnreg train`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import Field, dataclass, field, fields, replace
+from difflib import get_close_matches
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+
+CHOICES = {
+    "schedule": ("constant", "linear", "cosine", "one-cycle", "step", "plateau"),
+    "class_weights": ("none", "balanced"),
+    "augment": ("auto", "none", "crop", "crop-flip"),
+    "precision": ("auto", "fp32", "bf16"),
+    "layout": ("auto", "channels-last", "contiguous"),
+    "compile": ("auto", "on", "off"),
+}
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Field names are TOML keys; flags are spelt with dashes, and `--lr` is the learning rate."""
+
+    epochs: int = _setting(20, "Passes over the training images.")
+    batch_size: int = _setting(64, "Images of one optimizer step, over all processes.")
+    accumulate: int = _setting(1, "Parts a batch is worked through in, where memory is short.")
+    optimizer: str = _setting("adam", "`cnnreg list --kind optimizers` shows them.")
+    learning_rate: float = _setting(1e-3, "Its peak, where a schedule changes it.")
+    momentum: float = _setting(0.9, "For optimizers that have one.")
+    weight_decay: float = _setting(0.0, "Of weights alone: norms and biases are spared.")
+    clip: float = _setting(0.0, "Longest gradient, in the 2-norm over all parameters; 0: any.")
+    schedule: str = _setting("constant", "How the learning rate moves.")
+    warmup: float = _setting(0.0, "Epochs in which the rate rises from nothing.")
+    milestones: tuple[float, ...] = _setting(
+        (0.5, 0.75), "step: shares of the training at which the rate falls."
+    )
+    gamma: float = _setting(0.1, "step, plateau: what the rate is then multiplied by.")
+    plateau: int = _setting(2, "plateau: epochs without a new best one before the rate falls.")
+    label_smoothing: float = _setting(0.0, "Share of the target spread over all classes.")
+    class_weights: str = _setting("none", "balanced: rare classes count as much as common ones.")
+    augment: str = _setting("auto", "auto: the data set's own.")
+    erasing: float = _setting(0.0, "Share of images that lose a random rectangle.")
+    mixup: float = _setting(0.0, "Alpha of mixup, which blends pairs of images; 0: off.")
+    cutmix: float = _setting(0.0, "Alpha of CutMix, which pastes one image into another; 0: off.")
+    ema: float = _setting(0.0, "Decay, a step, of an average of the weights, used in their place.")
+    freeze: int = _setting(0, "Epochs at the start in which the classifier layer alone learns.")
+    body_rate: float = _setting(1.0, "Share of the learning rate that the first layers get.")
+    precision: str = _setting("auto", "auto: whichever is measured to be faster here.")
+    layout: str = _setting("auto", "Order of an image's numbers in memory; auto: measured.")
+    compile: str = _setting("auto", "Use torch.compile; auto: where a long training gains by it.")
+    seed: int = _setting(0, "Of weights, order and augmentation.")
+    patience: int = _setting(5, "Epochs without a new best one before stopping; 0: never.")
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not (low <= value <= high and isfinite(value)):
+                raise ValueError(f"{label(name)} must be {_range_text(low, high)}, not {value}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                wanted = ", ".join(choices)
+                raise ValueError(
+                    f"{label(name)} must be one of {wanted}, not {getattr(self, name)!r}"
+                )
+        if not (self.learning_rate > 0 and isfinite(self.learning_rate)):
+            raise ValueError(f"learning rate must be above 0, not {self.learning_rate}")
+        if self.accumulate > self.batch_size // 2:
+            raise ValueError(f"accumulate {self.accumulate} leaves parts of fewer than 2 images")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
+
+    def plain(self) -> Recipe:
+        """Each `auto` of the settings for speed replaced by what is right unmeasured."""
+        return replace(
+            self,
+            precision="fp32" if self.precision == "auto" else self.precision,
+            layout="channels-last" if self.layout == "auto" else self.layout,
+            compile="off" if self.compile == "auto" else self.compile,
+        )
+
+
+_MANY = inf
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, _MANY),
+    "batch_size": (2, _MANY),
+    "accumulate": (1, _MANY),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, _MANY),
+    "clip": (0, _MANY),
+    "warmup": (0, _MANY),
+    "gamma": (0, 1),
+    "plateau": (1, _MANY),
+    "label_smoothing": (0, 0.99),
+    "erasing": (0, 1),
+    "mixup": (0, _MANY),
+    "cutmix": (0, _MANY),
+    "ema": (0, 0.99999),
+    "freeze": (0, _MANY),
+    "body_rate": (0, 1),
+    "seed": (0, 2**63 - 1),
+    "patience": (0, _MANY),
+}
+
+
+def label(name: str) -> str:
+    """A field's name as one reads it."""
+    return name.replace("_", " ")
+
+
+def settings() -> tuple[Field[Any], ...]:
+    """The recipe's fields; `metadata["help"]` says what each is."""
+    return fields(Recipe)
+
+
+def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
+    """`base`, or the defaults, changed by `data`; for what a file says.
+
+    Raises TypeError or ValueError for a field that is unknown, of another type or out of range.
+    """
+    base = base or Recipe()
+    changes = {}
+    for name, value in dict(data).items():
+        if name not in {f.name for f in settings()}:
+            near = get_close_matches(name, [f.name for f in settings()], n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown recipe field {name!r}{guess}")
+        changes[name] = _typed(name, value, type(getattr(base, name)))
+    return replace(base, **changes)
+
+
+def read_recipe(path: Path, base: Recipe) -> Recipe:
+    """The recipe that a TOML file makes of `base`. Raises UsageError for what it must not say."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return recipe_from_data(data, base)
+    except OSError as error:
+        raise UsageError(f"Cannot read the recipe: {error.strerror}.", where=path) from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"Not a recipe: {error}.", where=path) from error
+
+
+def _typed(name: str, value: Any, wanted: type) -> Any:
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is tuple and isinstance(value, (list, tuple)):
+        return tuple(_typed(name, item, float) for item in value)
+    if type(value) is not wanted:
+        raise TypeError(f"recipe field {name} must be {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _range_text(low: float, high: float) -> str:
+    return f"at least {low:g}" if high == _MANY else f"in {low:g} to {high:g}"

@@ -1,0 +1,107 @@
+"""The end of a training: one look at the test split, and everything that shows what came of it.
+
+The result is written before any picture is tried, and report.json after all of
+them: a run without it was cut short here, and going on makes what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnnreg.data import Dataset
+from cnnreg.files import write_json, write_text
+from cnnreg.plugins import one_line
+from cnnreg.report import Report, make_report, write_report
+from cnnreg.runs import Run
+from cnnreg.specs import EpochRecord, to_data
+
+from .batches import Batch
+from .curves import draw_curves
+from .loop import stopped
+from .pictures import draw_classes, draw_confusion, draw_mistakes
+from .stopping import StopRequest
+from .summary import as_text, summarise
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
+
+Note = Callable[[str], None]
+
+
+@torch.inference_mode()
+def examine(
+    model: nn.Module,
+    dataset: Dataset,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    epoch: int,
+    stop: StopRequest,
+) -> Report:
+    """One pass over the test split, whose `batches` these are; `epoch` is the weights'.
+
+    Raises StoppedError as soon as `stop` is asked.
+    """
+    model.eval()
+    labels, predicted, confidence = [], [], []
+    for batch in batches:
+        if stop:
+            raise stopped("while evaluating", stop)
+        logits = model(batch.images.to(device)).float()
+        chosen = logits.argmax(1, keepdim=True)
+        labels.append(batch.labels.numpy())
+        predicted.append(chosen[:, 0].cpu().numpy())
+        confidence.append(logits.softmax(1).gather(1, chosen)[:, 0].cpu().numpy())
+    return make_report(
+        np.concatenate(labels),
+        np.concatenate(predicted),
+        np.concatenate(confidence),
+        classes=dataset.classes,
+        files=dataset.test.files,
+        epoch=epoch,
+    )
+
+
+def show_what_came_of_it(
+    run: Run,
+    model: nn.Module,
+    report: Report,
+    *,
+    pixels: Pixels,
+    history: Sequence[EpochRecord],
+    note: Note,
+) -> None:
+    """Pictures, summary and report; `pixels` are the test split's.
+
+    One that cannot be made is noted and costs nothing else.
+    """
+    contract = run.config.contract
+    title = f"{contract.architecture} on {contract.dataset}, {run.name}"
+    with _attempt("the learning curves", note):
+        draw_curves(history, run.name, run.curves)
+    with _attempt("the confusion matrix", note):
+        draw_confusion(report, title, run.folder / "confusion.png")
+    with _attempt("the chart of the classes", note):
+        draw_classes(report, title, run.folder / "classes.png")
+    with _attempt("the picture of the mistakes", note):
+        draw_mistakes(report, pixels, title, run.folder / "mistakes.png")
+    with _attempt("the model summary", note):
+        summary = summarise(model, contract)
+        write_json(run.folder / "summary.json", to_data(summary))
+        write_text(run.folder / "summary.txt", as_text(summary))
+    with _attempt("the report", note):
+        write_report(run.report, report)
+
+
+@contextmanager
+def _attempt(what: str, note: Note) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a picture less is no failed training
+        note(f"{what} could not be made: {one_line(error)}")

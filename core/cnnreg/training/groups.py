@@ -1,0 +1,65 @@
+"""Which parameters decay, which learn at what share of the rate, and which not yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnnreg.recipe import Recipe
+from cnnreg.specs import ArchitectureSpec, ModelOptions
+
+RATE_SHARE = "rate_share"  # key of a parameter group: its part of the learning rate
+
+
+def head_of(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[str]:
+    """Names of the parameters that depend on the number of classes.
+
+    Found by building the network twice, without memory for it, for any architecture.
+    """
+    from dataclasses import replace
+
+    more = replace(options, num_classes=options.num_classes + 1)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        shapes, others = (
+            {name: value.shape for name, value in architecture.build(wanted).named_parameters()}
+            for wanted in (options, more)
+        )
+    return frozenset(name for name, shape in shapes.items() if shape != others.get(name))
+
+
+def parameter_groups(
+    model: nn.Module, recipe: Recipe, head: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Groups for a torch optimizer, of named parameters.
+
+    Norms and biases, which have one dimension, do not decay (He et al. 2018,
+    https://arxiv.org/abs/1812.01187). With `body_rate` under 1 the first half of the
+    body gets that share of the rate, the second half its root, and the head all of it.
+    A frozen body is in groups of its own: fused kernels want a group's momenta to begin
+    at one and the same step.
+    """
+    body = [name for name, _ in model.named_parameters() if name not in head]
+    early = frozenset(body[: len(body) // 2])
+    groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        exponent = 0.0 if name in head else 1.0 if name in early else 0.5
+        share = recipe.body_rate**exponent if recipe.body_rate < 1 else 1.0
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        group = groups.setdefault(
+            (share, decay, bool(recipe.freeze) and name in head),
+            {"params": [], "weight_decay": decay, RATE_SHARE: share},
+        )
+        group["params"].append((name, parameter))
+    return list(groups.values())
+
+
+def set_training(model: nn.Module, head: frozenset[str], *, frozen: bool) -> None:
+    """Training mode; `frozen` keeps the body, and the statistics of its norms, as they are."""
+    model.train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not frozen or name in head)
+    for module in model.modules():
+        if frozen and not any(p.requires_grad for p in module.parameters()):
+            module.train(False)

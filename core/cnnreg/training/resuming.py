@@ -1,0 +1,169 @@
+"""Going on: the last whole checkpoint, and all in which this training differs from its."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnreg.environment import processor_name
+from cnnreg.errors import ModelFileError
+from cnnreg.files import disk_errors
+from cnnreg.recipe import Recipe, label
+from cnnreg.runs import Run, now
+from cnnreg.specs import to_data
+
+from .batches import TrainingBatches
+from .checkpoint import (
+    Checkpoint,
+    load_weights,
+    parse_checkpoint,
+    read_checkpoint,
+    read_content,
+)
+from .distributed import World
+from .progress import Progress
+from .state import restore
+from .step import Trainee
+
+Note = Callable[[str], None]
+
+
+def made_with(
+    run: Run, batches: TrainingBatches, plugin: str, device: torch.device
+) -> dict[str, Any]:
+    """What decides the numbers of a training beside its state, JSON-ready."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": device.type,
+        "processes": batches.world.size,
+        "plugin": plugin,
+        "data": run.config.data_fingerprint,
+        "steps an epoch": len(batches),
+        "recipe": to_data(run.config.recipe),
+    }
+
+
+def go_on(
+    run: Run,
+    trainee: Trainee,
+    batches: TrainingBatches,
+    *,
+    facts: dict[str, Any],
+    world: World,
+    note: Note,
+) -> tuple[Run, Progress]:
+    """Restore the last checkpoint; says, and keeps in run.json, what differs since it was made.
+
+    `facts` is what `made_with` says now.
+    """
+    checkpoint = _last_whole(run, world, note)
+    load_weights(trainee.model, checkpoint.model, run.last)
+    progress = restore(checkpoint, trainee, world)
+    before = checkpoint.state.get("made_with") or facts
+    differences = list(_differences(before, facts, run.config.recipe))
+    for text in differences:
+        note(text)
+    _refit(progress, before, facts, batches)
+    if differences and world.writes:
+        run = _recorded(run, progress, differences)
+    return run, progress
+
+
+def _last_whole(run: Run, world: World, note: Note) -> Checkpoint:
+    """The last checkpoint or, if it is damaged or gone, the one before, said aloud."""
+    try:
+        return _read(run, run.last, world)
+    except ModelFileError as error:
+        if not world.any(world.writes and run.previous.exists()):
+            raise
+        checkpoint = _read(run, run.previous, world)
+        note(f"{error.what} [{run.last}]")
+        note(f"going on from the checkpoint before it: {run.previous.name}")
+    if world.writes and run.last.exists():  # aside: the next save must not take it for whole
+        with disk_errors(run.damaged):
+            run.last.replace(run.damaged)
+    return checkpoint
+
+
+def _read(run: Run, path: Path, world: World) -> Checkpoint:
+    checkpoint = _read_for_all(path, world)
+    if not checkpoint.extra:
+        raise ModelFileError(
+            "This checkpoint holds weights alone, nothing to go on from.",
+            where=path,
+            hint="Train anew.",
+        )
+    made, wanted = checkpoint.contract, run.config.contract
+    if made.architecture != wanted.architecture:
+        raise ModelFileError(
+            f"This checkpoint was made for '{made.architecture}', not '{wanted.architecture}'.",
+            where=path,
+        )
+    if made != wanted:
+        differing = [key for key, value in to_data(wanted).items() if to_data(made)[key] != value]
+        raise ModelFileError(
+            f"This checkpoint is of another run: {', '.join(map(label, differing))} differ.",
+            where=path,
+        )
+    return checkpoint
+
+
+def _read_for_all(path: Path, world: World) -> Checkpoint:
+    """Read by the first process, the one whose disk holds the run."""
+    if world.size == 1:
+        return read_checkpoint(path)
+    content = b""
+    if world.writes:
+        with suppress(ModelFileError):  # all must come to know of it: as of an empty file
+            content = read_content(path)
+    return parse_checkpoint(world.from_first(content), path)
+
+
+def _differences(before: dict[str, Any], facts: dict[str, Any], recipe: Recipe) -> Iterator[str]:
+    """A line for each fact that is another one now."""
+    flat = {**before, **before["recipe"]}
+    for name, value in {**facts, **facts["recipe"]}.items():
+        was = flat.get(name)
+        if was == value or name in ("recipe", "steps an epoch"):
+            continue
+        if name == "data":
+            yield "not bit-exact: the images have changed; the epoch in work begins again"
+        else:
+            exact = "" if _keeps_the_numbers(name, recipe) else "not bit-exact: "
+            yield f"{exact}{label(name)} was {was}, is {value}"
+
+
+def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
+    """Whether a longer training so far was step by step the same as a shorter one."""
+    return name == "patience" or (name == "epochs" and recipe.schedule in ("constant", "plateau"))
+
+
+def _refit(
+    progress: Progress, before: dict[str, Any], facts: dict[str, Any], batches: TrainingBatches
+) -> None:
+    """Count in the batches there are now: each image once an epoch, the schedule where it was."""
+    was, steps = before["steps an epoch"], len(batches)
+    if before["data"] != facts["data"]:
+        progress.begin_epoch()
+        progress.step = progress.epoch * steps
+    elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:
+        progress.step = round(progress.step * steps / was)
+        progress.batch = -(-progress.images // batches.batch_size)
+    # Each process needs an image, and batch norm cannot take one alone: some are seen twice.
+    least, left = max(2, batches.world.size), len(batches.labels) - progress.images
+    if 0 < left < least:
+        progress.images -= least - left
+
+
+def _recorded(run: Run, progress: Progress, differences: list[str]) -> Run:
+    stands = {"epoch": progress.epoch, "step": progress.step, "what": differences}
+    if run.config.changes and stands.items() <= run.config.changes[-1].items():
+        return run  # killed before the first save since
+    return run.changed(changes=(*run.config.changes, {**stands, "at": now()}))

@@ -1,0 +1,256 @@
+"""Precision, memory layout and compilation, chosen by measuring a few real steps.
+
+Which is fastest differs from network to network and from processor to processor:
+bfloat16 can triple the speed of one network and halve another's. The choice is
+remembered for each machine and model. Measuring works on copies of the network and
+leaves the random streams alone, so a run is the same as with the settings given.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnnreg.environment import processor_name
+from cnnreg.errors import CnnregError, MachineError
+from cnnreg.files import home, write_json
+from cnnreg.recipe import Recipe
+from cnnreg.specs import ModelContract
+
+from .batches import Batch, TrainingBatches
+from .distributed import ALONE
+from .step import Step, Trainee
+
+SHORT = 30.0  # seconds: a training that is over by then is not worth a measurement
+LONG = 1800.0  # seconds: only a longer one can win back the minutes that compiling takes
+ROUNDS = 9  # at most, over all candidates
+BUDGET = 2.5  # seconds for each candidate
+STEP_SECONDS = 0.4  # a step for measuring is made of as many images as take this long
+
+# How much faster it must be to be chosen: exactness, then simplicity, win a near draw.
+GAIN = {"bf16": 1.10, "contiguous": 1.03, "compiled": 1.10}
+
+Make = Callable[[Recipe], TrainingBatches]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, and the images per second that decided it."""
+
+    precision: str
+    layout: str
+    compile: str
+    rates: dict[str, float]
+
+    def applied_to(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, precision=self.precision, layout=self.layout, compile=self.compile)
+
+    def __str__(self) -> str:
+        measured = ", ".join(f"{name} {rate:,.0f}" for name, rate in self.rates.items())
+        compiled = ", compiled" if self.compile == "on" else ""
+        return f"{self.precision}, {self.layout}{compiled} (images/s: {measured})"
+
+
+def settle(
+    model: nn.Module,
+    recipe: Recipe,
+    batches: Make,
+    *,
+    aux_weight: float,
+    contract: ModelContract,
+    device: torch.device,
+    note: Callable[[str], None] = lambda text: None,
+) -> Recipe:
+    """`recipe` with each `auto` of precision, layout and compile replaced by the best one here."""
+    if "auto" not in (recipe.precision, recipe.layout, recipe.compile):
+        return recipe
+    key = _key(recipe, contract, device)
+    remembered = _recall(key)
+    if remembered is not None:
+        note(f"settings as measured before: {remembered}")
+        return remembered.applied_to(recipe)
+    probe = _Probe(model, recipe, batches, aux_weight, device)
+    with torch.random.fork_rng():
+        images = len(batches(recipe.plain()).labels)
+        seconds = recipe.epochs * images / probe.size_up()
+        if seconds < SHORT:
+            return recipe.plain()
+        choice = probe.choose(worth_compiling=seconds > LONG, note=note)
+    note(f"measured what is fastest here: {choice}")
+    _remember(key, choice)
+    return choice.applied_to(recipe)
+
+
+class _Probe:
+    """Times real steps of copies of `model` on real batches."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        batches: Make,
+        aux_weight: float,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.batches = batches
+        self.aux_weight = aux_weight
+        self.device = device
+        self.images = recipe.batch_size
+
+    def size_up(self) -> float:
+        """Images per second as a recipe without measurements trains; sets the probe's batch."""
+        plain = replace(self.recipe.plain(), batch_size=min(8, self.recipe.batch_size))
+        step, batch = self._candidate(plain)
+        _seconds(step, batch)
+        rate = len(batch.labels) / _seconds(step, batch)
+        self.images = max(2, min(self.recipe.batch_size, int(rate * STEP_SECONDS)))
+        return rate
+
+    def choose(self, *, worth_compiling: bool, note: Callable[[str], None]) -> Choice:
+        recipes = {_name(recipe): recipe for recipe in self._options()}
+        rates = self._rates(recipes)
+        best = _best(recipes, rates)
+        wanted = self.recipe.compile
+        if wanted == "auto" and worth_compiling:
+            note("trying torch.compile, which takes a minute or two the first time")
+            with suppress(Exception):  # no compiler here, or a network that it cannot take
+                compiled = replace(recipes[best], compile="on")
+                pair = {best: recipes[best], f"{best} compiled": compiled}
+                rates |= self._rates(pair)
+                if rates[f"{best} compiled"] > GAIN["compiled"] * rates[best]:
+                    wanted = "on"
+        chosen = recipes[best]
+        return Choice(chosen.precision, chosen.layout, "on" if wanted == "on" else "off", rates)
+
+    def _options(self) -> Iterable[Recipe]:
+        plain = self.recipe.plain()
+        both = ("fp32", "bf16") if has_bf16(self.device) else ("fp32",)
+        precisions = both if self.recipe.precision == "auto" else (plain.precision,)
+        layouts = (
+            ("channels-last", "contiguous") if self.recipe.layout == "auto" else (plain.layout,)
+        )
+        for precision in precisions:
+            for layout in layouts:
+                yield replace(plain, precision=precision, layout=layout, compile="off")
+
+    def _rates(self, recipes: dict[str, Recipe]) -> dict[str, float]:
+        """Images per second of each, from rounds in which all take turns."""
+        sized = {name: replace(r, batch_size=self.images) for name, r in recipes.items()}
+        candidates = {name: self._candidate(recipe) for name, recipe in sized.items()}
+        for step, batch in candidates.values():  # warm-up, and the compilation
+            for _ in range(2):
+                _seconds(step, batch)
+        times: dict[str, list[float]] = {name: [] for name in candidates}
+        end = perf_counter() + BUDGET * len(candidates)
+        for turn in range(ROUNDS):
+            if turn >= 3 and perf_counter() > end:
+                break
+            for name, (step, batch) in candidates.items():
+                times[name].append(_seconds(step, batch))
+        return {name: round(self.images / median(taken), 1) for name, taken in times.items()}
+
+    def _candidate(self, recipe: Recipe) -> tuple[Step, Batch]:
+        from .trainer import memory_format
+
+        model = copy.deepcopy(self.model).train()
+        model.to(self.device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        settings = replace(recipe, accumulate=1)
+        step = Step(
+            Trainee(model, optimizer),
+            settings,
+            device=self.device,
+            world=ALONE,
+            aux_weight=self.aux_weight,
+        )
+        return step, next(iter(self.batches(settings).epoch(0)))
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the hardware; emulated it is slow and never right."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    can = torch.cpu.get_capabilities()
+    if can.get("architecture") != "x86_64":
+        return True  # measured then: there is no flag to ask on every ARM
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
+def check_compiler(recipe: Recipe) -> None:
+    """Raises MachineError if compilation is asked for and does not work here."""
+    if recipe.compile != "on":
+        return
+    try:
+        torch.compile(torch.nn.ReLU())(torch.ones(2))
+    except Exception as error:
+        raise MachineError(
+            "torch.compile does not work here: it needs a C++ compiler.",
+            hint="Install one (g++, clang or MSVC), or leave --compile away.",
+        ) from error
+
+
+def _best(recipes: dict[str, Recipe], rates: dict[str, float]) -> str:
+    """The fastest, after each but the plainest is marked down by the gain it must bring."""
+
+    def score(name: str) -> float:
+        recipe, rate = recipes[name], rates[name]
+        return rate / GAIN.get(recipe.precision, 1.0) / GAIN.get(recipe.layout, 1.0)
+
+    return max(rates, key=score)
+
+
+def _name(recipe: Recipe) -> str:
+    return recipe.precision + (" contiguous" if recipe.layout == "contiguous" else "")
+
+
+def _seconds(step: Step, batch: Batch) -> float:
+    started = perf_counter()
+    step(batch, 0.0)
+    return perf_counter() - started
+
+
+# --- What was measured before -----------------------------------------------------------
+
+
+def _key(recipe: Recipe, contract: ModelContract, device: torch.device) -> str:
+    """All that a measurement depends on, in one line."""
+    model = f"{contract.architecture} {contract.form} {contract.input_shape}"
+    asked = f"batch {recipe.batch_size}, {recipe.precision}/{recipe.layout}/{recipe.compile}"
+    machine = f"{processor_name()}, {torch.get_num_threads()} threads, {device}"
+    return f"{model}, {asked}, {machine}, torch {torch.__version__}"
+
+
+def _recall(key: str) -> Choice | None:
+    try:
+        known = json.loads((home() / "speed.json").read_text(encoding="utf-8"))
+        choice = Choice(**known[key])
+        choice.applied_to(Recipe())  # what a file says may be nonsense
+        return choice
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing remembered, or nothing one can read: measured again
+
+
+def _remember(key: str, choice: Choice) -> None:
+    path, known = home() / "speed.json", dict[str, Any]()
+    with suppress(OSError, ValueError, TypeError):
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    known[key] = {
+        "precision": choice.precision,
+        "layout": choice.layout,
+        "compile": choice.compile,
+        "rates": choice.rates,
+    }
+    with suppress(OSError, CnnregError):  # a home one cannot write to: measured each time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, known)

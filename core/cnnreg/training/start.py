@@ -1,0 +1,87 @@
+"""Weights to start from: published ones, or a file's; whatever fits is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor, nn
+
+from cnnreg.errors import MachineError, ModelFileError, PluginError
+from cnnreg.plugins import one_line
+from cnnreg.runs import PRETRAINED, open_run
+from cnnreg.specs import ArchitectureSpec
+
+from .checkpoint import is_finite
+
+LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
+
+
+def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:
+    """Copy in what fits by name and shape; returns a sentence on what did and what did not.
+
+    Raises ModelFileError if it is no file of tensors, or fits less than half of the network.
+    """
+    state = _published(architecture) if weights == PRETRAINED else _read(Path(weights))
+    own = model.state_dict()
+    fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
+    taken = sum(own[name].numel() for name in fitting)
+    total = sum(tensor.numel() for tensor in own.values())
+    where = None if weights == PRETRAINED else weights
+    if taken < LEAST * total:
+        raise ModelFileError(
+            f"Only {len(fitting)} of the {len(own)} tensors of '{architecture.name}' are in these "
+            "weights, by name and shape.",
+            where=where,
+            hint="Were they made for this network?",
+        )
+    broken = [name for name, tensor in fitting.items() if not is_finite(tensor)]
+    if broken:
+        raise ModelFileError(f"The weights hold NaN or infinity in '{broken[0]}'.", where=where)
+    with torch.no_grad():
+        for name, tensor in fitting.items():
+            own[name].copy_(tensor)
+    fresh = [name for name in own if name not in fitting and not name.endswith("_tracked")]
+    source = Path(weights).name if where else "the pretrained weights"
+    rest = f"; new: {_listed(fresh)}" if fresh else ""
+    return f"took {len(fitting)} of {len(own)} tensors from {source}{rest}"
+
+
+def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:
+    if architecture.pretrained is None:
+        raise PluginError(f"'{architecture.name}' comes without pretrained weights.")
+    try:
+        return architecture.pretrained()
+    except (OSError, RuntimeError, ImportError) as error:  # no network, or a file of another hash
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise MachineError(
+            f"The pretrained weights cannot be had: {one_line(error)}.",
+            where=cache,
+            hint="Go online once, or put torchvision's file into that folder.",
+        ) from error
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a run, of one of its checkpoints, or of any safetensors file."""
+    if path.is_dir():
+        path = open_run(path).best
+    if path.suffix != ".safetensors":
+        raise ModelFileError(
+            "Weights are read from safetensors files alone: others may hold code.",
+            where=path,
+            hint="A run's best.safetensors is one.",
+        )
+    try:
+        tensors: Mapping[str, Tensor] = safetensors.load(path.read_bytes())
+    except OSError as error:
+        raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelFileError(f"Not a safetensors file: {one_line(error)}.", where=path) from error
+    return tensors
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

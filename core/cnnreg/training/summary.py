@@ -1,0 +1,77 @@
+"""A run's network on one page: its stages, parameters and multiply-accumulates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from cnnreg.specs import ModelContract
+
+from .anatomy import Stage, count_macs, count_parameters, stages
+
+TITLES = ("stage", "layer", "kernel", "stride", "blocks", "output", "parameters", "MACs")
+NUMBERS = {"stride", "blocks", "output", "parameters", "MACs"}  # aligned to the right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    architecture: str
+    plugin: str
+    form: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    parameters: int
+    macs: int  # of one image
+    stages: tuple[Stage, ...]
+
+
+def summarise(model: nn.Module, contract: ModelContract) -> Summary:
+    """For this run's form, image size and classes, not the paper's."""
+    return Summary(
+        architecture=contract.architecture,
+        plugin=contract.plugin,
+        form=contract.form,
+        input_shape=contract.input_shape,
+        num_classes=contract.num_classes,
+        parameters=count_parameters(model),
+        macs=count_macs(model, contract.input_shape),
+        stages=tuple(stages(model, contract.input_shape)),
+    )
+
+
+def as_text(summary: Summary) -> str:
+    size = "x".join(map(str, summary.input_shape))
+    head = (
+        f"{summary.architecture} ({summary.plugin}), {summary.form} form, "
+        f"input {size}, {summary.num_classes} classes"
+    )
+    total = ("total", "", "", "", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
+    lines = _align([TITLES, *map(_row, summary.stages), total])
+    rule = "-" * max(map(len, lines))
+    lines[-1:-1] = lines[1:1] = [rule]
+    return "\n".join([head, "", *lines, ""])
+
+
+def _row(stage: Stage) -> tuple[str, ...]:
+    return (
+        stage.name,
+        stage.layer,
+        stage.kernel,
+        str(stage.stride),
+        str(stage.blocks),
+        stage.size,
+        f"{stage.parameters:,}",
+        f"{stage.macs:,}",
+    )
+
+
+def _align(table: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if title in NUMBERS else cell.ljust(width)
+            for title, cell, width in zip(TITLES, row, widths, strict=True)
+        ).rstrip()
+        for row in table
+    ]

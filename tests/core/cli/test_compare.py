@@ -1,0 +1,179 @@
+"""A small comparison on the embedded digits, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+
+import pytest
+import torch
+
+from cnnreg.runs import open_run
+from cnnreg.training import saver
+from helpers import cli
+
+SMALL = (
+    "compare", "mlp", "--optimizers", "adam,sgd", "--lrs", "0.01,0.001", "--seeds", "2",
+    "--epochs", "2",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Batches are so small that threads would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures_of_single_runs(monkeypatch):
+    """They take longer than all of the training."""
+    monkeypatch.setattr(saver.Saver, "draw", lambda self: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, one_thread):
+    """A comparison that nothing interrupted: its folder and what --json printed."""
+    folder = tmp_path_factory.mktemp("with spaces ü") / "small"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saver.Saver, "draw", lambda self: None)
+        code, out, err = cli(*SMALL, "--output", folder, "--json")
+    assert code == 0, err
+    return folder, json.loads(out)
+
+
+def accuracies(report):
+    return {
+        tuple(of[key] for key in ("optimizer", "learning_rate", "seed")): (
+            of["val_accuracy"], of["test_accuracy"], of["epochs"],
+        )
+        for of in report["trials"]
+    }  # fmt: skip
+
+
+def test_every_combination_is_a_run_that_other_commands_can_use(whole):
+    folder, report = whole
+    assert len(accuracies(report)) == 8
+    for of in report["trials"]:
+        run = open_run(folder / "runs" / f"mlp-digits-{of['optimizer']}-"
+                       f"{of['learning_rate']}-seed{of['seed']}")  # fmt: skip
+        assert run.result["test_accuracy"] == of["test_accuracy"]
+        assert run.config.recipe.optimizer == of["optimizer"]
+    code, out, err = cli("eval", of["run"], "--json")
+    assert code == 0, err
+    assert json.loads(out)["accuracy"] == pytest.approx(of["test_accuracy"])
+
+
+def test_the_files_hold_what_json_says(whole):
+    folder, report = whole
+    saved = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert saved["trials"] == report["trials"]
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert "mlp on digits" in (folder / "report.md").read_text(encoding="utf-8")
+    assert {len(of["curves"]["val_accuracy"]) for of in report["trials"]} == {2}
+
+
+def test_the_same_command_again_trains_nothing_and_fits_a_terminal(whole, monkeypatch):
+    folder, _ = whole
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("cnnreg.training.trainer.run_training", None)
+    code, out, err = cli(*SMALL, "--output", folder)
+    assert code == 0, err
+    lines = out.partition("report ")[0].splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.split()[:3] == ["adam", "0.001", "2"] for line in lines)
+    assert "best learning rate" in out
+    assert "has the highest mean validation accuracy" in out
+
+
+def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, monkeypatch):
+    saved = []
+    save = saver.Saver.save_epoch
+
+    def save_and_press_ctrl_c(self, record):
+        save(self, record)
+        saved.append((self.run.name, record.epoch))
+        if len(saved) in (1, 4):
+            signal.raise_signal(signal.SIGINT if len(saved) == 1 else signal.SIGTERM)
+
+    monkeypatch.setattr(saver.Saver, "save_epoch", save_and_press_ctrl_c)
+    folder, one_seed = tmp_path / "stopped", (*SMALL, "--seeds", "1")
+    code, _, err = cli(*one_seed, "--output", folder)
+    assert code == 130
+    assert f"Go on with: cnnreg compare --resume {folder}" in err
+    assert cli(*one_seed, "--output", folder)[0] == 143
+    code, out, err = cli("compare", "--resume", folder, "--json")
+    assert code == 0, err
+    assert len(saved) == len(set(saved)) == 8, "an epoch was trained twice"
+    expected = {key: value for key, value in accuracies(whole[1]).items() if key[2] == 0}
+    assert accuracies(json.loads(out)) == expected
+
+
+def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):
+    first = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "2")
+    folder = tmp_path / "growing"
+    assert cli(*first, "--output", folder)[0] == 0
+    second = cli(*first, "--lrs", "1e30", "--output", folder, "--json")
+    assert second[0] == 0, second[2]
+    report = json.loads(second[1])
+    assert sorted((of["learning_rate"], of["seed"], of["diverged"]) for of in report["trials"]) == [
+        (0.001, 0, False), (0.001, 1, False), (1e30, 0, True), (1e30, 1, True),
+    ]  # fmt: skip
+    assert [cell["learning_rate"] for cell in report["best"]] == [0.001]
+    assert "diverged" in second[2]
+    code, _, err = cli(*first, "--batch-size", "32", "--output", folder)
+    assert code == 2
+    assert "mlp with batch size 64, not 32" in err
+
+
+def test_changed_images_are_refused(tmp_path, monkeypatch):
+    first = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
+    assert cli(*first, "--output", tmp_path / "x")[0] == 0
+    monkeypatch.setattr("cnnreg.data.dataset.Dataset.fingerprint", "f" * 64)
+    code, _, err = cli(*first, "--seeds", "2", "--output", tmp_path / "x")
+    assert code == 2
+    assert "digits with fingerprint" in err
+    code, _, err = cli("compare", "--resume", tmp_path / "x", "--json")
+    assert code == 0  # nothing is left to train
+
+
+def test_contestants_of_a_seed_start_equal_and_see_the_same_images(tmp_path):
+    """At a rate too small to move a weight, every optimizer must give the same figures."""
+    code, out, err = cli(
+        "compare", "mlp", "--optimizers", "adam,momentum", "--lrs", "1e-30", "--seeds", "2",
+        "--epochs", "1", "--augment", "crop", "--output", tmp_path / "x", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    figures = {seed: set() for seed in (0, 1)}
+    for of in json.loads(out)["trials"]:
+        figures[of["seed"]].add(json.dumps([of["curves"], of["test_accuracy"]]))
+    assert [len(same) for same in figures.values()] == [1, 1]
+    assert figures[0] != figures[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Name a network"),
+        (["nonsense"], "Unknown architecture"),
+        (["mlp", "--optimizers", "adm"], "Did you mean adam"),
+        (["mlp", "--optimizers", ","], "--optimizers is empty"),
+        (["mlp", "--lrs", "0.1,x"], "--lrs takes numbers"),
+        (["mlp", "--lrs", "-1"], "learning rate must be above 0"),
+        (["mlp", "--lr", "0.1"], "No such option '--lr'"),
+        (["mlp", "--seed", "1"], "No such option '--seed'"),
+        (["mlp", "--resume", "."], "no networks"),
+        (["--resume", "nowhere"], "There is no comparison"),
+        (["mlp", "--storage", "mysql://a:b@c/d"], "storage is not understood"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cli("compare", *arguments)
+    assert code == 2
+    assert said in err
+    assert list(tmp_path.iterdir()) == []

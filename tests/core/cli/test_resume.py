@@ -1,0 +1,211 @@
+"""`cnnreg resume`: what it refuses unless told, and what it says when told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnreg.errors import StoppedError
+from cnnreg.runs import open_run
+from cnnreg.training.checkpoint import read_checkpoint
+from helpers import cli, make_run, stop_at, train
+
+
+@pytest.fixture(scope="module")
+def stopped_run(registry, tmp_path_factory):
+    run = make_run(registry, tmp_path_factory.mktemp("stopped") / "run", batch_size=256)
+    with pytest.raises(StoppedError):
+        train(registry, run, on_step=stop_at(3))
+    return run
+
+
+@pytest.fixture
+def stopped(stopped_run, tmp_path):
+    return open_run(shutil.copytree(stopped_run.folder, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--batch-size", "64"], "trained with batch size 256; with 64"),
+        (["--lr", "0.01"], "trained with learning rate 0.001; with 0.01"),
+        (["--accumulate", "2"], "trained with accumulate 1; with 2"),
+        (["--batch-size", "1"], "batch size must be at least 2"),
+        (["--optimizer", "sgd"], "No such option"),
+        (["--form", "small"], "No such option"),
+    ],
+)
+def test_another_training_is_refused(stopped, flags, said):
+    before = {path.name: path.read_bytes() for path in stopped.folder.iterdir()}
+    code, out, err = cli("resume", stopped.folder, *flags)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert {path.name: path.read_bytes() for path in stopped.folder.iterdir()} == before
+
+
+def test_told_so_it_goes_on_says_it_and_keeps_it(stopped):
+    code, out, err = cli(
+        "resume",
+        stopped.folder,
+        "--batch-size",
+        "128",
+        "--lr",
+        "0.002",
+        "--accept-changes",
+        "--json",
+    )
+    assert code == 0, err
+    assert json.loads(out)["epochs"] == 2
+    assert "note: not bit-exact: batch size was 256, is 128" in err
+    assert "note: not bit-exact: learning rate was 0.001, is 0.002" in err
+    config = open_run(stopped.folder).config
+    assert (config.recipe.batch_size, config.recipe.learning_rate) == (128, 0.002)
+    (change,) = json.loads((stopped.folder / "run.json").read_text())["changes"]
+    assert (change["epoch"], change["step"], len(change["what"])) == (0, 6, 2)
+    assert change["at"] > config.created
+
+
+def test_a_finished_run_goes_on_with_more_epochs(stopped):
+    assert cli("resume", stopped.folder)[0] == 0
+    code, _, err = cli("resume", stopped.folder)
+    assert code == 2
+    assert "has finished, after 2 epochs" in err
+    assert "--epochs" in err
+    assert cli("resume", stopped.folder, "--epochs", "2")[0] == 2
+    code, out, err = cli("resume", stopped.folder, "--epochs", "3", "--json")
+    assert code == 0, err
+    assert json.loads(out)["epochs"] == 3
+    assert "test images were measured after epoch 2 already" in err
+    assert read_checkpoint(stopped.last).state["progress"]["epoch"] == 3
+
+
+def test_a_run_out_of_patience_needs_more_of_it(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=9, learning_rate=1e-12, patience=1)
+    train(registry, run)
+    code, _, err = cli("resume", run.folder)
+    assert code == 2
+    assert "--patience 2" in err
+    code, out, err = cli("resume", run.folder, "--patience", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["epochs"] == 3
+
+
+def photos(folder, count, labels=("cat", "dog")):
+    for label in labels:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = np.full((32, 32, 3), (number, 0 if label == "cat" else 255, 0), np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    photos(folder / "photos", 40)
+    code, _, err = cli(
+        "train", "mlp", "--data", folder / "photos", "--epochs", "1", "--batch-size", "16",
+        "--precision", "fp32", "--layout", "channels-last", "--compile", "off",
+        "--output", folder / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    return folder
+
+
+@pytest.fixture
+def changed(photo_run, tmp_path):
+    """A run's folder, and its images: two added, one removed, one that is another now."""
+    run = shutil.copytree(photo_run / "run", tmp_path / "run")
+    data = shutil.copytree(photo_run / "photos", tmp_path / "photos")
+    for name in ("x", "y"):
+        Image.new("RGB", (32, 32)).save(data / "cat" / f"{name}.png")
+    (data / "dog" / "000.png").unlink()
+    Image.effect_noise((32, 32), 50).convert("RGB").save(data / "dog" / "001.png")
+    return run, data
+
+
+def test_changed_images_are_counted_and_refused(changed):
+    run, data = changed
+    code, _, err = cli("resume", run, "--data", data, "--epochs", "2")
+    assert code == 3
+    assert "has changed since this run was trained on it: +2 -1 ~1 images" in err
+    assert "that were trained on are held out now" in err
+
+
+def test_changed_images_are_accepted_if_told(changed):
+    run, data = changed
+    code, _, err = cli("resume", run, "--data", data, "--epochs", "2", "--accept-data")
+    assert code == 0, err
+    assert "+2 -1 ~1 images" in err
+    assert "not bit-exact: the images have changed" in err
+    config = open_run(run).config
+    assert any("images have changed" in text for text in config.changes[0]["what"])
+    assert len((run / "images.jsonl").read_text().splitlines()) == 81
+    code, _, err = cli("resume", run, "--data", data, "--epochs", "3")
+    assert code == 0, err
+    assert "changed" not in err
+
+
+def test_other_classes_are_refused_even_if_told(changed):
+    run, data = changed
+    photos(data, 40, labels=("bird",))
+    code, _, err = cli("resume", run, "--data", data, "--epochs", "2", "--accept-data")
+    assert code == 3
+    assert "other classes" in err
+
+
+def test_without_the_list_of_images_it_is_refused_without_counts(changed):
+    run, data = changed
+    (run / "images.jsonl").write_text("{")
+    code, _, err = cli("resume", run, "--data", data, "--epochs", "2")
+    assert code == 3
+    assert "since this run was trained on it." in err
+
+
+def test_a_run_whose_network_or_data_set_is_not_installed(stopped, monkeypatch):
+    monkeypatch.setenv("CNNREG_PLUGINS", "digits,optimizers")
+    code, _, err = cli("resume", stopped.folder)
+    assert code == 6
+    assert "It came from: cnn-registry" in err
+    monkeypatch.setenv("CNNREG_PLUGINS", "mlp,optimizers")
+    code, _, err = cli("resume", stopped.folder)
+    assert code == 6
+    assert "data set 'digits' is not installed" in err
+
+
+def test_an_update_of_the_plugin_is_said(stopped, monkeypatch):
+    path = stopped.folder / "last.safetensors"
+    content = read_checkpoint(path)
+    made = {**content.state["made_with"], "plugin": "cnn-registry 0.0.1"}
+    from dataclasses import replace
+
+    from cnnreg.training.checkpoint import save_checkpoint
+
+    save_checkpoint(path, replace(content, state={**content.state, "made_with": made}))
+    code, _, err = cli("resume", stopped.folder)
+    assert code == 0, err
+    assert "note: not bit-exact: plugin was cnn-registry 0.0.1, is cnn-registry" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX")
+def test_pixels_in_a_file_train_the_same(photo_run, tmp_path, monkeypatch):
+    from cnnreg.data import cache
+
+    monkeypatch.setattr(cache, "LARGE", 0)
+    code, _, err = cli(
+        "train", "mlp", "--data", photo_run / "photos", "--epochs", "1", "--batch-size", "16",
+        "--precision", "fp32", "--layout", "channels-last", "--compile", "off",
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "decoded once" in err
+    assert (photo_run / "photos/.cnnreg-cache/folder/train/pixels.bin").exists()
+    assert (
+        open_run(tmp_path / "run").best.read_bytes()
+        == (photo_run / "run" / "best.safetensors").read_bytes()
+    )

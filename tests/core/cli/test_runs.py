@@ -1,0 +1,111 @@
+"""`cnnreg runs`, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from helpers import cli, make_run, train, without_pictures
+
+
+@pytest.fixture(scope="module")
+def home(registry, tmp_path_factory):
+    """Two runs and a damaged one."""
+    folder = tmp_path_factory.mktemp("a place ü")
+    with without_pictures():
+        train(registry, make_run(registry, folder / "runs" / "first", epochs=2))
+    make_run(registry, folder / "runs" / "second", architecture="simple_cnn", seed=3)
+    shutil.copytree(folder / "runs" / "first", folder / "runs" / "third")
+    (folder / "runs" / "third" / "run.json").write_text("{")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def there(home, monkeypatch):
+    monkeypatch.chdir(home)
+
+
+def names(*arguments):
+    code, out, err = cli("runs", *arguments, "--json")
+    assert code == 0, err
+    return [run["name"] for run in json.loads(out)]
+
+
+def test_runs_are_listed_newest_first_and_damaged_ones_too():
+    assert names() == ["second", "first", "third"]
+    code, out, _ = cli("runs")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 4
+    assert "finished" in lines[2]
+    assert "damaged: Not valid JSON" in lines[3]
+
+
+def test_a_pattern_meets_name_network_and_data(home):
+    assert names("SIMPLE") == ["second"]
+    assert names("f*t") == ["first"]
+    assert names("digits") == ["second", "first"]
+    assert names("list") == ["second", "first", "third"]
+    assert names("--root", home / "runs", "--sort", "accuracy", "mlp") == ["first"]
+    assert cli("runs", "nope")[0] == 2
+    assert names("nope") == []
+
+
+def test_show_tells_everything_about_one(home):
+    code, out, err = cli("runs", "show", "first", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["changed"] == {
+        "epochs": {"is": 2, "usual": 20},
+        "patience": {"is": 0, "usual": 5},
+    }
+    assert len(found["history"]) == 2
+    assert len(found["report"]["classes"]) == 10
+    assert found["confusions"][0]["images"] >= found["confusions"][-1]["images"] > 0
+    assert {"run.json", "report.json"} <= {file["name"] for file in found["files"]}
+    code, out, _ = cli("runs", "show", home / "runs" / "first")
+    assert code == 0
+    worst = found["confusions"][0]
+    assert f"{worst['true']} taken for {worst['predicted']}, {worst['images']} times" in out
+    assert "as usual but epochs 2 (20), patience 0 (5)" in out
+
+
+def test_show_means_the_newest_run(home):
+    code, out, _ = cli("runs", "show")
+    assert (code, out.splitlines()[0]) == (0, "second")
+    assert "stopped before it began" in out
+
+
+def test_a_damaged_run_or_none_is_one_line(home, tmp_path):
+    assert cli("runs", "show", "third")[0] == 4
+    assert cli("runs", "show", "nothing")[0] == 2
+    assert cli("runs", "--root", tmp_path / "nowhere")[0] == 2
+    assert cli("runs", "show", "--root", tmp_path)[0] == 2
+
+
+def test_a_damaged_report_does_not_hide_the_run(home, tmp_path):
+    shutil.copytree(home / "runs" / "first", tmp_path / "copy")
+    (tmp_path / "copy" / "report.json").write_text("{}")
+    code, out, err = cli("runs", "show", tmp_path / "copy", "--json")
+    assert (code, json.loads(out)["report"]) == (0, None)
+    assert "Damaged report" in err
+
+
+def test_listing_real_runs_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom cnnreg.cli import main\n"
+        "try:\n    main(['runs'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'torch', 'numpy', 'matplotlib', 'mlflow', 'tensorboard'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_groups_that_list_take_the_flags_of_their_list():
+    assert cli("plugins", "--json") == cli("plugins", "list", "--json")
+    assert cli("plugins", "nope")[0] == 2
+    assert "disable" in cli("plugins", "--help")[1]

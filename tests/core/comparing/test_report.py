@@ -1,0 +1,60 @@
+"""The report's files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+
+from cnnreg.comparing.report import csv_text, markdown, report_data, row, write_report
+from cnnreg.comparing.results import cells
+from comparisons import result, results, trial
+
+GIVEN = results({"adam": [0.9, 0.92], "sgd": [0.5, None], "momentum": [None, None]})
+
+
+def test_a_row_says_mean_spread_and_what_was_lost():
+    adam, sgd, momentum = map(row, cells(GIVEN))
+    assert adam == (
+        "adam", "0.001", "2", "91.00 ± 1.41", "91.00 ± 1.41", "2.0 ± 0.0", "1.00 ± 0.00",
+    )  # fmt: skip
+    assert sgd[2:5] == ("1 of 2", "50.00", "50.00")
+    assert momentum[2:5] == ("0 of 2", "diverged", "diverged")
+
+
+def test_a_line_of_csv_for_each_trial():
+    lines = list(csv.DictReader(StringIO(csv_text(GIVEN))))
+    assert len(lines) == 6
+    assert [line["state"] for line in lines].count("diverged") == 3
+    assert (lines[1]["optimizer"], lines[1]["seed"], lines[1]["test_accuracy"]) == (
+        "adam", "1", "0.92",
+    )  # fmt: skip
+    assert lines[5]["val_accuracy"] == ""
+
+
+def test_the_data_hold_all_of_it_as_valid_json():
+    data = json.loads(json.dumps(report_data("x", GIVEN), allow_nan=False))
+    assert data["table"][0]["val_accuracy"] == pytest.approx(
+        {"mean": 0.91, "deviation": 0.0141421, "n": 2}, rel=1e-4
+    )
+    assert len(data["trials"]) == 6
+    assert data["verdicts"][0]["leader"] == "adam (0.001)"
+
+
+def test_the_markdown_has_both_tables_and_the_verdict():
+    two_rates = [*GIVEN, result(trial("adam", 0.1), 0.3), result(trial("adam", 0.1, 1), 0.3)]
+    best, everything = markdown("x", two_rates, "curves.png").split("## All")
+    assert "| adam | 0.001 |" in best
+    assert "| adam | 0.1 |" not in best
+    assert "| adam | 0.1 |" in everything
+    assert "has the highest mean validation accuracy" in best
+
+
+def test_the_files_and_the_pictures(tmp_path):
+    write_report(tmp_path / "new", "x", GIVEN)
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert names == {"report.md", "results.csv", "results.json", "curves.png", "curves.svg"}
+    assert (tmp_path / "new/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "</svg>" in (tmp_path / "new/curves.svg").read_text(encoding="utf-8")

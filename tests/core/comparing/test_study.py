@@ -1,0 +1,289 @@
+"""Any number of workers on one study, in SQLite and in a real PostgreSQL; some of them die."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
+
+from cnnreg.comparing import study as study_module
+from cnnreg.comparing.database import Database
+from cnnreg.comparing.study import Study
+from cnnreg.errors import MachineError, StoppedError, UsageError
+from cnnreg.training.stopping import StopRequest
+from comparisons import result, trial
+from postgresql import PASSWORD
+
+TESTS = Path(__file__).parents[2]
+
+# Arguments: storage, folder, name, what to do. A line on stdout for each trial it takes.
+WORKER = """
+import sys, time
+from pathlib import Path
+import cnnreg.comparing.liveness as liveness
+import cnnreg.comparing.study as module
+from cnnreg.comparing.database import Database
+from cnnreg.training.stopping import StopRequest
+from comparisons import result, trial
+
+storage, folder, name, behaviour = sys.argv[1:]
+if behaviour == "hang elsewhere":
+    liveness.machine = lambda: "another machine"
+
+def train(taken):
+    print(taken.name, flush=True)
+    if behaviour.startswith("hang"):
+        time.sleep(600)
+    return result(taken)
+
+study = module.Study(Database(storage or None, Path(folder)), name, heartbeat=10)
+study.join({}, [trial(seed=seed) for seed in range(6)])
+study.work(train, stop=StopRequest())
+study.close()
+"""
+
+
+def start(storage, folder, name, behaviour="train"):
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, storage or "", str(folder), name, behaviour],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def opened(storage, tmp_path, request):
+    """Makes studies that are closed afterwards."""
+    made = []
+
+    def make(**options):
+        database = Database(storage, tmp_path)
+        made.append(Study(database, request.node.name, heartbeat=1, **options))
+        return made[-1]
+
+    yield make
+    for study in made:
+        study.close()
+
+
+def work(study, train=result, **options):
+    study.work(train, stop=StopRequest(), **options)
+
+
+def test_results_come_back_whole_and_in_order(opened):
+    study = opened()
+    trials = [trial(seed=seed) for seed in range(3)]
+    study.join({}, trials)
+    outcomes = {trials[0]: 0.5, trials[1]: None, trials[2]: 0.7}
+    work(study, lambda taken: result(taken, outcomes[taken]))
+    assert opened().results() == [result(of, value) for of, value in outcomes.items()]
+    assert study.count() == (3, 3)
+
+
+def test_joining_again_adds_only_what_is_new(opened):
+    study = opened()
+    study.join({}, [trial(seed=0)])
+    work(study)
+    taken = []
+    again = opened()
+    again.join({}, [trial(seed=0), trial(seed=1)])
+    work(again, lambda of: taken.append(of.name) or result(of))
+    assert taken == [trial(seed=1).name]
+    assert again.count() == (2, 2)
+
+
+def test_other_settings_are_refused_and_nothing_is_added(opened):
+    opened().join({"recipe/mlp": ("mlp", {"epochs": 3})}, [trial()])
+    study = opened()
+    with pytest.raises(UsageError, match="mlp with epochs 3, not 4"):
+        study.join({"recipe/mlp": ("mlp", {"epochs": 4})}, [trial(seed=7)])
+    assert study.count() == (0, 1)
+    assert study.setting("recipe/mlp") == {"epochs": 3}
+    with pytest.raises(UsageError, match="holds no 'recipe/vgg11'"):
+        study.setting("recipe/vgg11")
+
+
+def test_an_error_ends_the_worker_and_leaves_the_trial_open(opened):
+    study = opened()
+    study.join({}, [trial()])
+
+    def fail(taken):
+        raise MachineError("no disk")
+
+    with pytest.raises(MachineError, match="no disk"):
+        work(study, fail)
+    assert study.results() == []
+    work(study)
+    assert study.results() == [result(trial())]
+
+
+def test_a_database_that_goes_away_is_told_in_one_line(opened, monkeypatch):
+    study = opened()
+    study.join({}, [trial()])
+
+    def gone(*arguments):
+        try:
+            raise OperationalError("SELECT", {}, Exception("connection refused"))
+        except OperationalError as error:
+            raise StorageInternalError("commit") from error
+
+    def train(taken):
+        for name in ("get_trial", "set_trial_user_attr"):
+            monkeypatch.setattr(study._storage, name, gone)
+        return result(taken)
+
+    with pytest.raises(MachineError, match="database failed: connection refused") as caught:
+        work(study, train)
+    assert "run the same command again" in caught.value.hint
+    monkeypatch.undo()
+    work(study)
+    assert study.results() == [result(trial())]
+
+
+def test_a_stop_between_trials(opened):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(3)])
+    stop = StopRequest()
+
+    def train(taken):
+        stop.signal_number = 15
+        return result(taken)
+
+    with pytest.raises(StoppedError) as caught:
+        study.work(train, stop=stop)
+    assert caught.value.exit_code == 143
+    assert study.count() == (1, 3)
+
+
+def test_workers_that_start_at_once_share_the_trials(storage, tmp_path, request, opened):
+    workers = [start(storage, tmp_path, request.node.name) for _ in range(2)]
+    taken = []
+    for worker in workers:
+        out, err = worker.communicate(timeout=120)
+        assert (worker.returncode, err) == (0, ""), err
+        taken += out.split()
+    assert sorted(taken) == [trial(seed=seed).name for seed in range(6)]
+    study = opened()
+    assert study.results() == [result(trial(seed=seed)) for seed in range(6)]
+    assert len(study._trials()) == 6
+
+
+@pytest.mark.parametrize(
+    ("storage", "behaviour"),
+    [("sqlite", "hang"), ("postgresql", "hang elsewhere")],
+    indirect=["storage"],
+)
+def test_a_killed_workers_trial_is_taken_up_again(
+    behaviour, storage, tmp_path, request, opened, monkeypatch
+):
+    """At once on this machine; of another one the heartbeat tells, three of them left out."""
+    victim = start(storage, tmp_path, request.node.name, behaviour)
+    lost = victim.stdout.readline().strip()
+    assert lost == trial(seed=0).name
+    victim.kill()
+    victim.communicate()
+    taken, pauses = [], []
+    pause = study_module._pause
+    monkeypatch.setattr(
+        study_module, "_pause", lambda *arguments: (pauses.append(1), pause(*arguments))
+    )
+    study = opened()
+    notes = []
+    work(study, lambda of: taken.append(of.name) or result(of), note=notes.append)
+    assert taken == [trial(seed=seed).name for seed in (1, 2, 3, 4, 5, 0)]
+    assert study.results() == [result(trial(seed=seed)) for seed in range(6)]
+    assert notes == ["waiting for 1 trials of other workers"] * bool(pauses)
+    if behaviour == "hang":
+        assert not pauses
+
+
+COMMAND = """
+import sys, time
+import cnnreg.comparing.liveness as liveness
+import cnnreg.comparing.work as work
+import cnnreg.training.saver as saver
+from cnnreg.cli import main
+
+name, *arguments = sys.argv[1:]
+liveness.machine = lambda: name
+if name == "victim":
+    def hang(*_, **__):
+        print("taken", flush=True)
+        time.sleep(600)
+    work.train_trial = hang
+saver.Saver.draw = lambda self: None
+main(arguments)
+"""
+
+
+def compare(machine, folder, storage):
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, machine, "compare", "mlp", "--optimizers", "adam,sgd",
+         "--seeds", "2", "--epochs", "1", "--heartbeat", "1", "--output", str(folder), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "CNNREG_STORAGE": storage, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_two_machines_with_the_whole_command_one_of_them_killed(postgresql_url, tmp_path):
+    folders = [tmp_path / machine / "together" for machine in ("victim", "survivor")]
+    victim, survivor = (compare(f.parent.name, f, postgresql_url) for f in folders)
+    assert victim.stdout.readline() == "taken\n"
+    victim.kill()
+    victim.communicate()
+    out, err = survivor.communicate(timeout=120)
+    assert survivor.returncode == 0, err
+    report = json.loads(out)
+    assert sorted((of["optimizer"], of["seed"]) for of in report["trials"]) == [
+        ("adam", 0), ("adam", 1), ("sgd", 0), ("sgd", 1),
+    ]  # fmt: skip
+    assert len(list((folders[1] / "runs").glob("*/result.json"))) == 4
+    written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    secrets = (PASSWORD, quote(PASSWORD, safe=""))
+    for text in (out, err, *(path.read_bytes().decode("latin-1") for path in written)):
+        assert not [secret for secret in secrets if secret in text]
+
+
+def test_a_trial_taken_over_meanwhile_is_left_to_the_other(opened):
+    study, other = opened(), opened()
+    study.join({}, [trial()])
+    notes, taken = [], []
+
+    def train(of):
+        taken.append(of)
+        if len(taken) == 1:  # the other worker has not heard from us, and goes ahead
+            (running,) = other._trials()
+            other._study.tell(running.number, state=study_module.TrialState.FAIL)
+            work(other, lambda of: result(of, 0.75))
+        return result(of, 0.5)
+
+    work(study, train, note=notes.append)
+    assert [item.val_accuracy for item in study.results()] == [0.75]
+    assert "took this trial over" in notes[0]
+
+
+def test_no_message_holds_a_secret(postgresql_url, tmp_path):
+    wrong = postgresql_url.replace("tester:", "s3cret-user:")
+    with pytest.raises(MachineError) as caught:
+        Study(Database(wrong, tmp_path), "x")
+    text = str(caught.value)
+    assert "database failed" in text
+    assert "127.0.0.1" in text
+    assert not [secret for secret in (PASSWORD, "s3cret-user") if secret in text]
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "secret", "postgresql:/secret", ""])
+def test_a_storage_that_is_not_understood_is_not_repeated(url, tmp_path):
+    if not url:
+        assert Database(url, tmp_path).place == str(tmp_path / "study.db")
+        return
+    with pytest.raises(UsageError) as caught:
+        Database(url, tmp_path)
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,285 @@
+"""Pixels in a file instead of in memory: the same ones, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnreg.data import DataConfig, cache, open_dataset
+from cnnreg.errors import DataError, MachineError
+from cnnreg.registry import load_registry
+
+SIZE = 20
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """120 pictures of two classes, in a folder."""
+    return make_photos(tmp_path / "photos ü")
+
+
+def make_photos(folder: Path) -> Path:
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(60):
+            image = random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+            Image.fromarray(image).save(folder / label / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Any split is too large for memory."""
+    monkeypatch.setattr(cache, "LARGE", 0)
+
+
+def opened(photos: Path, **settings):
+    config = DataConfig(name="folder", folder=photos, **settings)
+    return open_dataset(load_registry(["folder"]), config)
+
+
+def entry(photos: Path, split: str = "train") -> Path:
+    return photos / ".cnnreg-cache" / "folder" / split
+
+
+def contents(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_small_split_stays_in_memory(photos):
+    assert not isinstance(opened(photos).train.pixels, np.memmap)
+    assert not (photos / ".cnnreg-cache").exists()
+
+
+def test_from_the_file_come_the_same_pixels_and_labels(photos, large, monkeypatch):
+    (photos / "cat" / "07.png").write_bytes(b"<html>")
+    (photos / "dog" / "09.png").write_bytes(b"")
+    monkeypatch.setattr("cnnreg.data.dataset.BAD_SHARE", 0.1)
+    monkeypatch.setattr(cache, "LARGE", 1 << 30)
+    memory = opened(photos)
+    assert len(memory.train) + len(memory.val) + len(memory.test) == 118
+    monkeypatch.setattr(cache, "LARGE", 0)
+    made, again = opened(photos), opened(photos)
+    assert made.fingerprint == memory.fingerprint
+    total = 0
+    for split in ("train", "val", "test"):
+        expected = getattr(memory, split)
+        for found in (getattr(made, split), getattr(again, split)):
+            assert isinstance(found.pixels, np.memmap)
+            assert np.array_equal(found.pixels, expected.pixels)
+            assert np.array_equal(found.labels, expected.labels)
+            assert [e.where for e in found.skipped] == [e.where for e in expected.skipped]
+            assert str(entry(photos, split)) in found.note
+        total += len(expected.skipped)
+    assert total == 2
+    assert contents(entry(photos)) == {"pixels.bin", "index.json"}
+
+
+def test_a_second_time_nothing_is_decoded(photos, large, monkeypatch):
+    len(opened(photos).train)
+    monkeypatch.setattr("cnnreg.data.decode.read_image", lambda *_: pytest.fail("decoded again"))
+    assert len(opened(photos).train.pixels) == len(opened(photos).train.labels)
+
+
+def test_torch_may_write_to_the_pixels_and_the_file_stays(photos, large):
+    torch = pytest.importorskip("torch")
+    pixels = opened(photos).train.pixels
+    before = pixels.copy()
+    torch.from_numpy(pixels).zero_()
+    assert np.array_equal(opened(photos).train.pixels, before)
+
+
+def touched(photos):
+    path = photos / "cat" / "00.png"
+    os.utime(path, ns=(1, 1))
+
+
+def replaced(photos):
+    Image.new("RGB", (SIZE, SIZE), "red").save(photos / "dog" / "00.png")
+
+
+@pytest.mark.parametrize("change", [touched, replaced])
+def test_other_files_replace_the_entry(photos, large, change):
+    data = opened(photos)
+    assert len(data.train) + len(data.val) + len(data.test) == 120
+    before = {s: (entry(photos, s) / "index.json").read_text() for s in ("train", "val", "test")}
+    change(photos)
+    data = opened(photos)
+    for split in before:
+        assert len(getattr(data, split).pixels)
+    after = {s: (entry(photos, s) / "index.json").read_text() for s in before}
+    assert sum(before[split] != after[split] for split in before) == 1
+    assert contents(entry(photos).parent) == {"train", "val", "test"}
+
+
+def test_another_size_and_resize_are_other_pixels(photos, large):
+    assert opened(photos, image_size=8).train.pixels.shape[1:3] == (8, 8)
+    crop = opened(photos, image_size=8, resize="crop").train
+    assert crop.pixels.shape[1:3] == (8, 8)
+    assert contents(entry(photos).parent) == {"train"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "no index", "nonsense", "other rows", "empty"])
+def test_an_entry_that_is_not_whole_is_made_again(photos, large, damage):
+    expected = opened(photos).train.pixels.copy()
+    pixels, index = entry(photos) / "pixels.bin", entry(photos) / "index.json"
+    if damage == "cut":
+        os.truncate(pixels, 100)
+    elif damage == "no index":
+        index.unlink()
+    elif damage == "nonsense":
+        index.write_text("{")
+    elif damage == "empty":
+        pixels.unlink()
+    else:
+        data = json.loads(index.read_text())
+        index.write_text(json.dumps({**data, "skipped": [[10**6, "x", "y"]]}))
+    found = opened(photos).train
+    assert np.array_equal(found.pixels, expected)
+    assert len(found.pixels) == len(found.labels)
+
+
+def test_the_folder_reader_sees_no_class_in_it(photos, large):
+    len(opened(photos).train)
+    assert opened(photos).classes == ("cat", "dog")
+
+
+def test_a_data_folder_that_cannot_be_written_uses_the_home(photos, large, monkeypatch, tmp_path):
+    mkdir = Path.mkdir
+
+    def read_only(self, *arguments, **options):
+        if photos in self.parents:
+            raise OSError(errno.EROFS, "Read-only file system")
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    found = opened(photos).train
+    assert isinstance(found.pixels, np.memmap)
+    assert str(tmp_path / "cnnreg-home" / "cache") in found.note
+
+
+def test_without_room_on_the_disk_memory_will_do(photos, large, monkeypatch):
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda path: os.times_result((0, 0, 0, 0, 0)) and Usage
+    )
+    found = opened(photos).train
+    assert not isinstance(found.pixels, np.memmap)
+    assert "Disk full: needs 0.1 MB, 0.0 MB free" in found.note
+    assert "into memory" in found.note
+
+
+class Usage:
+    free = 10
+
+
+def test_with_room_nowhere_both_needs_are_named(photos, large, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    with pytest.raises(MachineError, match="GB of memory.*Disk full: needs") as caught:
+        len(opened(photos).train)
+    assert caught.value.exit_code == 5
+
+
+class Memory:
+    available = 100
+
+
+def test_a_disk_that_fills_up_midway_leaves_nothing(photos, large, monkeypatch):
+    written = []
+
+    def full(first, images):
+        written.append(first)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    original = cache._write
+    monkeypatch.setattr(
+        cache, "_write", lambda path, shape, fill: original(path, shape, lambda store: fill(full))
+    )
+    found = opened(photos).train
+    assert not isinstance(found.pixels, np.memmap)
+    assert written
+    assert "Disk full" in found.note
+    assert contents(entry(photos).parent) == set()
+
+
+def test_too_many_bad_files_are_data_not_disk(photos, large):
+    for number in range(60):
+        (photos / "cat" / f"{number:02}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be read"):
+        len(opened(photos).train)
+    assert contents(entry(photos).parent) == set()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from cnnreg.data import DataConfig, cache, decode, open_dataset
+from cnnreg.registry import load_registry
+cache.LARGE = 0
+decode.BLOCK = 16
+rename = Path.rename
+def dying(self, to):
+    os._exit(9)
+Path.rename = dying if sys.argv[2] == "rename" else rename
+def progress(split, done, total):
+    if sys.argv[2] == "decoding" and done > 32:
+        os._exit(9)
+config = DataConfig(name="folder", folder=Path(sys.argv[1]))
+open_dataset(load_registry(["folder"]), config, progress=progress).train.pixels
+"""
+
+
+@pytest.mark.parametrize("moment", ["decoding", "rename"])
+def test_a_kill_while_writing_leaves_nothing_half(photos, large, moment):
+    command = [sys.executable, "-c", KILLED, str(photos), moment]
+    assert subprocess.run(command, check=False).returncode == 9
+    left = contents(entry(photos).parent)
+    assert len(left) == 1
+    assert "train" not in left
+    assert len(opened(photos).train.pixels)
+    assert contents(entry(photos).parent) == {"train"}
+
+
+def make_it(photos: Path, start, results) -> None:
+    cache.LARGE = 0
+    start.wait()
+    results.put(opened(photos).train.pixels.sum(dtype=np.int64).item())
+
+
+def test_two_processes_that_make_it_at_once_are_harmless(photos, large):
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Event(), context.Queue()
+    workers = [context.Process(target=make_it, args=(photos, start, results)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    start.set()
+    sums = {results.get(timeout=120) for _ in workers}
+    for worker in workers:
+        worker.join()
+    assert sums == {int(opened(photos).train.pixels.sum(dtype=np.int64))}
+    assert contents(entry(photos).parent) == {"train"}
+
+
+def test_the_environment_says_where_or_that_it_is_off(photos, large, monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNREG_CACHE", str(tmp_path / "fast"))
+    assert str(tmp_path / "fast") in opened(photos).train.note
+    monkeypatch.setenv("CNNREG_CACHE", "off")
+    assert not isinstance(opened(photos).train.pixels, np.memmap)
+    assert not (photos / ".cnnreg-cache").exists()
+
+
+def test_a_part_of_a_split_leaves_the_entry_alone(photos, large):
+    data = opened(photos)
+    assert len(data.train.pixels) == 88
+    assert not isinstance(data.train.take(10).pixels, np.memmap)
+    assert np.memmap is type(opened(photos).train.pixels)

@@ -1,0 +1,175 @@
+"""Going on: from the last whole checkpoint, with what differs said and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from cnnreg.errors import ModelFileError, StoppedError
+from cnnreg.registry import Catalog
+from cnnreg.runs import open_run
+from cnnreg.training import resuming
+from cnnreg.training.checkpoint import read_checkpoint, save_checkpoint
+from helpers import make_run, state_of, stop_at, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def whole(registry, tmp_path_factory):
+    run = make_run(registry, tmp_path_factory.mktemp("whole") / "run", schedule="cosine")
+    train(registry, run)
+    return run
+
+
+@pytest.fixture
+def stopped(registry, tmp_path):
+    """Stopped at step 5 of the second epoch's 21."""
+    run = make_run(registry, tmp_path / "run", schedule="cosine")
+    with pytest.raises(StoppedError):
+        train(registry, run, on_step=stop_at(26))
+    return open_run(run.folder)
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "gone"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(registry, stopped, whole, damage):
+    content = bytearray(stopped.last.read_bytes())
+    content[-20] ^= 1
+    if damage == "gone":  # killed between two renames, on a disk without hard links
+        stopped.last.unlink()
+    else:
+        stopped.last.write_bytes(content if damage == "bit" else content[:-10])
+    said = []
+    train(registry, stopped, note=said.append)
+    assert "going on from the checkpoint before it: last.previous.safetensors" in said
+    assert stopped.damaged.exists() == (damage != "gone")
+    assert state_of(stopped) == state_of(whole)
+    assert stopped.best.read_bytes() == whole.best.read_bytes()
+
+
+def test_with_both_damaged_nothing_is_touched(registry, stopped):
+    for path in (stopped.last, stopped.previous):
+        path.write_bytes(b"<html>")
+    with pytest.raises(ModelFileError, match="web page"):
+        train(registry, stopped)
+    assert stopped.last.read_bytes() == stopped.previous.read_bytes() == b"<html>"
+
+
+def test_the_one_before_is_the_last_but_one(registry, stopped):
+    assert read_checkpoint(stopped.last).state["progress"]["step"] == 26
+    assert read_checkpoint(stopped.previous).state["progress"]["step"] == 21
+
+
+@pytest.mark.parametrize("fact", ["torch", "threads", "processor", "instructions", "plugin"])
+def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact, monkeypatch):
+    made_with = resuming.made_with
+    monkeypatch.setattr(
+        "cnnreg.training.trainer.made_with",
+        lambda *arguments: {**made_with(*arguments), fact: "another"},
+    )
+    said = []
+    train(registry, stopped, note=said.append)
+    was = made_with(stopped, [1], registry.entry_of(stopped.config.contract).plugin.package,
+                    torch.device("cpu"))[fact]  # fmt: skip
+    text = f"not bit-exact: {fact} was {was}, is another"
+    assert said == [text]
+    (change,) = open_run(stopped.folder).config.changes
+    assert (change["epoch"], change["step"], change["what"]) == (1, 26, [text])
+
+
+def test_a_resume_on_the_same_machine_says_nothing(registry, stopped):
+    said = []
+    train(registry, stopped, note=said.append)
+    assert said == []
+    assert open_run(stopped.folder).config.changes == ()
+
+
+@pytest.mark.parametrize("batch_size", [16, 50, 977])
+def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, monkeypatch):
+    from cnnreg.training import trainer
+
+    seen = []
+    epoch = trainer.TrainingBatches.epoch
+
+    def watched(self, number, *, start=0):
+        for batch in epoch(self, number, start=start):
+            seen.append((number, len(batch.labels)))
+            yield batch
+
+    monkeypatch.setattr(trainer.TrainingBatches, "epoch", watched)
+    recipe = dataclasses.replace(stopped.config.recipe, batch_size=batch_size)
+    said = []
+    records = train(registry, stopped.settled(recipe), note=said.append)
+    assert said == [f"not bit-exact: batch size was 64, is {batch_size}"]
+    left = len(stopped.open_data(registry).train) - 5 * 64
+    assert sum(count for number, count in seen) == left
+    assert min(count for _, count in seen) >= 2
+    assert [record.epoch for record in records] == [2]
+    steps = -(-left // batch_size)  # the cosine goes on where it was, and has its end
+    assert records[0].learning_rate <= (1e-4 if steps > 2 else 5e-4)
+    assert open_run(stopped.folder).config.changes[0]["what"] == said
+
+
+def test_a_finished_run_goes_on_as_if_it_had_been_longer(registry, tmp_path):
+    longer = make_run(registry, tmp_path / "longer", epochs=3)
+    train(registry, longer)
+    run = make_run(registry, tmp_path / "run", epochs=2)
+    train(registry, run)
+    run = open_run(run.folder).reopened()
+    assert run.result is None
+    said = []
+    records = train(
+        registry, run.settled(dataclasses.replace(run.config.recipe, epochs=3)), note=said.append
+    )
+    assert [record.epoch for record in records] == [3]
+    assert said == ["epochs was 2, is 3"]
+    assert state_of(run) == state_of(longer)
+    assert run.result["epochs"] == 3
+
+
+def test_under_a_schedule_with_an_end_longer_is_not_the_same(registry, whole, tmp_path):
+    import shutil
+
+    run = open_run(shutil.copytree(whole.folder, tmp_path / "run")).reopened()
+    said = []
+    train(registry, run.settled(dataclasses.replace(run.config.recipe, epochs=3)), note=said.append)
+    assert said == ["not bit-exact: epochs was 2, is 3"]
+
+
+def test_a_checkpoint_of_another_network_or_run_is_refused(registry, stopped, tmp_path):
+    checkpoint = read_checkpoint(stopped.last)
+    stopped.previous.unlink()
+    for changes, said in (
+        ({"architecture": "simple_cnn"}, "made for 'simple_cnn', not 'mlp'"),
+        ({"classes": tuple("abcdefghij")}, "classes differ"),
+    ):
+        contract = dataclasses.replace(checkpoint.contract, **changes)
+        save_checkpoint(stopped.last, dataclasses.replace(checkpoint, contract=contract))
+        before = stopped.last.read_bytes()
+        with pytest.raises(ModelFileError, match=said):
+            train(registry, stopped)
+        assert stopped.last.read_bytes() == before
+
+
+def test_a_run_whose_plugin_is_gone_names_its_package(registry, stopped):
+    from cnnreg.errors import PluginError
+
+    others = [e for e in registry.architectures.entries if e.spec.name != "mlp"]
+    without = dataclasses.replace(registry, architectures=Catalog("architecture", others))
+    with pytest.raises(PluginError, match="It came from: cnn-registry") as caught:
+        train(without, stopped)
+    assert caught.value.exit_code == 6
+
+
+def test_metrics_that_were_torn_or_not_written_come_back(registry, stopped, whole):
+    metrics = stopped.folder / "metrics.jsonl"
+    metrics.write_text(metrics.read_text()[:-20])
+    train(registry, stopped)
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    metrics.unlink()
+    train(registry, open_run(stopped.folder).reopened())  # nothing left to train
+    assert len(metrics.read_text().splitlines()) == 2

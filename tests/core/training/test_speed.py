@@ -1,0 +1,180 @@
+"""The measured choice of precision, layout and compilation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cnnreg.errors import MachineError
+from cnnreg.recipe import Recipe
+from cnnreg.training import speed
+from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.speed import check_compiler, has_bf16
+from helpers import make_run, train
+
+AUTO = {"precision": "auto", "layout": "auto", "compile": "auto"}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Rates that are given instead of measured; the settings that were tried."""
+    given, tried = {"fp32": 100.0}, []
+
+    def rates(self, recipes):
+        tried.append(sorted(recipes))
+        return {name: given.get(name, 1.0) for name in recipes}
+
+    monkeypatch.setattr(speed, "SHORT", 0.0)
+    monkeypatch.setattr(speed._Probe, "_rates", rates)
+    monkeypatch.setattr(speed, "has_bf16", lambda device: True)
+    return given, tried
+
+
+def choice(registry, folder, **recipe):
+    notes = []
+    run = make_run(registry, folder, epochs=1, **{**AUTO, **recipe})
+    train(registry, run, note=notes.append)
+    settled = json.loads((folder / "run.json").read_text())["recipe"]
+    return (settled["precision"], settled["layout"], settled["compile"]), notes
+
+
+def test_the_fastest_is_chosen_said_and_kept_in_the_run(registry, tmp_path, measured):
+    measured[0]["bf16"] = 200.0
+    chosen, notes = choice(registry, tmp_path / "run")
+    assert chosen == ("bf16", "channels-last", "off")
+    assert "bf16, channels-last" in notes[0]
+    assert "fp32 100" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({"bf16": 105}, ("fp32", "channels-last", "off")),  # a near draw: exactness wins
+        ({"fp32 contiguous": 130}, ("fp32", "contiguous", "off")),
+        ({"bf16": 150, "bf16 contiguous": 200}, ("bf16", "contiguous", "off")),
+    ],
+)
+def test_a_near_draw_goes_to_the_plainer_one(registry, tmp_path, measured, rates, chosen):
+    measured[0].update(rates)
+    assert choice(registry, tmp_path / "run")[0] == chosen
+
+
+def test_what_was_measured_is_remembered(registry, tmp_path, measured):
+    measured[0]["bf16"] = 200.0
+    choice(registry, tmp_path / "one")
+    chosen, notes = choice(registry, tmp_path / "two")
+    assert len(measured[1]) == 1
+    assert "as measured before" in notes[0]
+    assert chosen[0] == "bf16"
+    choice(registry, tmp_path / "three", batch_size=32)  # another batch, another measurement
+    assert len(measured[1]) == 2
+
+
+def test_what_was_asked_for_is_not_measured(registry, tmp_path, measured):
+    choice(registry, tmp_path / "run", precision="fp32", layout="auto")
+    assert measured[1] == [["fp32", "fp32 contiguous"]]
+
+
+def test_bf16_is_not_tried_where_it_is_emulated(registry, tmp_path, measured, monkeypatch):
+    monkeypatch.setattr(speed, "has_bf16", lambda device: False)
+    choice(registry, tmp_path / "run")
+    assert measured[1] == [["fp32", "fp32 contiguous"]]
+
+
+def test_a_processor_without_bf16_is_known_by_its_flags(monkeypatch):
+    tiger_lake = {"architecture": "x86_64", "avx512_f": True, "avx512_vnni": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: tiger_lake)
+    assert not has_bf16(torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: tiger_lake | {"amx_bf16": True})
+    assert has_bf16(torch.device("cpu"))
+
+
+def test_a_short_training_is_not_measured(registry, tmp_path):
+    chosen, notes = choice(registry, tmp_path / "run")
+    assert (chosen, notes) == (("fp32", "channels-last", "off"), [])
+
+
+@pytest.mark.parametrize("architecture", ["simple_cnn", "resnet20"])
+def test_the_measurement_changes_nothing_but_the_settings(
+    registry, tmp_path, monkeypatch, architecture
+):
+    """Same weights, same random stream: dropout and batch norm would show it."""
+    monkeypatch.setattr(speed, "SHORT", 0.0)
+    monkeypatch.setattr(speed, "BUDGET", 0.0)
+    settings = {"epochs": 1, "batch_size": 256, "ema": 0.9}
+    auto = make_run(registry, tmp_path / "auto", architecture, **settings, **AUTO)
+    train(registry, auto)
+    chosen = json.loads((auto.folder / "run.json").read_text())["recipe"]
+    settled = {name: chosen[name] for name in AUTO}
+    given = make_run(registry, tmp_path / "given", architecture, **settings, **settled)
+    train(registry, given)
+    assert auto.best.read_bytes() == given.best.read_bytes()
+    ours, theirs = read_checkpoint(auto.last), read_checkpoint(given.last)
+    for name, tensor in (ours.model | ours.extra).items():
+        assert torch.equal(tensor, (theirs.model | theirs.extra)[name]), name
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"KEY": {"precision": "fp8"}}'])
+def test_a_damaged_memory_is_measured_anew(registry, tmp_path, measured, monkeypatch, content):
+    monkeypatch.setattr(speed, "_key", lambda *args: "KEY")
+    home = tmp_path / "cnnreg-home"
+    home.mkdir()
+    (home / "speed.json").write_text(content)
+    assert choice(registry, tmp_path / "run")[0] == ("fp32", "channels-last", "off")
+    assert json.loads((home / "speed.json").read_text())["KEY"]["precision"] == "fp32"
+
+
+def test_a_long_training_tries_to_compile_and_falls_back_quietly(
+    registry, tmp_path, measured, monkeypatch
+):
+    monkeypatch.setattr(speed, "LONG", 0.0)
+    measured[0]["fp32 compiled"] = 105.0
+    chosen, notes = choice(registry, tmp_path / "one")
+    assert chosen[2] == "off"
+    assert ["fp32", "fp32 compiled"] in measured[1]
+
+    real = speed._Probe._rates
+
+    def no_compiler(self, recipes):
+        if any(recipe.compile == "on" for recipe in recipes.values()):
+            raise RuntimeError("no compiler")
+        return real(self, recipes)
+
+    monkeypatch.setattr(speed._Probe, "_rates", no_compiler)
+    chosen, notes = choice(registry, tmp_path / "two", batch_size=32)
+    assert chosen[2] == "off"
+    assert not any("no compiler" in note for note in notes)
+
+
+def test_compiling_that_was_asked_for_and_cannot_be_is_an_error(monkeypatch):
+    def broken(module):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    check_compiler(Recipe())
+    with pytest.raises(MachineError, match=r"C\+\+ compiler"):
+        check_compiler(replace(Recipe(), compile="on"))
+
+
+@pytest.mark.slow
+def test_a_compiled_training_resumes_exactly(registry, tmp_path):
+    from cnnreg.errors import StoppedError
+
+    settings = {"epochs": 1, "batch_size": 128, "compile": "on", "architecture": "resnet20"}
+    whole = make_run(registry, tmp_path / "whole", **settings)
+    train(registry, whole)
+    parts = make_run(registry, tmp_path / "parts", **settings)
+
+    def stop(progress):
+        import signal
+
+        if progress.step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        train(registry, parts, on_step=stop)
+    train(registry, parts)
+    assert parts.best.read_bytes() == whole.best.read_bytes()
