@@ -21,7 +21,7 @@ def test_two_files_with_named_float_input_and_output(
 ) -> None:
     path = exported("openvino", precision).path
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.bin", "model.xml"]
-    model = read_model(ov.Core(), path)
+    model = read_model(path)
     images, logits = model.input(), model.output()
     assert (images.any_name, str(images.partial_shape)) == ("images", "[?,3,16,24]")
     assert (logits.any_name, str(logits.partial_shape)) == ("logits", "[?,4]")
@@ -44,7 +44,7 @@ def test_int8_quantises_every_convolution(exported: Exported) -> None:
 def test_model_info_is_what_the_model_api_reads(
     exported: Exported, contract: ModelContract
 ) -> None:
-    model = read_model(ov.Core(), exported("openvino", "fp32").path)
+    model = read_model(exported("openvino", "fp32").path)
     stored = {
         key: model.get_rt_info(["model_info", key]).astype(str) for key in model_info(contract)
     }
@@ -65,7 +65,7 @@ def test_grey_images_have_no_channels_to_reverse(contract: ModelContract) -> Non
 
 
 def _operators(model: ModelFile) -> list[Any]:
-    return list(read_model(ov.Core(), model.path).get_ordered_ops())
+    return list(read_model(model.path).get_ordered_ops())
 
 
 def _float_constants(model: ModelFile) -> set[str]:

@@ -43,6 +43,26 @@ heavy = {"torch", "onnx", "nncf"} & set(sys.modules)
 assert not heavy, heavy
 """
 
+INTERRUPTED = """
+import json, signal, sys
+from pathlib import Path
+from cnnreg import ModelFile, RuntimeOptions, load_registry
+from cnnreg.contracts import contract_from_data
+
+runtime, path = load_registry().runtimes["openvino"], Path(sys.argv[1])
+contract = contract_from_data(json.loads(runtime.metadata(path)["contract"]))
+model = ModelFile(path=path, format="openvino", precision="fp32", contract=contract)
+first = runtime.open(model, RuntimeOptions(threads=1))
+second = runtime.open(model, RuntimeOptions(threads=1))
+del first
+del second
+try:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 
 @pytest.fixture
 def moved(exported: Exported, tmp_path: Path) -> Callable[[str], ModelFile]:
@@ -164,3 +184,9 @@ def _is_refused(registry: Registry, runtime: str, model: ModelFile) -> None:
     assert engine.metadata is not None
     with pytest.raises(ModelFileError):
         engine.metadata(model.path)
+
+
+def test_ctrl_c_after_models_came_and_went(exported: Exported) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(exported("openvino", "fp32").path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +29,13 @@ class OpenVINOSession(ImageInput):
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
         super().__init__(model.contract)
-        core = ov.Core()
-        device = checked_device(options.device, core.available_devices)
-        network = read_model(core, model.path)
+        device = checked_device(options.device, core().available_devices)
+        network = read_model(model.path)
         self.check_fit(model.path, _shapes(network.inputs), _shapes(network.outputs))
         if options.batch is not None:
             network.reshape([options.batch, *model.contract.input_shape])
         try:
-            self.compiled = core.compile_model(network, device, settings(device, options.threads))
+            self.compiled = core().compile_model(network, device, settings(device, options.threads))
         except Exception as error:
             raise MachineError(
                 f"OpenVINO cannot run this model on {device}: {one_line(error)}.",
@@ -75,14 +75,24 @@ def settings(device: str, threads: int | None) -> dict[str, Any]:
 
 
 def found_devices() -> Mapping[str, str]:
-    core = ov.Core()
-    return {name: core.get_property(name, "FULL_DEVICE_NAME") for name in core.available_devices}
+    devices = core().available_devices
+    return {name: core().get_property(name, "FULL_DEVICE_NAME") for name in devices}
 
 
-def read_model(core: Any, path: Path) -> Any:
+@cache
+def core() -> Any:
+    """The process's one Core.
+
+    Each Core lends the thread a stack for signal handlers. Of two, the one that goes
+    last gives back that of the first, which is gone: the next Ctrl-C would be a crash.
+    """
+    return ov.Core()
+
+
+def read_model(path: Path) -> Any:
     """Raises ModelFileError."""
     try:
-        network = _read_ir(core, path) if path.suffix == ".xml" else _read_onnx(path)
+        network = _read_ir(path) if path.suffix == ".xml" else _read_onnx(path)
     except OSError as error:
         where = error.filename or path
         raise ModelFileError(f"Cannot read: {error.strerror}.", where=where, hint=CURE) from error
@@ -95,9 +105,9 @@ def read_model(core: Any, path: Path) -> Any:
     return network
 
 
-def _read_ir(core: Any, path: Path) -> Any:
+def _read_ir(path: Path) -> Any:
     # From memory: OpenVINO's own file reading trips over non-ASCII paths on Windows.
-    return core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    return core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
 
 
 def _read_onnx(path: Path) -> Any:
@@ -108,7 +118,7 @@ def _read_onnx(path: Path) -> Any:
 
 def stored_metadata(path: Path) -> Mapping[str, str]:
     """The texts in an IR's rt_info or an ONNX file's metadata_props. Raises ModelFileError."""
-    information = read_model(ov.Core(), path).rt_info
+    information = read_model(path).rt_info
     root = "cnnreg" if path.suffix == ".xml" else "framework"
     return {key: text.astype(str) for key, text in dict(information).get(root, {}).items()}
 
