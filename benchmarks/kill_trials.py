@@ -46,7 +46,7 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
-from cnnreg.training import loop, saver, trainer
+from cnnreg.training import feeding, loop, saver, trainer
 from cnnreg.training.checkpoint import read_checkpoint
 from cnnreg.training.curves import draw_curves
 from cnnreg.training.determinism import deterministic
@@ -164,7 +164,7 @@ class Trainer:
         self.dataset = replace(self.dataset, **parts)
         for split in (self.dataset.train, self.dataset.val, self.dataset.test):
             len(split)  # decoded before forking
-        batches = trainer.training_batches(self.dataset, self.config.contract, self.config.recipe)
+        batches = feeding.training_batches(self.dataset, self.config.contract, self.config.recipe)
         self.steps = self.config.recipe.epochs * len(batches)
 
     def new(self, name: str) -> Run:

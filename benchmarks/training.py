@@ -41,11 +41,12 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import RunConfig
+from cnnreg.training.building import build_model, memory_format
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.distributed import ALONE
+from cnnreg.training.feeding import training_batches
 from cnnreg.training.speed import settle
 from cnnreg.training.step import Step, Trainee
-from cnnreg.training.trainer import build_model, memory_format, training_batches
 
 BATCH = 64
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

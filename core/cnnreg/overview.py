@@ -12,7 +12,7 @@ from typing import Any
 from .errors import CnnregError, ModelFileError
 from .files import in_use, read_json
 from .manifest import FILE_NAME
-from .recipe import Recipe
+from .recipe import MEASURED, Recipe
 from .registry import Registry
 from .runs import DEFAULT_ROOT, Run, open_run, read_metrics
 
@@ -69,10 +69,13 @@ def overview(folder: Path) -> RunOverview:
 
 
 def changes(recipe: Recipe, usual: Recipe) -> dict[str, tuple[Any, Any]]:
-    """Fields in which the recipe differs: (its value, the usual one)."""
-    pairs = {
-        name: (getattr(recipe, name), getattr(usual, name)) for name in recipe.__dataclass_fields__
-    }
+    """Fields in which the recipe differs: (its value, the usual one).
+
+    Not what was measured to be fastest where it was left open: that is no one's wish.
+    """
+    measured = {name for name in MEASURED if getattr(usual, name) == "auto"}
+    names = set(recipe.__dataclass_fields__) - measured
+    pairs = {name: (getattr(recipe, name), getattr(usual, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 

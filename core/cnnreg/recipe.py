@@ -15,6 +15,8 @@ from typing import Any
 
 from .errors import UsageError
 
+MEASURED = ("precision", "layout", "compile")  # where they are left open, as `auto`
+
 CHOICES = {
     "schedule": ("constant", "linear", "cosine", "one-cycle", "step", "plateau"),
     "class_weights": ("none", "balanced"),
@@ -82,7 +84,7 @@ class Recipe:
             raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
 
     def plain(self) -> Recipe:
-        """Each `auto` of the settings for speed replaced by what is right unmeasured."""
+        """Each `auto` of what is MEASURED replaced by what is right unmeasured."""
         return replace(
             self,
             precision="fp32" if self.precision == "auto" else self.precision,

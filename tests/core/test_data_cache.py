@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -250,22 +249,31 @@ def test_a_kill_while_writing_leaves_nothing_half(photos, large, moment):
     assert contents(entry(photos).parent) == {"train"}
 
 
-def make_it(photos: Path, start, results) -> None:
-    cache.LARGE = 0
-    start.wait()
-    results.put(opened(photos).train.pixels.sum(dtype=np.int64).item())
+AT_ONCE = """
+import sys
+from pathlib import Path
+import numpy as np
+from cnnreg.data import DataConfig, cache, open_dataset
+from cnnreg.registry import load_registry
+cache.LARGE = 0
+registry, config = load_registry(["folder"]), DataConfig(name="folder", folder=Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+print(open_dataset(registry, config).train.pixels.sum(dtype=np.int64))
+"""
 
 
 def test_two_processes_that_make_it_at_once_are_harmless(photos, large):
-    context = multiprocessing.get_context("spawn")
-    start, results = context.Event(), context.Queue()
-    workers = [context.Process(target=make_it, args=(photos, start, results)) for _ in range(2)]
+    command = [sys.executable, "-c", AT_ONCE, str(photos)]
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
     for worker in workers:
-        worker.start()
-    start.set()
-    sums = {results.get(timeout=120) for _ in workers}
+        assert worker.stdout.readline() == "ready\n"
     for worker in workers:
-        worker.join()
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    sums = {int(worker.communicate()[0]) for worker in workers}
+    assert [worker.returncode for worker in workers] == [0, 0]
     assert sums == {int(opened(photos).train.pixels.sum(dtype=np.int64))}
     assert contents(entry(photos).parent) == {"train"}
 

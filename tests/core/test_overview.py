@@ -125,3 +125,5 @@ def test_orders(finished, tmp_path):
 
 def test_changes_of_a_recipe():
     assert changes(Recipe(epochs=3), Recipe()) == {"epochs": (3, 20)}
+    assert changes(Recipe(augment="none").plain(), Recipe()) == {"augment": ("none", "auto")}
+    assert changes(Recipe(), Recipe(layout="contiguous")) == {"layout": ("auto", "contiguous")}

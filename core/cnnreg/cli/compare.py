@@ -87,7 +87,7 @@ def command(
     from cnnreg.comparing.report import report_data, write_report
     from cnnreg.comparing.study import Study
     from cnnreg.comparing.work import DataSets, describe_plan
-    from cnnreg.training.trainer import choose_device
+    from cnnreg.training.building import choose_device
 
     registry = get_registry()
     choose_device(device)

@@ -122,6 +122,7 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
             f"images {shape_text(contract.input_shape)} ({contract.resize})",
         ),
         ("recipe", f"as usual but {', '.join(changed)}" if changed else "the network's own"),
+        ("computed in", ", ".join(found["recipe"][name] for name in ("precision", "layout"))),
         ("epochs", f"{found['epochs']} of {found['planned_epochs']}, best {found['best_epoch']}"),
         ("time", human_time(found["seconds"])),
         ("validation", percent(found["val_accuracy"])),

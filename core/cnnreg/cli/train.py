@@ -80,9 +80,9 @@ def command(
     **recipe_flags: Any,
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
+    from cnnreg.training.building import build_model, choose_device, refuse_unshareable
     from cnnreg.training.launch import joined, run_of_first
     from cnnreg.training.start import start_from
-    from cnnreg.training.trainer import build_model, choose_device, refuse_unshareable
 
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()

@@ -52,7 +52,7 @@ def describe_plan(
     registry: Registry, plan: Plan, data_sets: DataSets
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """What the study holds for all workers; every network is tried on every data set first."""
-    from cnnreg.training.trainer import build_model
+    from cnnreg.training.building import build_model
 
     entries: dict[str, tuple[str, dict[str, Any]]] = {}
     for architecture, recipe in plan.recipes.items():

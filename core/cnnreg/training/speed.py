@@ -23,10 +23,11 @@ from torch import nn
 from cnnreg.environment import processor_name
 from cnnreg.errors import CnnregError, MachineError
 from cnnreg.files import home, write_json
-from cnnreg.recipe import Recipe
+from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.specs import ModelContract
 
 from .batches import Batch, TrainingBatches
+from .building import memory_format
 from .distributed import ALONE
 from .step import Step, Trainee
 
@@ -71,7 +72,7 @@ def settle(
     note: Callable[[str], None] = lambda text: None,
 ) -> Recipe:
     """`recipe` with each `auto` of precision, layout and compile replaced by the best one here."""
-    if "auto" not in (recipe.precision, recipe.layout, recipe.compile):
+    if all(getattr(recipe, name) != "auto" for name in MEASURED):
         return recipe
     key = _key(recipe, contract, device)
     remembered = _recall(key)
@@ -161,8 +162,6 @@ class _Probe:
         return {name: round(self.images / median(taken), 1) for name, taken in times.items()}
 
     def _candidate(self, recipe: Recipe) -> tuple[Step, Batch]:
-        from .trainer import memory_format
-
         model = copy.deepcopy(self.model).train()
         model.to(self.device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)

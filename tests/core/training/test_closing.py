@@ -57,13 +57,13 @@ def test_the_summary_adds_up(run):
 
 def test_the_test_split_is_looked_at_once(registry, tmp_path, monkeypatch, no_pictures):
     asked = []
-    real = trainer._evaluation_batches
+    real = trainer.judging_batches
 
-    def watched(split, contract):
+    def watched(split, *others):
         asked.append(len(split))
-        return real(split, contract)
+        return real(split, *others)
 
-    monkeypatch.setattr(trainer, "_evaluation_batches", watched)
+    monkeypatch.setattr(trainer, "judging_batches", watched)
     train(registry, make_run(registry, tmp_path / "run", epochs=2))
     assert asked == [139, 139, 360]
 

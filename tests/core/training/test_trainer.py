@@ -23,8 +23,8 @@ from cnnreg.files import sole_writer
 from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import open_run
 from cnnreg.specs import OptimizerSpec
+from cnnreg.training.building import build_model, choose_device
 from cnnreg.training.checkpoint import read_checkpoint
-from cnnreg.training.trainer import build_model, choose_device
 from helpers import make_run, state_of, stop_at, train
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "one_thread")

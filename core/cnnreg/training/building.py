@@ -1,0 +1,70 @@
+"""What a training is made of: the network, its device, and what several processes can share."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cnnreg.data import Dataset
+from cnnreg.errors import DataError, MachineError, PluginError, UsageError
+from cnnreg.plugins import blaming, one_line
+from cnnreg.recipe import Recipe
+from cnnreg.specs import ArchitectureSpec, ModelOptions
+
+from .distributed import ALONE, World
+
+
+def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:
+    """Build and try the network on two images. Raises PluginError if it breaks its promise."""
+    with blaming(f"Building '{architecture.name}'"):
+        model = architecture.build(options)
+    if not isinstance(model, nn.Module):
+        raise PluginError(f"'{architecture.name}' built {type(model).__name__}, not an nn.Module.")
+    expected = (2, options.num_classes)
+    height, width = options.input_shape[1:]
+    with torch.inference_mode(), blaming(f"'{architecture.name}' on images of {height}x{width}"):
+        output = model.eval()(torch.zeros(2, *options.input_shape))
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != expected:
+        raise PluginError(f"'{architecture.name}' returned {shape}, expected {expected}.")
+    return model
+
+
+def choose_device(name: str, world: World = ALONE) -> torch.device:
+    """A GPU each for several processes. Raises MachineError if the device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if world.size > 1 and name.startswith("cuda:"):
+        raise UsageError(
+            f"{name} is one device, not one for each of {world.size} processes.",
+            hint="Use --device cuda, and CUDA_VISIBLE_DEVICES to choose among them.",
+        )
+    if world.size > 1 and name == "cuda":
+        name = f"cuda:{world.local_rank}"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MachineError(
+            f"There is no device '{name}' here: {one_line(error)[:120]}.", hint="Use --device cpu."
+        ) from error
+    return device
+
+
+def memory_format(recipe: Recipe) -> torch.memory_format:
+    contiguous = recipe.layout == "contiguous"
+    return torch.contiguous_format if contiguous else torch.channels_last
+
+
+def refuse_unshareable(recipe: Recipe, dataset: Dataset, world: World) -> None:
+    """Raises before the work what several processes cannot train on."""
+    if world.size == 1:
+        return
+    fingerprint = dataset.fingerprint
+    if world.from_first(fingerprint.encode()).decode() != fingerprint:
+        raise DataError("The images here are not those of the first process.")
+    if min(recipe.batch_size // recipe.accumulate, len(dataset.train)) < world.size:
+        raise UsageError(
+            f"{world.size} processes need at least as many training images, and a --batch-size "
+            f"of {world.size * recipe.accumulate} or more, not {recipe.batch_size}."
+        )
