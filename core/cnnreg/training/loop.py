@@ -18,6 +18,7 @@ from .batches import Batch, TrainingBatches
 from .distributed import ALONE, World
 from .groups import set_training
 from .progress import Progress
+from .resizing import resized
 from .schedule import learning_rate
 from .step import Step, autocast
 from .stopping import StopRequest
@@ -52,7 +53,8 @@ def train(
         started = perf_counter()
         for batch in batches.epoch(progress.epoch, start=progress.images):
             rate = rate_now()
-            loss, correct = world.sum(*step(batch, rate))
+            grown = resized(batch, recipe, progress.step, len(batches))
+            loss, correct = world.sum(*step(grown, rate))
             if not math.isfinite(loss):
                 raise _diverged(loss, progress, rate)
             now = perf_counter()

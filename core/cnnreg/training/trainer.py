@@ -28,6 +28,7 @@ from .feeding import class_weights, judging_batches, training_batches
 from .groups import head_of, parameter_groups
 from .loop import train
 from .progress import Progress
+from .resizing import check_sizes
 from .resuming import go_on, made_with
 from .saver import Saver
 from .speed import check_compiler, settle
@@ -60,6 +61,7 @@ def run_training(
     with _sole_writer(run, dataset, world), deterministic(target), StopRequest() as stop:
         seed_streams(run.config.recipe.seed)
         model = build_model(architecture, options)
+        check_sizes(model, run.config.recipe, contract.input_shape)
         run = _settled(run, model, architecture, dataset, device=target, world=world, note=note)
         recipe = run.config.recipe
         begun = world.any(world.writes and (run.last.exists() or run.previous.exists()))
