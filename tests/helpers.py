@@ -43,11 +43,19 @@ def contract(**changes: Any) -> ModelContract:
     return ModelContract(**{**fields, **changes})
 
 
-def make_run(registry: Registry, folder: Path, architecture: str = "mlp", **recipe: Any) -> Run:
+def make_run(
+    registry: Registry,
+    folder: Path,
+    architecture: str = "mlp",
+    *,
+    image_size: int | None = None,
+    **recipe: Any,
+) -> Run:
     """A run on the embedded digits that is planned but not trained."""
     plain = {"precision": "fp32", "layout": "channels-last", "compile": "off"}
     settings: dict[str, Any] = {"epochs": 2, "patience": 0, **plain, **recipe}
-    config, _ = plan(registry, architecture, DataConfig(name="digits"), Recipe(**settings))
+    data = DataConfig(name="digits", image_size=image_size)
+    config, _ = plan(registry, architecture, data, Recipe(**settings))
     return create_run(config, folder=folder)
 
 

@@ -68,7 +68,7 @@ def test_freezing_ends_after_its_epochs(registry, tmp_path):
     from cnnreg.training.checkpoint import read_checkpoint
 
     saved = []
-    run = make_run(registry, tmp_path / "run", "resnet20", epochs=2, freeze=1, batch_size=512)
+    run = make_run(registry, tmp_path / "run", "resnet20", image_size=8, epochs=2, freeze=1)
 
     def remember(progress):
         if progress.batch == 1:

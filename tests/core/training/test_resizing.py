@@ -56,9 +56,10 @@ def test_it_trains_on_growing_images_and_is_judged_on_whole_ones(
             yield batch
 
     monkeypatch.setattr(feeding, "evaluation_batches", watched)
-    train(registry, make_run(registry, tmp_path / "run", "resnet20", start_size=0.5, epochs=1))
-    assert (seen[0], seen[-1]) == (16, 28)
-    assert set(judged) == {28}
+    settings = {"image_size": 16, "start_size": 0.5, "epochs": 1}
+    train(registry, make_run(registry, tmp_path / "run", "resnet20", **settings))
+    assert (seen[0], seen[-1]) == (8, 16)
+    assert set(judged) == {16}
 
 
 def test_a_network_of_one_size_is_refused_before_the_work(registry, tmp_path):

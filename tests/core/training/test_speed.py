@@ -104,7 +104,7 @@ def test_the_measurement_changes_nothing_but_the_settings(
     """Same weights, same random stream: dropout and batch norm would show it."""
     monkeypatch.setattr(speed, "SHORT", 0.0)
     monkeypatch.setattr(speed, "BUDGET", 0.0)
-    settings = {"epochs": 1, "batch_size": 256, "ema": 0.9}
+    settings = {"epochs": 1, "batch_size": 256, "ema": 0.9, "image_size": 12}
     auto = make_run(registry, tmp_path / "auto", architecture, **settings, **AUTO)
     train(registry, auto)
     chosen = json.loads((auto.folder / "run.json").read_text())["recipe"]

@@ -82,6 +82,7 @@ def test_dropout_resumes_on_the_same_random_stream(registry, tmp_path):
 # Everything that carries state at once: average, clipping, mixing, parts, plateau, weights.
 EVERYTHING = {
     "architecture": "resnet20",
+    "image_size": 12,
     "epochs": 2,
     "batch_size": 256,
     "optimizer": "nesterov",
