@@ -27,6 +27,7 @@ from .distributed import ALONE, World
 from .feeding import class_weights, judging_batches, training_batches
 from .groups import head_of, parameter_groups
 from .loop import train
+from .memory import keep_freed_memory
 from .progress import Progress
 from .resizing import check_sizes
 from .resuming import go_on, made_with
@@ -56,6 +57,7 @@ def run_training(
     """
     contract, target = run.config.contract, choose_device(device, world)
     refuse_unshareable(run.config.recipe, dataset, world)
+    keep_freed_memory()
     entry = registry.entry_of(contract)
     architecture, options = entry.spec, contract.options()
     with _sole_writer(run, dataset, world), deterministic(target), StopRequest() as stop:
