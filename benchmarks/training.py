@@ -10,19 +10,22 @@ Each network is trained by
   them, with the precision and layout that it measures to be fastest here;
 - ours, one lever after another, and the bare step on a batch that lies in memory.
 
-A round trains each contestant for some seconds, in turn; the ratio of a round is
-that of neighbours in time. Reported are medians of rounds and their range.
+Each contestant has a process of its own, so that none profits from what another has
+set, and waits while others run. A round trains each for some seconds, in turn; the
+ratio of a round is that of neighbours in time. Reported are medians and their range.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -45,6 +48,7 @@ from cnnreg.training.building import build_model, memory_format
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.distributed import ALONE
 from cnnreg.training.feeding import training_batches
+from cnnreg.training.memory import keep_freed_memory
 from cnnreg.training.speed import settle
 from cnnreg.training.step import Step, Trainee
 
@@ -89,11 +93,11 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="folder of the idx files; default: made images")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    registry, results = load_registry(), {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks.split(","):
             data = _data(NETWORKS[name], Path(folder), options)
-            results[name] = race(registry, name.partition("@")[0], data, options)
+            results[name] = race(name.partition("@")[0], data, options)
             print(_line(name, results[name]), flush=True)
     ratios = [result["ratio"]["median"] for result in results.values()]
     print(
@@ -106,49 +110,38 @@ def main() -> None:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def race(registry: Registry, name: str, data: Data, options: argparse.Namespace) -> dict:
+CONTESTANTS = {
+    "documented, 0 workers": {"workers": 0},
+    "documented, 2 workers": {"workers": 2},
+    "ours, memory given back": {"memory": "given back"},
+    "ours, fp32 contiguous": {"precision": "fp32", "layout": "contiguous"},
+    "ours, fp32 channels-last": {"precision": "fp32", "layout": "channels-last"},
+    "ours": {},
+    "bare step": {"fixed": True},
+}
+"""As `cnnreg train` runs them, but for what is named."""
+
+
+def race(name: str, data: Data, options: argparse.Namespace) -> dict:
     """Images per second of each contestant, medians over rounds; ratios within a round."""
-    plain = Recipe(precision="fp32", layout="contiguous", compile="off", batch_size=BATCH)
-    recipe = replace(plain, precision="auto", layout="auto", augment=data.augment)
-    config, dataset = plan(registry, name, data.config, recipe)
-    architecture = registry.architectures[name]
-    torch.manual_seed(0)
-    model = build_model(architecture, config.contract.options())
-    chosen = settle(
-        model,
-        recipe,
-        lambda recipe: training_batches(dataset, config.contract, recipe),
-        aux_weight=architecture.aux_weight,
-        contract=config.contract,
-        device=torch.device("cpu"),
-    )
-
-    def ours(recipe: Recipe, *, fixed: bool = False) -> Advance:
-        return _ours(registry, config, dataset, replace(recipe, augment=data.augment), fixed=fixed)
-
-    contestants = {
-        "documented, 0 workers": _documented(registry, config, data, workers=0),
-        "documented, 2 workers": _documented(registry, config, data, workers=2),
-        "ours, fp32 contiguous": ours(plain),
-        "ours, fp32 channels-last": ours(replace(plain, layout="channels-last")),
-        "ours": ours(chosen),
-        "bare step": ours(chosen, fixed=True),
-    }
-    rates: dict[str, list[float]] = {key: [] for key in contestants}
-    for number in range(options.rounds + 1):  # the first round is warm-up
-        for key, advance in contestants.items():
-            theirs = key.startswith("documented")
-            with nullcontext() if theirs else deterministic(torch.device("cpu")):
-                rate = _rate(advance, options.seconds)
-            if number:
-                rates[key].append(rate)
-    pairs = zip(*(rates[k] for k in contestants if k.startswith("documented")), strict=True)
+    chosen, facts = _choose(load_registry(), name, data)
+    rates: dict[str, list[float]] = {key: [] for key in CONTESTANTS}
+    with ExitStack() as stack:
+        contestants = {
+            key: stack.enter_context(_process(name, data, chosen, **settings))
+            for key, settings in CONTESTANTS.items()
+        }
+        for number in range(options.rounds + 1):  # the first round is warm-up
+            for key, ask in contestants.items():
+                rate = ask(options.seconds)
+                if number:
+                    rates[key].append(rate)
+    pairs = zip(*(rates[k] for k in CONTESTANTS if k.startswith("documented")), strict=True)
     best = [max(pair) for pair in pairs]
     ratios = [own / other for own, other in zip(rates["ours"], best, strict=True)]
     pipeline = [1 - own / bare for own, bare in zip(rates["ours"], rates["bare step"], strict=True)]
     return {
-        "data": dataset.name,
-        "images": f"{len(dataset.train)} of {config.contract.input_shape}",
+        **facts,
         "chosen": f"{chosen.precision} {chosen.layout}",
         "images_per_second": {key: round(median(own), 1) for key, own in rates.items()},
         "ratio": {
@@ -159,6 +152,60 @@ def race(registry: Registry, name: str, data: Data, options: argparse.Namespace)
         "pipeline_cost": round(median(pipeline), 4),
         "rounds": options.rounds,
     }
+
+
+def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict]:
+    """The recipe as `cnnreg train` settles it here, and what is trained on."""
+    keep_freed_memory()
+    recipe = Recipe(compile="off", batch_size=BATCH, augment=data.augment)
+    config, dataset = plan(registry, name, data.config, recipe)
+    architecture = registry.architectures[name]
+    chosen = settle(
+        build_model(architecture, config.contract.options()),
+        recipe,
+        lambda recipe: training_batches(dataset, config.contract, recipe),
+        aux_weight=architecture.aux_weight,
+        contract=config.contract,
+        device=torch.device("cpu"),
+    )
+    images = f"{len(dataset.train)} of {config.contract.input_shape}"
+    return chosen, {"data": dataset.name, "images": images}
+
+
+@contextmanager
+def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Callable]:
+    """A contestant that trains for the seconds it is asked to, and tells its images per second."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_contestant, args=(theirs, name, data, chosen, settings))
+    process.start()
+
+    def ask(seconds: float) -> float:
+        ours.send(seconds)
+        return ours.recv()
+
+    try:
+        yield ask
+    finally:
+        ours.send(None)
+        process.join()
+
+
+def _contestant(pipe: Connection, name: str, data: Data, chosen: Recipe, settings: dict) -> None:
+    registry = load_registry()
+    config, dataset = plan(registry, name, data.config, chosen)
+    if "workers" in settings:
+        advance = _documented(registry, config, data, workers=settings["workers"])
+        around = nullcontext()
+    else:
+        if settings.pop("memory", None) is None:
+            keep_freed_memory()
+        fixed = settings.pop("fixed", False)
+        advance = _ours(registry, config, dataset, replace(chosen, **settings), fixed=fixed)
+        around = deterministic(torch.device("cpu"))
+    with around:
+        while seconds := pipe.recv():
+            pipe.send(_rate(advance, seconds))
 
 
 def _ours(
