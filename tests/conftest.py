@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def ordinary_signals() -> Iterator[None]:
     """Signals as at a terminal: a background job starts with SIGINT ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
