@@ -74,7 +74,7 @@ def changes(recipe: Recipe, usual: Recipe) -> dict[str, tuple[Any, Any]]:
     Not what was measured to be fastest where it was left open: that is no one's wish.
     """
     measured = {name for name in MEASURED if getattr(usual, name) == "auto"}
-    names = set(recipe.__dataclass_fields__) - measured
+    names = [name for name in recipe.__dataclass_fields__ if name not in measured]
     pairs = {name: (getattr(recipe, name), getattr(usual, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
