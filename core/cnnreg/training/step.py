@@ -89,7 +89,7 @@ class Step:
     def _forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         # Compiled for whole batches alone: an odd last one would compile it again.
         whole = len(images) * self.recipe.accumulate * self.world.size == self.recipe.batch_size
-        network = self.compiled if self.compiled and whole else self.trainee.model
+        network = self.trainee.model if self.compiled is None or not whole else self.compiled
         output: Tensor | tuple[Tensor, ...] = network(images)
         return output
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from cnnreg.errors import MachineError
 from cnnreg.recipe import Recipe
-from cnnreg.training import speed
+from cnnreg.training import speed, step
+from cnnreg.training.batches import Batch
 from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.distributed import ALONE
 from cnnreg.training.speed import check_compiler, has_bf16
-from helpers import make_run, train
+from helpers import make_run, stop_at, train
 
 AUTO = {"precision": "auto", "layout": "auto", "compile": "auto"}
 
@@ -159,6 +162,27 @@ def test_compiling_that_was_asked_for_and_cannot_be_is_an_error(monkeypatch):
         check_compiler(replace(Recipe(), compile="on"))
 
 
+def test_a_network_without_a_length_is_compiled_too(monkeypatch):
+    """As a truth value, a compiled network is asked for its length."""
+
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, images):
+            return self.layer(images.mean((2, 3)))
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda m, **o: compile_(m, backend="eager", **o))
+    model = Tiny()
+    trainee = step.Trainee(model, torch.optim.SGD(model.parameters()))
+    recipe = Recipe(batch_size=4, compile="on").plain()
+    batch = Batch(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]), 4)
+    loss, _ = step.Step(trainee, recipe, device=torch.device("cpu"), world=ALONE)(batch, 0.1)
+    assert 0 < loss < 10
+
+
 @pytest.mark.slow
 def test_a_compiled_training_resumes_exactly(registry, tmp_path):
     from cnnreg.errors import StoppedError
@@ -168,13 +192,7 @@ def test_a_compiled_training_resumes_exactly(registry, tmp_path):
     train(registry, whole)
     parts = make_run(registry, tmp_path / "parts", **settings)
 
-    def stop(progress):
-        import signal
-
-        if progress.step == 4:
-            signal.raise_signal(signal.SIGINT)
-
     with pytest.raises(StoppedError):
-        train(registry, parts, on_step=stop)
+        train(registry, parts, on_step=stop_at(4))
     train(registry, parts)
     assert parts.best.read_bytes() == whole.best.read_bytes()
