@@ -49,13 +49,14 @@ def make_run(
     architecture: str = "mlp",
     *,
     image_size: int | None = None,
+    dropout: float | None = None,
     **recipe: Any,
 ) -> Run:
     """A run on the embedded digits that is planned but not trained."""
     plain = {"precision": "fp32", "layout": "channels-last", "compile": "off"}
     settings: dict[str, Any] = {"epochs": 2, "patience": 0, **plain, **recipe}
     data = DataConfig(name="digits", image_size=image_size)
-    config, _ = plan(registry, architecture, data, Recipe(**settings))
+    config, _ = plan(registry, architecture, data, Recipe(**settings), dropout=dropout)
     return create_run(config, folder=folder)
 
 

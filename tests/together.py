@@ -71,7 +71,7 @@ RECIPES = {
         "body_rate": 0.5,
     },
 }
-DROPOUT = {**PLAIN, "architecture": "simple_cnn"}
+DROPOUT = {**PLAIN, "architecture": "simple_cnn", "dropout": 0.5}
 
 
 def registry_with_tiny():

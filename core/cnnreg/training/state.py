@@ -132,7 +132,8 @@ def _random_from_data(checkpoint: Checkpoint, world: World) -> None:
     random.setstate((version, tuple(internal), gauss))
     keys, *rest = checkpoint.state["random"]["numpy"]
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), *rest))
-    if world.size > 1 and checkpoint.state.get("processes") == world.size:
+    made_with = checkpoint.state.get("made_with") or {}
+    if world.size > 1 and made_with.get("processes") == world.size:
         torch.set_rng_state(checkpoint.extra[f"{RNG}torch/{world.rank}"])
         if torch.cuda.is_available() and f"{RNG}cuda/{world.rank}" in checkpoint.extra:
             torch.cuda.set_rng_state(checkpoint.extra[f"{RNG}cuda/{world.rank}"])
