@@ -17,7 +17,7 @@ from cnnreg.plugins import blaming, notify
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, recorded_failure
-from cnnreg.specs import ArchitectureSpec, EpochRecord, RunInfo
+from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, RunInfo
 
 from .building import build_model, choose_device, memory_format, refuse_unshareable
 from .checkpoint import load_weights, read_checkpoint
@@ -69,7 +69,7 @@ def run_training(
         begun = world.any(world.writes and (run.last.exists() or run.previous.exists()))
         if run.config.weights and world.writes and not begun:
             note(start_from(run.config.weights, architecture, model))
-        head = head_of(architecture, options)
+        head = _head(architecture, options, recipe)
         trainee = _trainee(registry, model, recipe, head, device=target, world=world)
         part_streams(recipe.seed, world)
         batches = training_batches(dataset, contract, recipe, world)
@@ -155,6 +155,14 @@ def _settled(
         recipe = recipe_from_data(json.loads(world.from_first(json.dumps(asdict(recipe)).encode())))
     check_compiler(recipe)
     return run.settled(recipe, write=world.writes)
+
+
+def _head(architecture: ArchitectureSpec, options: ModelOptions, recipe: Recipe) -> frozenset[str]:
+    """The head's parameters; none where the recipe treats it as the rest of the network."""
+    if not recipe.freeze and recipe.body_rate == 1:
+        return frozenset()
+    with blaming(f"Building '{architecture.name}'"):
+        return head_of(architecture, options)
 
 
 def _trainee(
