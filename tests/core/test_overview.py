@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 
 import pytest
 
@@ -12,7 +11,7 @@ from cnnreg.errors import DivergedError, StoppedError
 from cnnreg.files import in_use, sole_writer
 from cnnreg.overview import changes, overview, survey
 from cnnreg.specs import Recipe
-from helpers import make_run, train, without_pictures
+from helpers import make_run, stop_at, train, without_pictures
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -23,14 +22,6 @@ def finished(registry, tmp_path_factory):
     with without_pictures():
         train(registry, made)
     return made
-
-
-def stop_at(step):
-    def on_step(progress):
-        if progress.step == step:
-            signal.raise_signal(signal.SIGINT)
-
-    return on_step
 
 
 def test_a_finished_run(finished, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from cnnreg.errors import StoppedError
 from cnnreg.runs import create_run, open_run
 from cnnreg_plugins.loggers import mlflow as plugin
 from cnnreg_plugins.loggers.patient import Patient
-from helpers import make_run, train
+from helpers import make_run, stop_at, train
 
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -153,11 +152,3 @@ def test_a_damaged_card_is_an_error_of_its_own(registry, tmp_path, store, monkey
     notes = []
     train(registry, run, note=notes.append)
     assert "holds no key" in notes[0]
-
-
-def stop_at(step):
-    def on_step(progress):
-        if progress.step == step:
-            signal.raise_signal(signal.SIGINT)
-
-    return on_step

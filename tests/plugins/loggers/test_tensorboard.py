@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pytest
 from cnnreg.errors import StoppedError
 from cnnreg.runs import create_run, open_run, read_metrics
 from cnnreg_plugins.loggers import tensorboard as plugin
-from helpers import cli, make_run, train
+from helpers import cli, make_run, stop_at, train
 
 pytest.importorskip("tensorboard")
 pytestmark = pytest.mark.usefixtures("no_pictures", "another_process")
@@ -142,11 +141,3 @@ def test_importing_the_loggers_imports_nothing_heavy():
         "assert not {'tensorboard', 'mlflow', 'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def stop_at(step):
-    def on_step(progress):
-        if progress.step == step:
-            signal.raise_signal(signal.SIGINT)
-
-    return on_step
