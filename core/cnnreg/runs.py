@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,7 @@ class Run:
 
     def write_metrics(self, history: Iterable[EpochRecord]) -> None:
         # Written whole from what the checkpoint holds, so the two can never disagree.
-        lines = (json.dumps(_strict(to_data(record))) for record in history)
+        lines = (json.dumps(to_data(record), allow_nan=False) for record in history)
         write_text(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
 
 
@@ -322,14 +322,6 @@ def recorded_failure(run: Run) -> Iterator[None]:
 
 def _lax(record: dict[str, Any]) -> dict[str, Any]:
     return {key: nan if value is None else value for key, value in record.items()}
-
-
-def _strict(record: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN and no infinity: null stands for both."""
-    return {
-        key: None if isinstance(value, float) and not isfinite(value) else value
-        for key, value in record.items()
-    }
 
 
 def now() -> str:

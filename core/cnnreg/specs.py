@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -352,7 +353,10 @@ class RuntimeSpec:
 
 
 def to_data(value: Any) -> Any:
-    """A spec's data as JSON-ready values; functions and modules are left out."""
+    """A spec's data as JSON-ready values; functions and modules are left out.
+
+    JSON knows no NaN and no infinity: None stands for both.
+    """
     if hasattr(value, "__dataclass_fields__"):
         pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
         return {name: to_data(item) for name, item in pairs if not callable(item)}
@@ -360,4 +364,6 @@ def to_data(value: Any) -> Any:
         return {str(key): to_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_data(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
     return str(value) if isinstance(value, Path) else value

@@ -61,7 +61,7 @@ def say(text: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    click.echo(json.dumps(to_data(data), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(to_data(data), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -105,22 +105,15 @@ def _print(
 def _stage_table(stages: list[Stage]) -> Any:
     from rich.table import Table
 
+    from cnnreg.training.summary import stage_row
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("stage", "layer", "kernel", "stride"):
         table.add_column(column, overflow="fold")
     for column in ("blocks", "output", "parameters", "MACs"):
         table.add_column(column, justify="right", no_wrap=True)
     for stage in stages:
-        table.add_row(
-            stage.name,
-            stage.layer,
-            stage.kernel,
-            str(stage.stride),
-            str(stage.blocks),
-            stage.size,
-            f"{stage.parameters:,}",
-            human_count(stage.macs),
-        )
+        table.add_row(*stage_row(stage)[:-1], human_count(stage.macs))
     table.add_section()
     parameters, macs = (sum(getattr(s, key) for s in stages) for key in ("parameters", "macs"))
     table.add_row("total", "", "", "", "", "", f"{parameters:,}", human_count(macs), style="bold")

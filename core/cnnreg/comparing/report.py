@@ -125,7 +125,7 @@ def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
 
 
 def _markdown_table(table: Sequence[Cell]) -> list[str]:
-    lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * 1}{'--:|' * (len(HEADINGS) - 1)}"]
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|---|{'--:|' * (len(HEADINGS) - 1)}"]
     return lines + [f"| {' | '.join(row(cell))} |" for cell in table]
 
 

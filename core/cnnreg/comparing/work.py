@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from cnnreg.files import sweep_temporaries
 from cnnreg.planning import fix, open_for
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, create_run, open_run
-from cnnreg.specs import EpochRecord, to_data
+from cnnreg.runs import Run, create_run, open_run, read_metrics
+from cnnreg.specs import to_data
 
 from .plan import Plan, Trial, fixed_part
 from .results import CURVES, Result
@@ -133,7 +132,7 @@ def train_trial(
         except DivergedError:
             diverged = True
     outcome = {} if diverged else run.result or {}
-    history = _history(run)
+    history = read_metrics(run.folder)
     return Result(
         trial=trial,
         diverged=diverged,
@@ -155,14 +154,6 @@ def check_data(label: str, dataset: Dataset, fingerprint: str) -> None:
             f"'{label}' holds other images here than where this comparison began.",
             hint="All workers need the same files.",
         )
-
-
-def _history(run: Run) -> list[EpochRecord]:
-    path = run.folder / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [EpochRecord(**json.loads(line)) for line in lines]
 
 
 def _number(value: float) -> float | None:

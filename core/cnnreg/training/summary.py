@@ -47,13 +47,14 @@ def as_text(summary: Summary) -> str:
         f"input {size}, {summary.num_classes} classes"
     )
     total = ("total", "", "", "", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
-    lines = _align([TITLES, *map(_row, summary.stages), total])
+    lines = _align([TITLES, *map(stage_row, summary.stages), total])
     rule = "-" * max(map(len, lines))
     lines[-1:-1] = lines[1:1] = [rule]
     return "\n".join([head, "", *lines, ""])
 
 
-def _row(stage: Stage) -> tuple[str, ...]:
+def stage_row(stage: Stage) -> tuple[str, ...]:
+    """One cell for each of TITLES."""
     return (
         stage.name,
         stage.layer,

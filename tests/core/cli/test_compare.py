@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import signal
 
 import pytest
@@ -128,6 +129,18 @@ def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):
     code, _, err = cli(*first, "--batch-size", "32", "--output", folder)
     assert code == 2
     assert "mlp with batch size 64, not 32" in err
+
+
+def test_a_loss_that_is_no_number_is_a_result_in_valid_json(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnreg.training.loop.evaluate", lambda *a, **k: (math.inf, 0.1))
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
+    code, out, err = cli(*command, "--output", tmp_path / "x", "--json")
+    assert code == 0, err
+    (trial,) = json.loads(out, parse_constant=pytest.fail)["trials"]
+    assert (trial["diverged"], trial["curves"]["val_loss"]) == (True, [None])
+    code, out, _ = cli("runs", "show", trial["run"], "--json")
+    assert code == 0
+    assert json.loads(out, parse_constant=pytest.fail)["history"][0]["val_loss"] is None
 
 
 def test_changed_images_are_refused(tmp_path, monkeypatch):
