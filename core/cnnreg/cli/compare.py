@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
 from cnnreg.errors import UsageError
@@ -55,9 +56,9 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.option(
     "--heartbeat",
     type=click.IntRange(1, 3600),
-    default=20,
+    default=HEARTBEAT,
     show_default=True,
-    help="Seconds between signs of life; after three without one a worker is taken for dead.",
+    help=f"Seconds between signs of life; a worker that leaves out {MISSED} is taken for dead.",
 )
 @json_option
 def command(

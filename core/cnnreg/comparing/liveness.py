@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+HEARTBEAT = 20  # seconds between two signs of life
+MISSED = 3  # so many left out, and a worker is taken for dead
+
 
 def this_worker() -> dict[str, Any]:
     import psutil

@@ -24,12 +24,10 @@ from cnnreg.errors import StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 
 from .database import Database
-from .liveness import is_gone, this_worker
+from .liveness import HEARTBEAT, MISSED, is_gone, this_worker
 from .plan import Trial, check_same
 from .results import Result
 
-HEARTBEAT = 20  # seconds between two signs of life
-MISSED = 3  # so many left out, and a worker is taken for dead
 LONGEST_PAUSE = 5.0  # seconds between two looks for trials that others left
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _CANNOT_TELL = "Cannot tell a FAIL trial"  # of Optuna's ValueError
