@@ -89,6 +89,7 @@ class TrainingBatches:
         order = torch.randperm(count, generator=random)
         # One row of random numbers an image: the same whatever batch it falls in.
         draws = torch.rand(count, 3, generator=random)
+        draws[:, 2] = self._turns(epoch)
         erasures = self.eraser.draw(count, random)
         mixtures = self.mixer.draw(count, random)
 
@@ -112,6 +113,17 @@ class TrainingBatches:
                 others = own.roll(1, 0) if self.world.size == 1 else prepare(partners)
                 mixed, share = mix(own, others, mixtures.of(part))
                 yield Batch(mixed, self.labels[part], len(whole), self.labels[partners], share)
+
+    def _turns(self, epoch: int) -> Tensor:
+        """Numbers in 0..1 that decide on mirroring: who is below a half is above it the next epoch.
+
+        So the network sees each image both ways in any two epochs, not by chance alone
+        (https://arxiv.org/abs/2404.00498, section 3.6).
+        """
+        first = torch.rand(
+            len(self.labels), generator=torch.Generator().manual_seed(_mix(self.seed, -1))
+        )
+        return (first + epoch % 2 / 2) % 1
 
     def _borders(self, start: int = 0) -> list[int]:
         """Batch borders; a last batch too small for batch norm, or for all processes, is merged."""

@@ -105,6 +105,29 @@ def test_crop_flip_mirrors_half_the_images():
     assert made[1, 0, :, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
+def test_an_image_that_was_mirrored_is_not_in_the_next_epoch():
+    rising = np.tile(np.arange(8, dtype=np.uint8)[None, None, :, None] * 20, (40, 8, 1, 3))
+    made = TrainingBatches(
+        rising,
+        np.arange(40, dtype=np.int64),
+        recipe=Recipe(batch_size=8),
+        augment="crop-flip",
+        normalise=Normalise(MEAN, STD),
+    )
+
+    def mirrored(epoch: int) -> list[bool]:
+        seen = torch.zeros(40, dtype=torch.bool)
+        for batch in made.epoch(epoch):
+            left, right = batch.images[..., :4].sum((1, 2, 3)), batch.images[..., 4:].sum((1, 2, 3))
+            seen[batch.labels] = left > right
+        return seen.tolist()
+
+    first, second = mirrored(0), mirrored(1)
+    assert 10 < sum(first) < 30
+    assert second == [not turned for turned in first]
+    assert mirrored(2) == first
+
+
 def test_erasing_leaves_the_mean_colour_in_a_rectangle():
     images = torch.full((200, 16, 16, 3), 255, dtype=torch.uint8)
     eraser = Eraser(0.5, torch.tensor([1, 2, 3], dtype=torch.uint8))
