@@ -1,10 +1,10 @@
-"""Reading a model contract back from JSON: data is checked, never trusted."""
+"""Reading a model's contract and interface back from JSON: data is checked, never trusted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .specs import ModelContract
+from .specs import Interface, ModelContract
 
 
 def contract_from_data(data: Any) -> ModelContract:
@@ -24,6 +24,13 @@ def contract_from_data(data: Any) -> ModelContract:
         resize=data["resize"],
         dataset=_text(data["dataset"]),
     )
+
+
+def interface_from_data(data: Any) -> Interface:
+    """Raises KeyError or TypeError for anything but an interface."""
+    if not all(isinstance(data[name], bool) for name in ("embed", "fixed")):
+        raise TypeError(f"expected true or false, not {data!r:.40}")
+    return Interface(embed=data["embed"], fixed=data["fixed"])
 
 
 def _text(value: Any) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .contracts import contract_from_data
+from .contracts import contract_from_data, interface_from_data
 from .errors import ModelFileError
 from .files import file_digest, write_json
-from .specs import ModelContract, Precision, to_data
+from .specs import Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -26,6 +26,7 @@ class Manifest:
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
+    interface: Interface = Interface()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -49,6 +50,7 @@ def read_manifest(folder: Path) -> Manifest:
             precision=data["precision"],
             model=str(data["model"]),
             contract=contract_from_data(data["contract"]),
+            interface=interface_from_data(data["interface"]),
             source=dict(data["source"]),
             parity=dict(data["parity"]),
             environment=dict(data["environment"]),

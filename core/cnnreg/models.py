@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .contracts import contract_from_data
+from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from .manifest import FILE_NAME, read_manifest
 from .plugins import blaming, one_line
@@ -16,6 +16,7 @@ from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Sessio
 CHECKPOINT = "checkpoint"
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
+INTERFACE_KEY = "interface"
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 
 
@@ -58,6 +59,7 @@ def exported_model(folder: Path) -> ModelFile:
         format=manifest.format,
         precision=manifest.precision,
         contract=manifest.contract,
+        interface=manifest.interface,
     )
 
 
@@ -148,6 +150,7 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
         texts = runtime.metadata(path)
         try:
             contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
+            interface = interface_from_data(json.loads(texts[INTERFACE_KEY]))
             precision = texts[PRECISION_KEY]
         except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise ModelFileError(
@@ -155,5 +158,11 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
                 where=path,
                 hint="Only models that `cnnreg export` wrote carry their classes and input.",
             ) from error
-        return ModelFile(path=path, format=format_name, precision=precision, contract=contract)  # type: ignore[arg-type]  # checked by the contract's writer
+        return ModelFile(
+            path=path,
+            format=format_name,
+            precision=precision,  # type: ignore[arg-type]  # checked by the contract's writer
+            contract=contract,
+            interface=interface,
+        )
     raise PluginError(f"No installed runtime reads {format_name} files.", where=path)

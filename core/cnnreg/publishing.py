@@ -19,7 +19,15 @@ from .files import (
     temporary_folder,
 )
 from .manifest import FILE_NAME, Manifest, write_manifest
-from .models import CONTRACT_KEY, PRECISION_KEY, checkpoint_of, need, open_session, runtimes_for
+from .models import (
+    CONTRACT_KEY,
+    INTERFACE_KEY,
+    PRECISION_KEY,
+    checkpoint_of,
+    need,
+    open_session,
+    runtimes_for,
+)
 from .parity import DEFAULT_MAX_DROP, Parity, compare, logits_of
 from .plugins import blaming, one_line
 from .registry import Registry
@@ -27,9 +35,12 @@ from .runs import Run, now
 from .specs import (
     ExporterSpec,
     ExportRequest,
+    Interface,
+    ModelContract,
     ModelFile,
     Precision,
     RuntimeOptions,
+    Session,
     to_data,
 )
 
@@ -42,6 +53,10 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 300
 VERIFICATION_IMAGES = 1000
+SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own height and width
+RESIZED = 4  # images tried in each of them
+RESIZE_TOLERANCE = 0.05  # of the largest logit
+BARE = Interface()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +65,7 @@ class ExportResult:
     model: Path
     format: str
     precision: Precision
+    interface: Interface
     bytes: int
     seconds: float
     parity: dict[str, Parity]  # by runtime
@@ -107,6 +123,7 @@ def publish(
     *,
     output: Path | None = None,
     max_drop: float | None = None,
+    interface: Interface = BARE,
     step: Callable[[str], None] = lambda text: None,
 ) -> ExportResult:
     """Write one format and precision, compare it, and publish it.
@@ -122,7 +139,7 @@ def publish(
     need(exporter)
     started = perf_counter()
     root = output or original.run.exports
-    target = root / f"{exporter.name}-{precision}"
+    target = root / f"{exporter.name}-{precision}{interface.suffix}"
     budget = DEFAULT_MAX_DROP.get(precision, 0.0) if max_drop is None else max_drop
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -133,10 +150,11 @@ def publish(
         with temporary_folder(target) as folder:
             step(f"writing {exporter.title} {precision}")
             exported = ModelFile(
-                path=_write(original, exporter, precision, folder),
+                path=_write(original, exporter, precision, interface, folder),
                 format=exporter.name,
                 precision=precision,
                 contract=original.model.contract,
+                interface=interface,
             )
             step(f"comparing {exporter.title} {precision} with the original")
             parity = _prove(registry, original, exported, max_drop=budget)
@@ -148,13 +166,20 @@ def publish(
         model=target / exported.path.name,
         format=exporter.name,
         precision=precision,
+        interface=interface,
         bytes=size,
         seconds=perf_counter() - started,
         parity=parity,
     )
 
 
-def _write(original: Original, exporter: ExporterSpec, precision: Precision, folder: Path) -> Path:
+def _write(
+    original: Original,
+    exporter: ExporterSpec,
+    precision: Precision,
+    interface: Interface,
+    folder: Path,
+) -> Path:
     from .training.checkpoint import load_model
 
     architecture = original.model.architecture
@@ -164,8 +189,9 @@ def _write(original: Original, exporter: ExporterSpec, precision: Precision, fol
         contract=original.model.contract,
         precision=precision,
         folder=folder,
-        metadata=describe(original.model, precision),
+        metadata=describe(original.model.contract, precision, interface),
         calibration=original.calibration,
+        interface=interface,
     )
     with blaming(f"Exporter '{exporter.name}'"):
         written = exporter.write(request)
@@ -174,23 +200,41 @@ def _write(original: Original, exporter: ExporterSpec, precision: Precision, fol
     return written
 
 
-def describe(model: ModelFile, precision: Precision) -> dict[str, str]:
+def describe(
+    contract: ModelContract, precision: Precision, interface: Interface = BARE
+) -> dict[str, str]:
     """What is stored inside an exported file: the contract, and the same for human eyes."""
-    contract = model.contract
-    channels, height, width = contract.input_shape
-    colours = "RGB" if channels == 3 else "grey" if channels == 1 else f"{channels} channels"
+    takes, gives = in_words(contract, interface)
     return {
         CONTRACT_KEY: json.dumps(to_data(contract), ensure_ascii=False),
         PRECISION_KEY: precision,
+        INTERFACE_KEY: json.dumps(to_data(interface)),
         "labels": json.dumps(contract.classes, ensure_ascii=False),
-        "input": f"float32 [N, {channels}, {height}, {width}] {colours}, (pixel/255 - mean)/std",
+        "input": takes,
         "mean": json.dumps(contract.mean),
         "std": json.dumps(contract.std),
         "resize": contract.resize,
-        "output": "float32 logits [N, classes]",
+        "output": gives,
         "created": now(),
         "versions": json.dumps(environment()["versions"]),
     }
+
+
+def in_words(contract: ModelContract, interface: Interface) -> tuple[str, str]:
+    """What a file takes and what it gives."""
+    channels, height, width = contract.input_shape
+    count = "1" if interface.fixed else "N"
+    if interface.embed:
+        sides = f"{height}, {width}" if interface.fixed else "height, width"
+        return (
+            f"uint8 [{count}, {sides}, 3] RGB, as an image file holds it",
+            f"float32 probabilities [{count}, classes], then logits",
+        )
+    colours = "RGB" if channels == 3 else "grey" if channels == 1 else f"{channels} channels"
+    return (
+        f"float32 [{count}, {channels}, {height}, {width}] {colours}, (pixel/255 - mean)/std",
+        f"float32 logits [{count}, classes]",
+    )
 
 
 def _prove(
@@ -207,6 +251,7 @@ def _prove(
         try:
             session = open_session(runtime, exported, RuntimeOptions())
             logits = logits_of(session, original.images)
+            resized = _resized_alike(session, original, exported.interface)
         except Exception as error:
             raise GateError(
                 f"{runtime.title} cannot run the exported model: {one_line(error)}."
@@ -224,8 +269,35 @@ def _prove(
                 f"{parity.complaint}.",
                 hint=_cure(exported.precision, parity),
             )
+        if not resized:
+            raise GateError(
+                f"Not published: {exported.format} {exported.precision} resizes pictures otherwise "
+                f"than cnnreg does, in {runtime.title}.",
+            )
         results[runtime.name] = parity
     return results
+
+
+def _resized_alike(session: Session, original: Original, interface: Interface) -> bool:
+    """Whether a self-contained file answers to pictures of other sizes as to resized ones."""
+    if not interface.embed or interface.fixed:
+        return True
+    import numpy as np
+
+    from .images import fit, from_pixels
+
+    contract = original.model.contract
+    channels, height, width = contract.input_shape
+    for pixels, (down, across) in zip(original.images, SIZES * RESIZED, strict=False):
+        size = (max(1, round(across * width)), max(1, round(down * height)))
+        picture = from_pixels(pixels, channels).resize(size)
+        whole = from_pixels(np.array(picture).reshape(size[1], size[0], channels), 3)
+        given = session.infer(np.array(whole)[None])
+        wanted = session.infer(session.prepare(fit(picture, height, width, contract.resize)[None]))
+        # Pixels may differ by one level, where Pillow's arithmetic rounds the other way.
+        if np.abs(given - wanted).max() > RESIZE_TOLERANCE * np.abs(original.logits).max():
+            return False
+    return True
 
 
 def _cure(precision: Precision, parity: Parity) -> str:
@@ -242,6 +314,7 @@ def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]
         precision=exported.precision,
         model=exported.path.name,
         contract=exported.contract,
+        interface=exported.interface,
         source={"run": original.run.name, "checkpoint_sha256": original.checkpoint.digest},
         parity={name: to_data(result) for name, result in parity.items()},
         environment=environment(),

@@ -273,6 +273,25 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """What a file takes and gives, and in which shapes.
+
+    The bare network takes normalised float32 [N, C, H, W] and gives logits [N, classes].
+    A self-contained file takes uint8 RGB [N, H, W, 3] of any height and width and gives
+    probabilities, then logits. A fixed one takes a single image of the network's own size
+    at a time, which is what GPUs want.
+    """
+
+    embed: bool = False
+    fixed: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """Of an export's folder."""
+        return "-embed" * self.embed + "-fixed" * self.fixed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """All that writing a file needs. `model` is in evaluation mode, float32, on the CPU."""
 
@@ -282,6 +301,7 @@ class ExportRequest:
     folder: Path  # exists and is empty; everything written goes here
     metadata: Mapping[str, str]  # to be stored inside the file
     calibration: Pixels  # training images after the evaluation resize, for int8
+    interface: Interface = Interface()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +315,7 @@ class ExporterSpec:
     write: Callable[[ExportRequest], Path]
     requires: tuple[str, ...] = ()  # modules that must be importable
     extra: str = "train"  # the extra that brings them
+    example: str = ""  # Python that uses a self-contained file, here called {model}; runs alone
 
     def __post_init__(self) -> None:
         check_name("exporter", self.name)
@@ -309,10 +330,12 @@ class ModelFile:
     precision: Precision
     contract: ModelContract
     architecture: ArchitectureSpec | None = None  # set for checkpoints, which need it
+    interface: Interface = Interface()
 
     @property
     def label(self) -> str:
-        return f"{self.contract.architecture} {self.format} {self.precision}"
+        interface = self.interface.suffix.replace("-", " ")
+        return f"{self.contract.architecture} {self.format} {self.precision}{interface}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

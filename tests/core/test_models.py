@@ -10,7 +10,7 @@ import pytest
 from cnnreg import models
 from cnnreg.errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from cnnreg.models import choose_runtime, find_model
-from cnnreg.specs import ModelFile, to_data
+from cnnreg.specs import Interface, ModelFile, to_data
 from helpers import contract, make_run
 
 
@@ -70,13 +70,19 @@ def test_a_folder_of_something_else(registry, tmp_path):
 def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
     path = tmp_path / "moved.onnx"
     path.write_bytes(b"x")
-    texts = {"contract": json.dumps(to_data(contract())), "precision": "fp16"}
+    embed = Interface(embed=True)
+    texts = {
+        "contract": json.dumps(to_data(contract())),
+        "precision": "fp16",
+        "interface": json.dumps(to_data(embed)),
+    }
     runtime = SimpleNamespace(metadata=lambda path: texts)
     monkeypatch.setattr(models, "runtimes_for", lambda registry, name: [runtime])
     found = find_model(registry, path)
-    assert (found.contract, found.precision) == (contract(), "fp16")
-    for damage in ({"contract": "{}"}, {"contract": "["}, {}):
+    assert (found.contract, found.precision, found.interface) == (contract(), "fp16", embed)
+    whole = dict(texts)
+    for damage in ({"contract": "{}"}, {"contract": "["}, {"interface": '{"embed": 1}'}, None):
         texts.clear()
-        texts.update(damage)
+        texts.update({**whole, **damage} if damage else {})
         with pytest.raises(ModelFileError, match="does not say how to use it"):
             find_model(registry, path)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.nn import functional
 
 from cnnreg.errors import GateError, PluginError, UsageError
 from cnnreg.files import LOCK
 from cnnreg.manifest import read_manifest
-from cnnreg.models import exported_model
+from cnnreg.models import exported_model, find_model
 from cnnreg.publishing import load_original, publish
 from cnnreg.registry import Catalog, Entry
-from cnnreg.specs import ExporterSpec, RuntimeSpec
+from cnnreg.specs import ExporterSpec, Interface, RuntimeSpec
 from helpers import make_run, train
 
 
@@ -178,7 +179,38 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
 def test_the_file_says_how_to_use_it(original):
     from cnnreg.publishing import describe
 
-    texts = describe(original.model, "fp16")
+    texts = describe(original.model.contract, "fp16")
     assert json.loads(texts["labels"]) == list(original.model.contract.classes)
     assert texts["precision"] == "fp16"
     assert "[N, 1, 28, 28] grey" in texts["input"]
+
+
+def test_a_self_contained_export_stands_beside_the_bare_one(registry, original, tmp_path):
+    exporter = registry.exporters["onnx"]
+    bare = publish(registry, original, exporter, "fp32", output=tmp_path)
+    whole = publish(
+        registry, original, exporter, "fp32", output=tmp_path, interface=Interface(embed=True)
+    )
+    assert (bare.folder.name, whole.folder.name) == ("onnx-fp32", "onnx-fp32-embed")
+    assert exported_model(whole.folder).interface == Interface(embed=True)
+    assert exported_model(bare.folder).interface == Interface()
+    moved = tmp_path / "elsewhere.onnx"
+    moved.write_bytes(whole.model.read_bytes())
+    assert find_model(registry, moved).interface == Interface(embed=True)
+
+
+def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "cnnreg_export.formats.preprocess.Preprocess._fit",
+        lambda self, pixels: functional.interpolate(pixels, (self.height, self.width)),
+    )
+    with pytest.raises(GateError, match="resizes pictures otherwise"):
+        publish(
+            registry,
+            original,
+            registry.exporters["onnx"],
+            "fp32",
+            output=tmp_path,
+            interface=Interface(embed=True),
+        )
+    assert visible(tmp_path) == []

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from cnnreg import ExportRequest, ModelContract, ModelFile
 from cnnreg.images import normalise
 from cnnreg.registry import Registry
-from cnnreg.specs import Precision, to_data
+from cnnreg.specs import Interface, Precision, to_data
 
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels
 
-Exported = Callable[[str, Precision], ModelFile]
+Exported = Callable[..., ModelFile]
+BARE = Interface()
 
 
 class TinyNet(nn.Module):
@@ -86,6 +87,8 @@ def metadata(contract: ModelContract) -> dict[str, str]:
     return {
         "contract": json.dumps(to_data(contract), ensure_ascii=False),
         "precision": "fp32",
+        "interface": json.dumps(to_data(BARE)),
+        "labels": json.dumps(contract.classes, ensure_ascii=False),
         "text": 'two\nlines, a\ttab, <tags> & "quotes", Grüße 犬',
         "number": "0.10",
         "empty": "",
@@ -143,7 +146,7 @@ def exported(
     """The small network's file in a format and precision, written once."""
 
     @cache
-    def write(name: str, precision: Precision) -> ModelFile:
+    def write(name: str, precision: Precision, interface: Interface = BARE) -> ModelFile:
         request = ExportRequest(
             model=network,
             contract=contract,
@@ -151,8 +154,11 @@ def exported(
             folder=tmp_path_factory.mktemp(f"{name}-{precision}"),
             metadata=metadata,
             calibration=images,
+            interface=interface,
         )
         path = registry.exporters[name].write(request)
-        return ModelFile(path=path, format=name, precision=precision, contract=contract)
+        return ModelFile(
+            path=path, format=name, precision=precision, contract=contract, interface=interface
+        )
 
     return write

@@ -15,7 +15,7 @@ from cnnreg.specs import Precision
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels
 
-Exported = Callable[[str, Precision], ModelFile]
+Exported = Callable[..., ModelFile]
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.5}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -11,7 +12,7 @@ from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
-from cnnreg.specs import ExporterSpec, Precision
+from cnnreg.specs import ExporterSpec, Interface, Precision
 
 from .common import (
     console,
@@ -23,6 +24,8 @@ from .common import (
     print_json,
 )
 from .data_options import moved_data_options
+
+MODEL = "{model}"  # in an exporter's example
 
 
 class ExportCommand(click.Command):
@@ -57,6 +60,14 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
     type=click.FloatRange(0, 100),
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
 )
+@click.option(
+    "--embed",
+    is_flag=True,
+    help="A self-contained file: uint8 RGB pictures of any size in, probabilities out.",
+)
+@click.option(
+    "--fixed", is_flag=True, help="For one image of the network's own size at a time, as GPUs want."
+)
 @click.option("--output", type=folder_type, help="Folder to write to; default: RUN/exports.")
 @moved_data_options
 @json_option
@@ -64,6 +75,8 @@ def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
     max_drop: float | None,
+    embed: bool,
+    fixed: bool,
     output: Path | None,
     data: Path | None,
     data_dir: Path | None,
@@ -95,6 +108,7 @@ def command(
                     precision,
                     output=output,
                     max_drop=max_drop,
+                    interface=Interface(embed=embed, fixed=fixed),
                     step=status.update,
                 )
                 results.append(result)
@@ -121,3 +135,8 @@ def show(registry: Registry, result: ExportResult) -> None:
             f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+    example = registry.exporters[result.format].example
+    if result.interface.embed and example:
+        out.print("    Anywhere, without cnnreg:\n")
+        code = example.replace(MODEL, repr(str(result.model)))
+        out.print(indent(code, "      "), markup=False, highlight=False, soft_wrap=True)

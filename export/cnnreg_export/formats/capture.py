@@ -11,21 +11,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from cnnreg import CnnregError, GateError
+from cnnreg import CnnregError, GateError, ModelContract
 from cnnreg.specs import Shape
+
+from .preprocess import Preprocess
+
+BATCH = {0: "batch"}
+PICTURES = {0: "batch", 1: "height", 2: "width"}
 
 
 def capture(model: nn.Module, shape: Shape) -> ExportedProgram:
     """The forward pass for images [batch, *shape], any batch. Raises GateError."""
     # Two images, contiguous: a batch of one, or channels-last memory, would be fixed for good.
-    example = torch.zeros(2, *shape)
+    return _captured(model, torch.zeros(2, *shape), BATCH)
+
+
+def capture_preprocessing(contract: ModelContract, *, resize: bool) -> ExportedProgram:
+    """From uint8 RGB [batch, height, width, 3] to the network's input; without `resize` of its
+    own size alone."""
+    _, height, width = contract.input_shape
+    sides = (height + 3, width + 5) if resize else (height, width)  # sides that differ stay apart
+    example = torch.zeros(2, *sides, 3, dtype=torch.uint8)
+    return _captured(Preprocess(contract, resize=resize), example, PICTURES if resize else BATCH)
+
+
+def _captured(model: nn.Module, example: Tensor, free: dict[int, str]) -> ExportedProgram:
+    dynamic = {place: Dim(name) for place, name in free.items()}
     try:
         with torch.no_grad():
-            return torch.export.export(model, (example,), dynamic_shapes=({0: Dim("batch")},))
+            return torch.export.export(model.eval(), (example,), dynamic_shapes=(dynamic,))
     except Exception as error:
         what, hint = _explain(error)
         raise GateError(f"Cannot export{_layer_of(error, model)}: {what}.", hint=hint) from error

@@ -19,7 +19,7 @@ from cnnreg_export.formats.onnx import writer
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels
 
-Exported = Callable[[str, Precision], ModelFile]
+Exported = Callable[..., ModelFile]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

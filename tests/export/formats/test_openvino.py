@@ -12,7 +12,7 @@ from cnnreg.specs import Precision
 from cnnreg_export.formats.openvino.model_info import model_info
 from cnnreg_export.runtimes.openvino.session import ov, read_model
 
-Exported = Callable[[str, Precision], ModelFile]
+Exported = Callable[..., ModelFile]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

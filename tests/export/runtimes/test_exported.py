@@ -15,12 +15,11 @@ import pytest
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.registry import Registry
-from cnnreg.specs import Precision
 
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels
 
-Exported = Callable[[str, Precision], ModelFile]
+Exported = Callable[..., ModelFile]
 
 PAIRS = [("onnx", "onnxruntime"), ("onnx", "openvino"), ("openvino", "openvino")]
 

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from cnnreg import ExporterSpec, ExportRequest, hookimpl
 
+EXAMPLE = """\
+import json, numpy, onnxruntime, PIL.Image, PIL.ImageOps
+session = onnxruntime.InferenceSession({model})
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+picture = PIL.ImageOps.exif_transpose(PIL.Image.open("picture.jpg")).convert("RGB")
+print(labels[session.run(None, {"images": numpy.asarray(picture)[None]})[0].argmax()])
+"""
+
 
 def write(request: ExportRequest) -> Path:
     from .writer import write_onnx
@@ -26,5 +34,6 @@ def cnnreg_exporters() -> list[ExporterSpec]:
             precisions=("fp32", "fp16", "int8"),
             write=write,
             requires=("torch", "onnx", "onnxscript", "onnxruntime", "nncf"),
+            example=EXAMPLE,
         )
     ]

@@ -13,9 +13,17 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 import cnnreg
 from cnnreg import ExportRequest
 from cnnreg_export.formats import INPUT, OUTPUT
-from cnnreg_export.formats.capture import capture, translation
+from cnnreg_export.formats.capture import (
+    BATCH,
+    PICTURES,
+    capture,
+    capture_preprocessing,
+    translation,
+)
 from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
+
+from .shape import PREPARED, embed, fix_batch
 
 OPSET = 18  # what torch.onnx implements natively; read by every runtime since 2023
 MAX_FILE_BYTES = 2**31 - 2**20  # protobuf ends at 2 GiB; the graph around the weights is small
@@ -27,7 +35,14 @@ def write_onnx(request: ExportRequest) -> Path:
     with quiet():
         program = capture(request.model, request.contract.input_shape)
         with translation(program, "ONNX"):
-            model = _in_precision(_translate(program), request)
+            model = _in_precision(_translate(program, (INPUT, OUTPUT), BATCH), request)
+            if request.interface.embed:
+                resize = not request.interface.fixed
+                front = capture_preprocessing(request.contract, resize=resize)
+                names = (INPUT, PREPARED)
+                embed(_translate(front, names, PICTURES if resize else BATCH), model)
+            if request.interface.fixed:
+                fix_batch(model)
             model.producer_name, model.producer_version = "cnnreg", cnnreg.__version__
             model.metadata_props.update(request.metadata)
             too_large = _weight_bytes(model) > MAX_FILE_BYTES
@@ -36,13 +51,15 @@ def write_onnx(request: ExportRequest) -> Path:
     return path
 
 
-def _translate(program: torch.export.ExportedProgram) -> ir.Model:
+def _translate(
+    program: torch.export.ExportedProgram, names: tuple[str, str], free: dict[int, str]
+) -> ir.Model:
     exported = torch.onnx.export(
         program,
         dynamo=True,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes=({0: "batch"},),
+        input_names=[names[0]],
+        output_names=[names[1]],
+        dynamic_shapes=(free,),
         opset_version=OPSET,
         verbose=False,
     )

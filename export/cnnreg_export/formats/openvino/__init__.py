@@ -9,6 +9,14 @@ from pathlib import Path
 
 from cnnreg import ExporterSpec, ExportRequest, hookimpl
 
+EXAMPLE = """\
+import json, numpy, openvino, PIL.Image, PIL.ImageOps
+model = openvino.Core().read_model({model})
+labels = json.loads(model.get_rt_info(["cnnreg", "labels"]).value)
+picture = PIL.ImageOps.exif_transpose(PIL.Image.open("picture.jpg")).convert("RGB")
+print(labels[openvino.compile_model(model, "CPU")(numpy.asarray(picture)[None])[0].argmax()])
+"""
+
 
 def write(request: ExportRequest) -> Path:
     from .writer import write_openvino
@@ -26,5 +34,6 @@ def cnnreg_exporters() -> list[ExporterSpec]:
             precisions=("fp32", "fp16", "int8"),
             write=write,
             requires=("torch", "openvino", "nncf"),
+            example=EXAMPLE,
         )
     ]

@@ -12,11 +12,16 @@ from cnnreg import ModelContract
 RESIZE = {"crop": "crop", "squash": "standard", "letterbox": "fit_to_window_letterbox"}
 
 
-def model_info(contract: ModelContract) -> dict[str, str]:
+def model_info(contract: ModelContract, *, embed: bool = False) -> dict[str, str]:
     """Means and deviations are of pixels 0..255; labels are split at spaces, so have none."""
-    return {
+    common = {
         "model_type": "Classification",
         "labels": " ".join(name.replace(" ", "_") for name in contract.classes),
+    }
+    if embed:  # the file does the rest itself
+        return {**common, "reverse_input_channels": "True"}
+    return {
+        **common,
         "mean_values": _numbers(255 * value for value in contract.mean),
         "scale_values": _numbers(255 * value for value in contract.std),
         "resize_type": RESIZE[contract.resize],

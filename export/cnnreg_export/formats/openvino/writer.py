@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg import ExportRequest
-from cnnreg_export.formats import INPUT, OUTPUT
-from cnnreg_export.formats.capture import capture, translation
+from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
+from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
 from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
 from cnnreg_export.untracked import untracked
@@ -21,29 +21,51 @@ METADATA_ROOT = "cnnreg"
 
 def write_openvino(request: ExportRequest) -> Path:
     path = request.folder / "model.xml"
-    shape = request.contract.input_shape
+    shape, interface = request.contract.input_shape, request.interface
     with quiet():
         program = capture(request.model, shape)
         with translation(program, "OpenVINO"):
             model = ov.convert_model(program)
-            _declare(model, [-1, *shape])
+            _declare(model, [-1, *shape], "NCHW")
             if request.precision == "int8":
                 model = quantise(model, request)
+            if interface.embed:
+                model = _self_contained(model, request)
+            if interface.fixed:
+                model.reshape([1, *shape[1:], 3] if interface.embed else [1, *shape])
             for key, text in request.metadata.items():
                 model.set_rt_info(text, [METADATA_ROOT, key])
-            for key, text in model_info(request.contract).items():
+            for key, text in model_info(request.contract, embed=interface.embed).items():
                 model.set_rt_info(text, ["model_info", key])
             # save_model compresses to fp16 unless told not to.
             ov.save_model(model, path, compress_to_fp16=request.precision == "fp16")
     return path
 
 
-def _declare(model: Any, shape: list[int]) -> None:
-    """Name, shape and layout of the one input and the one output."""
+def _declare(model: Any, shape: list[int], layout: str) -> None:
+    """Name, shape and layout of the one input, and the name of the last output."""
     model.reshape(ov.PartialShape(shape))
     parameter = model.input().get_node()
     parameter.set_friendly_name(INPUT)
-    parameter.set_layout(ov.Layout("NCHW"))
+    parameter.set_layout(ov.Layout(layout))
     model.input().get_tensor().set_names({INPUT})
-    model.output().get_tensor().set_names({OUTPUT})
+    model.outputs[-1].get_tensor().set_names({OUTPUT})
     model.validate_nodes_and_infer_types()
+
+
+def _self_contained(network: Any, request: ExportRequest) -> Any:
+    """Preprocessing before the network, softmax behind it; its logits stay an output."""
+    front = ov.convert_model(
+        capture_preprocessing(request.contract, resize=not request.interface.fixed)
+    )
+    prepared = front.output().get_node().input_value(0)
+    for reader in network.input().get_target_inputs():
+        reader.replace_source_output(prepared)
+    logits = network.output().get_node().input_value(0)
+    probabilities = ov.opset13.softmax(logits, axis=1)
+    probabilities.output(0).get_tensor().set_names({PROBABILITIES})
+    whole = ov.Model([probabilities.output(0), logits], front.get_parameters(), "cnnreg")
+    _, height, width = request.contract.input_shape
+    sides = [height, width] if request.interface.fixed else [-1, -1]
+    _declare(whole, [-1, *sides, 3], "NHWC")
+    return whole

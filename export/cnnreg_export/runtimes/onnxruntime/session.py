@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
@@ -14,7 +14,6 @@ from cnnreg_export.runtimes.devices import checked_device, processor
 from cnnreg_export.runtimes.image_input import ImageInput
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
@@ -26,17 +25,24 @@ class OnnxRuntimeSession(ImageInput):
     """Raises MachineError for another device, ModelFileError for a damaged file."""
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
-        super().__init__(model.contract)
+        super().__init__(model)
         self.device = checked_device(options.device, processor())
         self.precision = model.precision
-        self.engine = _open(model.path, options)
+        self.engine = _open(model.path, options, self._sizes(options.batch))
         inputs, outputs = self.engine.get_inputs(), self.engine.get_outputs()
         self.check_fit(model.path, [i.shape for i in inputs], [o.shape for o in outputs])
-        self.input = inputs[0].name
+        self.input, self.output = inputs[0].name, outputs[-1].name
 
-    def infer(self, inputs: NDArray[np.float32]) -> Logits:
-        logits: Logits = self.engine.run(None, {self.input: inputs})[0]
+    def run(self, inputs: NDArray[Any]) -> Logits:
+        logits: Logits = self.engine.run([self.output], {self.input: inputs})[0]
         return logits
+
+    def _sizes(self, batch: int | None) -> dict[str, int]:
+        """Of the dimensions that the file leaves open and the options do not."""
+        if batch is None or self.interface.fixed:
+            return {}
+        _, height, width = self.contract.input_shape
+        return {"batch": batch, "height": height, "width": width}
 
     def describe(self) -> Mapping[str, str]:
         threads = self.engine.get_session_options().intra_op_num_threads
@@ -49,15 +55,15 @@ class OnnxRuntimeSession(ImageInput):
 
 def stored_metadata(path: Path) -> Mapping[str, str]:
     """The texts in the file's metadata_props. Raises ModelFileError."""
-    return dict(_open(path, RuntimeOptions()).get_modelmeta().custom_metadata_map)
+    return dict(_open(path, RuntimeOptions(), {}).get_modelmeta().custom_metadata_map)
 
 
-def _open(path: Path, options: RuntimeOptions) -> ort.InferenceSession:
+def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> ort.InferenceSession:
     settings = ort.SessionOptions()
     settings.log_severity_level = FATAL_ONLY
     settings.intra_op_num_threads = options.threads or 0
-    if options.batch is not None:
-        settings.add_free_dimension_override_by_name("batch", options.batch)
+    for name, size in sizes.items():
+        settings.add_free_dimension_override_by_name(name, size)
     try:
         return ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -14,7 +14,6 @@ from cnnreg_export.runtimes.image_input import ImageInput
 from cnnreg_export.untracked import untracked
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
@@ -28,12 +27,12 @@ class OpenVINOSession(ImageInput):
     """Raises MachineError for a missing device, ModelFileError for a damaged file."""
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
-        super().__init__(model.contract)
+        super().__init__(model)
         device = checked_device(options.device, core().available_devices)
         network = read_model(model.path)
         self.check_fit(model.path, _shapes(network.inputs), _shapes(network.outputs))
-        if options.batch is not None:
-            network.reshape([options.batch, *model.contract.input_shape])
+        if options.batch is not None and not self.interface.fixed:
+            network.reshape(self.fixed_shape(options.batch))
         try:
             self.compiled = core().compile_model(network, device, settings(device, options.threads))
         except Exception as error:
@@ -43,10 +42,12 @@ class OpenVINOSession(ImageInput):
                 hint="Try --device CPU.",
             ) from error
         self.request = self.compiled.create_infer_request()
+        self.last = len(self.compiled.outputs) - 1
 
-    def infer(self, inputs: NDArray[np.float32]) -> Logits:
-        logits: Logits = self.request.infer([inputs], share_inputs=True)[0]
-        return logits
+    def run(self, inputs: NDArray[Any]) -> Logits:
+        self.request.infer([inputs], share_inputs=True)
+        logits: Logits = self.request.get_output_tensor(self.last).data
+        return logits.copy()  # the engine's own memory, which the next call overwrites
 
     def describe(self) -> Mapping[str, str]:
         """Read back from the compiled model, not repeated from what was asked for."""
