@@ -93,6 +93,7 @@ def run_training(
             recipe,
             device=target,
             world=world,
+            input_shape=contract.input_shape,
             aux_weight=architecture.aux_weight,
             class_weights=class_weights(dataset, recipe),
         )
