@@ -59,37 +59,37 @@ def go_on(
     world: World,
     note: Note,
 ) -> tuple[Run, Progress]:
-    """Restore the last checkpoint; says, and keeps in run.json, what differs since it was made.
+    """Restore the last checkpoint; says, and adds to the run, what differs since it was made.
 
     `facts` is what `made_with` says now.
     """
-    checkpoint = _last_whole(run, world, note)
-    load_weights(trainee.model, checkpoint.model, run.last)
+    path, checkpoint = _last_whole(run, world, note)
+    load_weights(trainee.model, checkpoint.model, path)
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
     differences = list(_differences(before, facts, run.config.recipe))
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
-    if differences and world.writes:
-        run = _recorded(run, progress, differences)
+    if differences:
+        run = _with_change(run, progress, differences)
+    if path != run.last and world.writes and run.last.exists():
+        with disk_errors(run.damaged):  # aside: the next save must not take it for whole
+            run.last.replace(run.damaged)
     return run, progress
 
 
-def _last_whole(run: Run, world: World, note: Note) -> Checkpoint:
+def _last_whole(run: Run, world: World, note: Note) -> tuple[Path, Checkpoint]:
     """The last checkpoint or, if it is damaged or gone, the one before, said aloud."""
     try:
-        return _read(run, run.last, world)
+        return run.last, _read(run, run.last, world)
     except ModelFileError as error:
         if not world.any(world.writes and run.previous.exists()):
             raise
         checkpoint = _read(run, run.previous, world)
         note(f"{error.what} [{run.last}]")
         note(f"going on from the checkpoint before it: {run.previous.name}")
-    if world.writes and run.last.exists():  # aside: the next save must not take it for whole
-        with disk_errors(run.damaged):
-            run.last.replace(run.damaged)
-    return checkpoint
+        return run.previous, checkpoint
 
 
 def _read(run: Run, path: Path, world: World) -> Checkpoint:
@@ -162,7 +162,7 @@ def _refit(
         progress.images -= least - left
 
 
-def _recorded(run: Run, progress: Progress, differences: list[str]) -> Run:
+def _with_change(run: Run, progress: Progress, differences: list[str]) -> Run:
     stands = {"epoch": progress.epoch, "step": progress.step, "what": differences}
     if run.config.changes and stands.items() <= run.config.changes[-1].items():
         return run  # killed before the first save since

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cnnreg.errors import StoppedError
+from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
@@ -41,11 +42,11 @@ def stopped(stopped_run, tmp_path):
     ],
 )
 def test_another_training_is_refused(stopped, flags, said):
-    before = {path.name: path.read_bytes() for path in stopped.folder.iterdir()}
+    before = content(stopped.folder)
     code, out, err = cli("resume", stopped.folder, *flags)
     assert (code, out) == (2, "")
     assert said in err
-    assert {path.name: path.read_bytes() for path in stopped.folder.iterdir()} == before
+    assert content(stopped.folder) == before
 
 
 def test_told_so_it_goes_on_says_it_and_keeps_it(stopped):
@@ -149,6 +150,28 @@ def test_changed_images_are_accepted_if_told(changed):
     code, _, err = cli("resume", run, "--data", data, "--epochs", "3")
     assert code == 0, err
     assert "changed" not in err
+
+
+def test_a_resume_that_is_refused_leaves_the_run_as_it_was(changed):
+    """All that it would have written: the recipe, the images, and no result any more."""
+    run, data = changed
+    wanted = ("resume", run, "--data", data, "--epochs", "2", "--accept-data")
+    assert cli("resume", run, "--data", data, "--epochs", "2")[0] == 3
+    before = content(run)
+    assert cli(*wanted, "--device", "cuda:77")[0] == 5
+    assert content(run) == before
+    with sole_writer(run):
+        code, _, err = cli(*wanted)
+    assert (code, "In use by another process" in err) == (5, True)
+    assert content(run) == before
+    (run / "last.safetensors").write_bytes(before["last.safetensors"][:-10])
+    before = content(run)
+    assert cli(*wanted)[0] == 4
+    assert content(run) == before
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_other_classes_are_refused_even_if_told(changed):
