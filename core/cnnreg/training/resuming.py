@@ -13,7 +13,7 @@ from cnnreg.environment import processor_name
 from cnnreg.errors import ModelFileError
 from cnnreg.files import disk_errors
 from cnnreg.recipe import Recipe, label
-from cnnreg.runs import Run, now
+from cnnreg.runs import Run, now, read_metrics
 from cnnreg.specs import to_data
 
 from .batches import TrainingBatches
@@ -48,6 +48,18 @@ def made_with(
         "steps an epoch": len(batches),
         "recipe": to_data(run.config.recipe),
     }
+
+
+def has_begun(run: Run, world: World) -> bool:
+    """Whether there is a checkpoint to go on from. Raises ModelFileError if there was one."""
+    found = world.any(world.writes and (run.last.exists() or run.previous.exists()))
+    if world.writes and not found and (run.best.exists() or read_metrics(run.folder)):
+        raise ModelFileError(
+            "The checkpoint that this run would go on from is missing.",
+            where=run.last,
+            hint="Put it back, or train anew; --weights starts from the best of a run.",
+        )
+    return found
 
 
 def go_on(

@@ -30,7 +30,7 @@ from .loop import train
 from .memory import keep_freed_memory
 from .progress import Progress
 from .resizing import check_sizes
-from .resuming import go_on, made_with
+from .resuming import go_on, has_begun, made_with
 from .saver import Saver
 from .speed import check_compiler, settle
 from .start import start_from
@@ -62,7 +62,7 @@ def run_training(
     architecture, options = entry.spec, contract.options()
     alone = sole_writer(run.folder) if world.writes else nullcontext()
     with alone, deterministic(target), StopRequest() as stop:
-        begun = world.any(world.writes and (run.last.exists() or run.previous.exists()))
+        begun = has_begun(run, world)
         seed_streams(run.config.recipe.seed)
         model = build_model(architecture, options)
         check_sizes(model, run.config.recipe, contract.input_shape)

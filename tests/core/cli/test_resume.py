@@ -170,6 +170,25 @@ def test_a_resume_that_is_refused_leaves_the_run_as_it_was(changed):
     assert content(run) == before
 
 
+def test_without_its_checkpoint_a_run_is_not_begun_anew(stopped):
+    assert cli("resume", stopped.folder)[0] == 0
+    stopped.last.unlink()
+    before = content(stopped.folder)
+    code, _, err = cli("resume", stopped.folder, "--epochs", "3")
+    assert code == 4
+    assert "The checkpoint that this run would go on from is missing." in err
+    assert "Put it back, or train anew" in err
+    assert content(stopped.folder) == before
+    stopped.best.unlink()  # the metrics tell of it still
+    assert cli("resume", stopped.folder, "--epochs", "3")[0] == 4
+
+
+def test_a_run_killed_before_its_first_save_is_begun_anew(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=1, batch_size=256)
+    code, _, err = cli("resume", run.folder)
+    assert code == 0, err
+
+
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
