@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL
 import torch
 
 from cnnreg.environment import processor_name
@@ -31,6 +33,8 @@ from .step import Trainee
 
 Note = Callable[[str], None]
 
+IMAGES = ("data", "images")  # the same files may be fewer images: one that cannot be read now
+
 
 def made_with(
     run: Run, batches: TrainingBatches, plugin: str, device: torch.device
@@ -38,13 +42,17 @@ def made_with(
     """What decides the numbers of a training beside its state, JSON-ready."""
     return {
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
         "threads": torch.get_num_threads(),
         "processor": processor_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "device": device.type,
+        **({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}),
         "processes": batches.world.size,
         "plugin": plugin,
         "data": run.config.data_fingerprint,
+        "images": len(batches.labels),
         "steps an epoch": len(batches),
         "recipe": to_data(run.config.recipe),
     }
@@ -140,16 +148,19 @@ def _read_for_all(path: Path, world: World) -> Checkpoint:
 
 def _differences(before: dict[str, Any], facts: dict[str, Any], recipe: Recipe) -> Iterator[str]:
     """A line for each fact that is another one now."""
+    if _has_other_images(before, facts):
+        yield "not bit-exact: the images have changed; the epoch in work begins again"
     flat = {**before, **before["recipe"]}
     for name, value in {**facts, **facts["recipe"]}.items():
-        was = flat.get(name)
-        if was == value or name in ("recipe", "steps an epoch"):
-            continue
-        if name == "data":
-            yield "not bit-exact: the images have changed; the epoch in work begins again"
-        else:
+        if name in ("recipe", "steps an epoch", *IMAGES) or name not in flat:
+            continue  # an older version did not keep all of them
+        if (was := flat[name]) != value:
             exact = "" if _keeps_the_numbers(name, recipe) else "not bit-exact: "
             yield f"{exact}{label(name)} was {was}, is {value}"
+
+
+def _has_other_images(before: dict[str, Any], facts: dict[str, Any]) -> bool:
+    return any(before.get(name, facts[name]) != facts[name] for name in IMAGES)
 
 
 def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
@@ -162,7 +173,7 @@ def _refit(
 ) -> None:
     """Count in the batches there are now: each image once an epoch, the schedule where it was."""
     was, steps = before["steps an epoch"], len(batches)
-    if before["data"] != facts["data"]:
+    if _has_other_images(before, facts):
         progress.begin_epoch()
         progress.step = progress.epoch * steps
     elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:

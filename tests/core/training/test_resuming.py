@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from cnnreg.errors import ModelFileError, StoppedError
 from cnnreg.registry import Catalog
@@ -63,7 +64,10 @@ def test_the_one_before_is_the_last_but_one(registry, stopped):
     assert read_checkpoint(stopped.previous).state["progress"]["step"] == 21
 
 
-@pytest.mark.parametrize("fact", ["torch", "threads", "processor", "instructions", "plugin"])
+FACTS = ["torch", "numpy", "pillow", "threads", "processor", "instructions", "plugin"]
+
+
+@pytest.mark.parametrize("fact", FACTS)
 def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact, monkeypatch):
     facts = {}
 
@@ -79,6 +83,43 @@ def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact
     assert said == [text]
     (change,) = open_run(stopped.folder).config.changes
     assert (change["epoch"], change["step"], change["what"]) == (1, 26, [text])
+
+
+def test_the_gpu_is_one_of_the_facts(registry, whole, monkeypatch):
+    from cnnreg.training.feeding import training_batches
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "RTX 9999")
+    config, dataset = whole.config, whole.open_data(registry)
+    batches = training_batches(dataset, config.contract, config.recipe)
+    facts = {
+        name: resuming.made_with(whole, batches, "plugin", torch.device(name))
+        for name in ("cuda", "cpu")
+    }
+    assert facts["cuda"]["gpu"] == "RTX 9999"
+    assert "gpu" not in facts["cpu"]
+
+
+def test_what_an_older_version_did_not_keep_is_no_difference(registry, stopped):
+    edit_facts(stopped, lambda facts: [facts.pop(name) for name in ("images", "numpy", "pillow")])
+    edit_facts(stopped, lambda facts: facts["recipe"].pop("start_size"))
+    said = []
+    train(registry, stopped, note=said.append)
+    assert said == []
+
+
+def test_an_image_that_cannot_be_read_any_more_begins_the_epoch_again(registry, stopped):
+    """The files are the same, and so is their fingerprint; the order of the images is not."""
+    edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
+    seen, said = [], []
+    train(registry, stopped, note=said.append, on_step=lambda progress: seen.append(progress.batch))
+    assert said == ["not bit-exact: the images have changed; the epoch in work begins again"]
+    assert seen == list(range(1, 22))
+
+
+def edit_facts(run, edit):
+    checkpoint = read_checkpoint(run.last)
+    edit(checkpoint.state["made_with"])
+    save_checkpoint(run.last, checkpoint)
 
 
 def test_a_resume_on_the_same_machine_says_nothing(registry, stopped):
