@@ -13,7 +13,7 @@ import torch
 
 from cnnreg.environment import processor_name
 from cnnreg.errors import ModelFileError
-from cnnreg.files import disk_errors
+from cnnreg.files import disk_errors, patiently
 from cnnreg.recipe import Recipe, label
 from cnnreg.runs import Run, now, read_metrics
 from cnnreg.specs import to_data
@@ -95,7 +95,7 @@ def go_on(
         run = _with_change(run, progress, differences)
     if path != run.last and world.writes and run.last.exists():
         with disk_errors(run.damaged):  # aside: the next save must not take it for whole
-            run.last.replace(run.damaged)
+            patiently(run.last.replace, run.damaged)
     return run, progress
 
 
