@@ -77,7 +77,8 @@ def patiently(rename: Callable[[Path], object], target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
+    # Bytes of a file's name that are no text become \udcXX: JSON reads them back as they were.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, data: Any) -> None:

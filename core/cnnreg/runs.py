@@ -188,10 +188,10 @@ class Run:
     def difference(self, dataset: Dataset) -> str:
         """How many images were added, removed and changed; empty where that is not known."""
         try:
-            lines = self.images.read_text(encoding="utf-8").splitlines()
-            before = [
-                (str(split), int(size), str(name)) for split, size, name in map(json.loads, lines)
-            ]
+            # Not by splitlines, which takes some characters of a name for the end of a line.
+            with self.images.open(encoding="utf-8") as lines:
+                listed = [json.loads(line) for line in lines]
+            before = [(str(split), int(size), str(name)) for split, size, name in listed]
         except (OSError, ValueError, TypeError):
             return ""
         return f": {compare_listings(before, dataset.listing())}"

@@ -188,7 +188,7 @@ class Split:
             update(samples.pixels.tobytes())
             return
         for size, name in self.listing():
-            update(f"{name} {size}\n".encode())
+            update(f"{name} {size}\n".encode("utf-8", "surrogateescape"))
 
     def listing(self) -> Iterator[tuple[int, str]]:
         """Bytes and relative name of each file, the unreadable ones too."""

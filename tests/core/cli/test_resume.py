@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from cnnreg.errors import StoppedError
 from cnnreg.files import sole_writer
+from cnnreg.report import read_report
 from cnnreg.runs import open_run
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
@@ -150,6 +152,38 @@ def test_changed_images_are_accepted_if_told(changed):
     code, _, err = cli("resume", run, "--data", data, "--epochs", "3")
     assert code == 0, err
     assert "changed" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_that_are_no_text_or_no_line(tmp_path):
+    data = photos(tmp_path / "photos", 40)
+    odd = [b"caf\xe9.png", b"a\nb.png", "a\u2028b.png".encode()]
+    try:
+        for label in ("cat", "dog"):
+            for number, name in enumerate(odd):
+                (data / label / f"{number:03}.png").rename(
+                    os.fsdecode(bytes(data / label) + b"/" + name)
+                )
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    plain = ("--precision", "fp32", "--layout", "channels-last", "--compile", "off")
+    run = tmp_path / "run"
+    code, _, err = cli(
+        "train", "mlp", "--data", data, "--epochs", "1", "--lr", "1e-9", *plain, "--output", run
+    )
+    assert code == 0, err
+    listed = [json.loads(line)[2] for line in (run / "images.jsonl").open(encoding="utf-8")]
+    assert {f"cat/{os.fsdecode(name)}" for name in odd} <= set(listed)
+    assert len(listed) == 80
+    assert all(Path(mistake.file).exists() for mistake in read_report(run / "report.json").mistakes)
+    Image.new("RGB", (32, 32)).save(data / "cat" / "more.png")
+    code, _, err = cli("resume", run, "--epochs", "2")
+    assert code == 3
+    assert "+1 -0 ~0 images" in err
+    assert cli("resume", run, "--epochs", "2", "--accept-data")[0] == 0
+    code, out, err = cli("runs", "show", run, "--json")
+    assert code == 0, err
+    json.loads(out)
 
 
 def test_a_resume_that_is_refused_leaves_the_run_as_it_was(changed):
