@@ -201,7 +201,13 @@ def _finish(
         }
     )
     show_what_came_of_it(
-        run, model, report, pixels=dataset.test.pixels, history=progress.history, note=note
+        run,
+        model,
+        report,
+        pixels=dataset.test.pixels,
+        history=progress.history,
+        stop=stop,
+        note=note,
     )
     with disk_errors(run.previous):
         run.previous.unlink(missing_ok=True)  # it was for going on, and costs as much as the last
