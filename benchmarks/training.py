@@ -221,6 +221,7 @@ def _ours(
         recipe,
         device=torch.device("cpu"),
         world=ALONE,
+        input_shape=config.contract.input_shape,
         aux_weight=architecture.aux_weight,
     )
     batches = _forever(

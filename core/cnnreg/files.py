@@ -6,9 +6,10 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from .errors import MachineError, ModelFileError
@@ -17,6 +18,8 @@ LOCK = ".cnnreg-lock"
 HOME_VARIABLE = "CNNREG_HOME"
 CACHE_VARIABLE = "CNNREG_CACHE"
 TEMPORARY_PREFIX = ".cnnreg-tmp-"
+WINDOWS = os.name == "nt"
+PATIENCE = 2.0  # seconds: longer than a scanner looks at a file
 REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
@@ -40,7 +43,7 @@ def write_bytes(path: Path, content: bytes, *, previous: Path | None = None) -> 
                 os.fsync(file.fileno())
             if previous is not None and path.exists():
                 _keep(path, previous)
-            temporary.replace(path)
+            patiently(temporary.replace, path)
             sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
@@ -54,14 +57,28 @@ def _keep(path: Path, previous: Path) -> None:
     try:
         os.link(path, link)
     except OSError:  # a file system without hard links
-        path.replace(previous)
+        patiently(path.replace, previous)
         return
-    link.replace(previous)
+    patiently(link.replace, previous)
     link.unlink(missing_ok=True)  # it stays where both are one file already
 
 
+def patiently(rename: Callable[[Path], object], target: Path) -> None:
+    """Call `rename`, which Windows refuses while a virus scanner or a viewer has the file open."""
+    end = monotonic() + PATIENCE
+    while True:
+        try:
+            rename(target)
+            return
+        except PermissionError:
+            if not WINDOWS or monotonic() > end:
+                raise
+            sleep(0.05)
+
+
 def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
+    # Bytes of a file's name that are no text become \udcXX: JSON reads them back as they were.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -89,12 +106,12 @@ def publish_folder(temporary: Path, target: Path) -> None:
         older = target.with_name(f"{REPLACED_PREFIX}{target.name}")
         shutil.rmtree(older, ignore_errors=True)
         if target.exists():
-            target.rename(older)
+            patiently(target.rename, older)
         try:
-            temporary.rename(target)
+            patiently(temporary.rename, target)
         except OSError:
             if older.exists():
-                older.rename(target)
+                patiently(older.rename, target)
             raise
         sync_folder(target.parent)
         shutil.rmtree(older, ignore_errors=True)
@@ -121,7 +138,7 @@ def sweep_temporaries(folder: Path) -> None:
     for older in folder.glob(f"{REPLACED_PREFIX}*"):
         target = folder / older.name.removeprefix(REPLACED_PREFIX)
         if not target.exists():
-            older.rename(target)
+            patiently(older.rename, target)
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -132,7 +149,7 @@ def sweep_temporaries(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename durable. Windows cannot open folders and needs no such step."""
-    if os.name == "nt":
+    if WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -51,7 +51,12 @@ from .specs import EpochRecord, ModelContract, to_data
 SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
 PRETRAINED = "pretrained"
-
+OF_THE_END = (
+    "result.json",
+    "report.json",
+    *(f"{name}.{kind}" for name in ("confusion", "classes", "mistakes") for kind in ("png", "svg")),
+)
+"""Files that hold for the weights with which a training ended."""
 
 Change = dict[str, Any]
 """Where training stood (epoch, step), when (at), and in words what was different (what)."""
@@ -158,29 +163,21 @@ class Run:
             )
         return dataset
 
-    def settled(self, recipe: Recipe, *, write: bool = True) -> Run:
-        """This run with a recipe in which nothing is left to be measured, for good."""
-        return self if recipe == self.config.recipe else self.changed(write=write, recipe=recipe)
+    def changed(self, **fields: Any) -> Run:
+        """This run with other fields of its configuration; `begin` writes them."""
+        return Run(self.folder, replace(self.config, **fields))
 
-    def changed(self, *, write: bool = True, **fields: Any) -> Run:
-        """This run with other fields of its configuration, for good."""
-        config = replace(self.config, **fields)
-        if write:
-            _write_config(self.folder, config)
-        return Run(self.folder, config)
-
-    def reopened(self) -> Run:
-        """This run as if it had not been finished."""
+    def begin(self, dataset: Dataset) -> None:
+        """Write what is trained and on which images; drop what told of an end."""
+        others = open_run(self.folder).config.data_fingerprint != self.config.data_fingerprint
         with disk_errors(self.folder):
-            (self.folder / "result.json").unlink(missing_ok=True)
-        return self
-
-    def with_data(self, dataset: Dataset, *, write: bool = True) -> Run:
-        """This run with other images than it was trained on, for good."""
-        if write:
-            with disk_errors(self.images):
-                self.images.unlink(missing_ok=True)  # written anew when training goes on
-        return self.changed(write=write, data_fingerprint=dataset.fingerprint)
+            if others:
+                self.images.unlink(missing_ok=True)
+            _write_config(self.folder, self.config)
+            if not self.images.exists():
+                self.write_images(dataset)
+            for name in OF_THE_END:
+                (self.folder / name).unlink(missing_ok=True)
 
     def write_images(self, dataset: Dataset) -> None:
         """Keep which image is in which split: one line [split, bytes, name] for each file."""
@@ -191,10 +188,10 @@ class Run:
     def difference(self, dataset: Dataset) -> str:
         """How many images were added, removed and changed; empty where that is not known."""
         try:
-            lines = self.images.read_text(encoding="utf-8").splitlines()
-            before = [
-                (str(split), int(size), str(name)) for split, size, name in map(json.loads, lines)
-            ]
+            # Not by splitlines, which takes some characters of a name for the end of a line.
+            with self.images.open(encoding="utf-8") as lines:
+                listed = [json.loads(line) for line in lines]
+            before = [(str(split), int(size), str(name)) for split, size, name in listed]
         except (OSError, ValueError, TypeError):
             return ""
         return f": {compare_listings(before, dataset.listing())}"

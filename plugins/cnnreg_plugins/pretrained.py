@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cnnreg import MachineError
+from cnnreg.files import file_digest
 
 if TYPE_CHECKING:
     import torch
+
+OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|conv))\.")
+"""DenseNet's files name `norm.1` and `conv.1` what torchvision now names `norm1` and `conv1`."""
 
 
 def published(name: str) -> Callable[[], Mapping[str, torch.Tensor]]:
@@ -19,8 +27,24 @@ def _load(name: str) -> Mapping[str, torch.Tensor]:
     """From torch's cache, or the network; raises OSError if they are in neither."""
     from torchvision.models import get_weight
 
+    weights = get_weight(name)
+    _check_cached(weights.url)
     # Tensors alone are read, and the file must have the hash that stands in its name.
-    state: Mapping[str, torch.Tensor] = get_weight(name).get_state_dict(
+    state: Mapping[str, torch.Tensor] = weights.get_state_dict(
         progress=False, check_hash=True, weights_only=True
     )
-    return state
+    return {OLD_NAMES.sub(r"\1", key): tensor for key, tensor in state.items()}
+
+
+def _check_cached(url: str) -> None:
+    """Torch compares the hash after a download alone. Raises MachineError if it is another."""
+    import torch
+
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    published = file.stem.rpartition("-")[2]  # the first digits of its sha256
+    if file.exists() and not file_digest(file).startswith(published):
+        raise MachineError(
+            "These are not the weights that were published: the sha256 differs.",
+            where=file,
+            hint="Delete the file; it is downloaded again then.",
+        )

@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -254,6 +255,19 @@ def test_one_bad_file_in_a_hundred_is_skipped_and_named(offer, tmp_path):
     assert [error.where for error in train.skipped] == [str(source.files[3])]
     assert train.labels.sum() == 100
     assert not np.array_equal(train.pixels[2], train.pixels[3])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_a_broken_link_is_a_bad_file_like_others(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    source.files[3].unlink()
+    source.files[3].symlink_to("nowhere")
+    others = {"val": samples(classes=2), "test": samples(classes=2)}
+    data = open_dataset(offer(source, **others), STUB)
+    assert [error.where for error in data.train.skipped] == [str(source.files[3])]
+    before = data.fingerprint
+    source.files[3].with_name("nowhere").write_bytes(source.files[4].read_bytes())
+    assert open_dataset(offer(source, **others), STUB).fingerprint != before
 
 
 def test_more_bad_files_are_refused(offer, tmp_path):

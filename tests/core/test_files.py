@@ -37,6 +37,43 @@ def test_data_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     assert events[:2] == ["fsync", "rename"]
 
 
+@pytest.fixture
+def held_open(monkeypatch):
+    """How often a rename is refused, as by Windows while a scanner has the file open."""
+    refusals, replace = [0], Path.replace
+
+    def refused(self, to):
+        if refusals[0]:
+            refusals[0] -= 1
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    return refusals
+
+
+def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, held_open):
+    monkeypatch.setattr(files, "WINDOWS", True)
+    held_open[0] = 2
+    files.write_text(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "new"
+    held_open[0] = 1_000_000  # for ever
+    with pytest.raises(MachineError, match="Cannot write: Access is denied") as caught:
+        files.write_text(tmp_path / "x", "newer")
+    assert caught.value.exit_code == 5
+    assert (tmp_path / "x").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_elsewhere_a_refusal_is_one(tmp_path, monkeypatch, held_open):
+    monkeypatch.setattr(files, "WINDOWS", False)
+    held_open[0] = 1
+    with pytest.raises(MachineError, match="Access is denied"):
+        files.write_text(tmp_path / "x", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_writing_below_a_file_names_the_path(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError) as caught:

@@ -57,8 +57,13 @@ def test_confusions_are_ranked():
 
 
 def test_a_report_reads_back_as_it_was_written(tmp_path):
-    write_report(tmp_path / "report.json", report())
-    assert read_report(tmp_path / "report.json") == report()
+    mistaken = "caf\udce9.png", "a\nb.png", "\\udce9", "日本語.png"
+    names = "0", "1", *mistaken[:2], "4", *mistaken[2:]
+    made = report(files=tuple(map(Path, names)))
+    write_report(tmp_path / "report.json", made)
+    assert read_report(tmp_path / "report.json") == made
+    assert {mistake.file for mistake in made.mistakes} == set(mistaken)
+    assert "日本語" in (tmp_path / "report.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

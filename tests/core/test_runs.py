@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError, UsageError
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe, recipe_from_data
-from cnnreg.runs import create_run, find_run, list_runs, open_run
+from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
 from cnnreg.specs import to_data
 from helpers import make_run
 
@@ -19,6 +20,17 @@ from helpers import make_run
 def test_a_run_reads_back_as_it_was_made(registry, tmp_path):
     run = make_run(registry, tmp_path / "my run ü", optimizer="momentum")
     assert open_run(run.folder).config == run.config
+
+
+def test_what_changes_is_written_when_it_begins(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    changed = run.changed(recipe=replace(run.config.recipe, epochs=9))
+    assert open_run(run.folder).config == run.config
+    for name in OF_THE_END:
+        (run.folder / name).touch()
+    changed.begin(run.open_data(registry))
+    assert open_run(run.folder).config == changed.config
+    assert {path.name for path in run.folder.iterdir()} == {"run.json"}
 
 
 def test_the_newest_run_is_the_default(registry, tmp_path, monkeypatch):

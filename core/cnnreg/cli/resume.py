@@ -70,11 +70,10 @@ def command(
         report_skipped(dataset)
     if dataset.fingerprint != opened.config.data_fingerprint:
         say(f"the images have changed{opened.difference(dataset)}")
-        opened = opened.with_data(dataset, write=world.writes)
     if world.writes and opened.result is not None:
         say(f"the test images were measured after epoch {opened.result['epochs']} already")
-        opened = opened.reopened()
-    opened = opened.settled(recipe, write=world.writes)
+    # What changes is written once the run is this process's alone, and all that refuses it has.
+    opened = opened.changed(recipe=recipe, data_fingerprint=dataset.fingerprint)
     follow(registry, opened, dataset, device=device, world=world, as_json=as_json)
 
 

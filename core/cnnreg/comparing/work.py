@@ -123,7 +123,7 @@ def train_trial(
     from cnnreg.training.trainer import run_training
 
     diverged = False
-    if run.result is None:
+    if run.result is None or not run.report.exists():  # stopped between the two, perhaps
         try:
             for _ in run_training(
                 registry, run, dataset, device=device, on_step=on_step, note=note

@@ -188,14 +188,15 @@ class Split:
             update(samples.pixels.tobytes())
             return
         for size, name in self.listing():
-            update(f"{name} {size}\n".encode())
+            update(f"{name} {size}\n".encode("utf-8", "surrogateescape"))
 
     def listing(self) -> Iterator[tuple[int, str]]:
-        """Bytes and relative name of each file, the unreadable ones too."""
+        """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
         files = self._samples.files
         root = os.path.commonpath([path.parent for path in files]) if files else ""
         for path in files:
-            yield path.stat().st_size, path.relative_to(root).as_posix()
+            size = path.stat().st_size if path.exists() else 0
+            yield size, path.relative_to(root).as_posix()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -44,8 +44,7 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, previous: Path | None = None) -> None:
     """Write it whole; what stood at `path` stays as `previous`, if that is given."""
-    tensors = {name: _plain(tensor) for name, tensor in checkpoint.model.items()}
-    tensors |= {name: _plain(tensor) for name, tensor in checkpoint.extra.items()}
+    tensors = _plain(checkpoint.model | checkpoint.extra)
     header = json.dumps(
         {
             "schema": SCHEMA,
@@ -176,8 +175,16 @@ def _parse(path: Path, header: str, tensors: dict[str, Tensor]) -> Checkpoint:
     )
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu").contiguous()
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the processor, row by row, each in memory of its own, which tied weights are not."""
+    plain, taken = dict[str, Tensor](), set[int]()
+    for name, tensor in tensors.items():
+        plain[name] = tensor.detach().to("cpu").contiguous()
+        memory = plain[name].untyped_storage().data_ptr()
+        if memory in taken:
+            plain[name] = plain[name].clone()
+        taken.add(memory)
+    return plain
 
 
 def _digest(header: str, tensors: dict[str, Tensor]) -> str:

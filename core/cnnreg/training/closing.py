@@ -75,32 +75,36 @@ def show_what_came_of_it(
     *,
     pixels: Pixels,
     history: Sequence[EpochRecord],
+    stop: StopRequest,
     note: Note,
 ) -> None:
     """Pictures, summary and report; `pixels` are the test split's.
 
-    One that cannot be made is noted and costs nothing else.
+    One that cannot be made is noted and costs nothing else. Raises StoppedError before
+    the next one as soon as `stop` is asked.
     """
     contract = run.config.contract
     title = f"{contract.architecture} on {contract.dataset}, {run.name}"
-    with _attempt("the learning curves", note):
+    with _attempt("the learning curves", stop, note):
         draw_curves(history, run.name, run.curves)
-    with _attempt("the confusion matrix", note):
+    with _attempt("the confusion matrix", stop, note):
         draw_confusion(report, title, run.folder / "confusion.png")
-    with _attempt("the chart of the classes", note):
+    with _attempt("the chart of the classes", stop, note):
         draw_classes(report, title, run.folder / "classes.png")
-    with _attempt("the picture of the mistakes", note):
+    with _attempt("the picture of the mistakes", stop, note):
         draw_mistakes(report, pixels, title, run.folder / "mistakes.png")
-    with _attempt("the model summary", note):
+    with _attempt("the model summary", stop, note):
         summary = summarise(model, contract)
         write_json(run.folder / "summary.json", to_data(summary))
         write_text(run.folder / "summary.txt", as_text(summary))
-    with _attempt("the report", note):
+    with _attempt("the report", stop, note):
         write_report(run.report, report)
 
 
 @contextmanager
-def _attempt(what: str, note: Note) -> Iterator[None]:
+def _attempt(what: str, stop: StopRequest, note: Note) -> Iterator[None]:
+    if stop:
+        raise stopped(f"before making {what}", stop)
     try:
         yield
     except Exception as error:  # noqa: BLE001 - a picture less is no failed training

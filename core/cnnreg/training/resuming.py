@@ -7,13 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL
 import torch
 
 from cnnreg.environment import processor_name
 from cnnreg.errors import ModelFileError
-from cnnreg.files import disk_errors
+from cnnreg.files import disk_errors, patiently
 from cnnreg.recipe import Recipe, label
-from cnnreg.runs import Run, now
+from cnnreg.runs import Run, now, read_metrics
 from cnnreg.specs import to_data
 
 from .batches import TrainingBatches
@@ -31,6 +33,8 @@ from .step import Trainee
 
 Note = Callable[[str], None]
 
+IMAGES = ("data", "images")  # the same files may be fewer images: one that cannot be read now
+
 
 def made_with(
     run: Run, batches: TrainingBatches, plugin: str, device: torch.device
@@ -38,16 +42,32 @@ def made_with(
     """What decides the numbers of a training beside its state, JSON-ready."""
     return {
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
         "threads": torch.get_num_threads(),
         "processor": processor_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "device": device.type,
+        **({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}),
         "processes": batches.world.size,
         "plugin": plugin,
         "data": run.config.data_fingerprint,
+        "images": len(batches.labels),
         "steps an epoch": len(batches),
         "recipe": to_data(run.config.recipe),
     }
+
+
+def has_begun(run: Run, world: World) -> bool:
+    """Whether there is a checkpoint to go on from. Raises ModelFileError if there was one."""
+    found = world.any(world.writes and (run.last.exists() or run.previous.exists()))
+    if world.writes and not found and (run.best.exists() or read_metrics(run.folder)):
+        raise ModelFileError(
+            "The checkpoint that this run would go on from is missing.",
+            where=run.last,
+            hint="Put it back, or train anew; --weights starts from the best of a run.",
+        )
+    return found
 
 
 def go_on(
@@ -59,37 +79,37 @@ def go_on(
     world: World,
     note: Note,
 ) -> tuple[Run, Progress]:
-    """Restore the last checkpoint; says, and keeps in run.json, what differs since it was made.
+    """Restore the last checkpoint; says, and adds to the run, what differs since it was made.
 
     `facts` is what `made_with` says now.
     """
-    checkpoint = _last_whole(run, world, note)
-    load_weights(trainee.model, checkpoint.model, run.last)
+    path, checkpoint = _last_whole(run, world, note)
+    load_weights(trainee.model, checkpoint.model, path)
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
     differences = list(_differences(before, facts, run.config.recipe))
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
-    if differences and world.writes:
-        run = _recorded(run, progress, differences)
+    if differences:
+        run = _with_change(run, progress, differences)
+    if path != run.last and world.writes and run.last.exists():
+        with disk_errors(run.damaged):  # aside: the next save must not take it for whole
+            patiently(run.last.replace, run.damaged)
     return run, progress
 
 
-def _last_whole(run: Run, world: World, note: Note) -> Checkpoint:
+def _last_whole(run: Run, world: World, note: Note) -> tuple[Path, Checkpoint]:
     """The last checkpoint or, if it is damaged or gone, the one before, said aloud."""
     try:
-        return _read(run, run.last, world)
+        return run.last, _read(run, run.last, world)
     except ModelFileError as error:
         if not world.any(world.writes and run.previous.exists()):
             raise
         checkpoint = _read(run, run.previous, world)
         note(f"{error.what} [{run.last}]")
         note(f"going on from the checkpoint before it: {run.previous.name}")
-    if world.writes and run.last.exists():  # aside: the next save must not take it for whole
-        with disk_errors(run.damaged):
-            run.last.replace(run.damaged)
-    return checkpoint
+        return run.previous, checkpoint
 
 
 def _read(run: Run, path: Path, world: World) -> Checkpoint:
@@ -128,16 +148,19 @@ def _read_for_all(path: Path, world: World) -> Checkpoint:
 
 def _differences(before: dict[str, Any], facts: dict[str, Any], recipe: Recipe) -> Iterator[str]:
     """A line for each fact that is another one now."""
+    if _has_other_images(before, facts):
+        yield "not bit-exact: the images have changed; the epoch in work begins again"
     flat = {**before, **before["recipe"]}
     for name, value in {**facts, **facts["recipe"]}.items():
-        was = flat.get(name)
-        if was == value or name in ("recipe", "steps an epoch"):
-            continue
-        if name == "data":
-            yield "not bit-exact: the images have changed; the epoch in work begins again"
-        else:
+        if name in ("recipe", "steps an epoch", *IMAGES) or name not in flat:
+            continue  # an older version did not keep all of them
+        if (was := flat[name]) != value:
             exact = "" if _keeps_the_numbers(name, recipe) else "not bit-exact: "
             yield f"{exact}{label(name)} was {was}, is {value}"
+
+
+def _has_other_images(before: dict[str, Any], facts: dict[str, Any]) -> bool:
+    return any(before.get(name, facts[name]) != facts[name] for name in IMAGES)
 
 
 def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
@@ -150,7 +173,7 @@ def _refit(
 ) -> None:
     """Count in the batches there are now: each image once an epoch, the schedule where it was."""
     was, steps = before["steps an epoch"], len(batches)
-    if before["data"] != facts["data"]:
+    if _has_other_images(before, facts):
         progress.begin_epoch()
         progress.step = progress.epoch * steps
     elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:
@@ -162,7 +185,7 @@ def _refit(
         progress.images -= least - left
 
 
-def _recorded(run: Run, progress: Progress, differences: list[str]) -> Run:
+def _with_change(run: Run, progress: Progress, differences: list[str]) -> Run:
     stands = {"epoch": progress.epoch, "step": progress.step, "what": differences}
     if run.config.changes and stands.items() <= run.config.changes[-1].items():
         return run  # killed before the first save since

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import Any
 
 from torch import Tensor
 
+from cnnreg.data import Dataset
 from cnnreg.errors import DivergedError
-from cnnreg.files import check_room
-from cnnreg.runs import Run
+from cnnreg.files import check_room, sweep_temporaries
+from cnnreg.runs import Run, recorded_failure
 from cnnreg.specs import EpochRecord
 
 from .checkpoint import Checkpoint, is_finite, save_checkpoint
@@ -48,10 +49,19 @@ class Saver:
         self.world = world
         self._saved_at = self._drawn_at = monotonic()
 
-    def begin(self) -> None:
-        """A run that cannot be saved fails here, before the work."""
+    @contextmanager
+    def under_way(self, dataset: Dataset) -> Iterator[None]:
+        """Around the work. All that could refuse it lies before: the run was left as it is."""
+        with recorded_failure(self.run) if self.world.writes else nullcontext():
+            self._begin(dataset)
+            yield
+
+    def _begin(self, dataset: Dataset) -> None:
+        """A run that cannot be saved fails here."""
         if self.world.writes:
+            sweep_temporaries(self.run.folder)  # of a training that was killed
             self._check_room()
+            self.run.begin(dataset)
         self.save()
         if self.world.writes and self.progress.history:  # killed before they were written, perhaps
             self.run.write_metrics(self.progress.history)

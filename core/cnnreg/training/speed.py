@@ -166,14 +166,16 @@ class _Probe:
         model.to(self.device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
         settings = replace(recipe, accumulate=1)
+        batch = next(iter(self.batches(settings).epoch(0)))
         step = Step(
             Trainee(model, optimizer),
             settings,
             device=self.device,
             world=ALONE,
+            input_shape=tuple(batch.images.shape[1:]),
             aux_weight=self.aux_weight,
         )
-        return step, next(iter(self.batches(settings).epoch(0)))
+        return step, batch
 
 
 def has_bf16(device: torch.device) -> bool:

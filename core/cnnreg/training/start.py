@@ -11,7 +11,7 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from cnnreg.errors import MachineError, ModelFileError, PluginError
-from cnnreg.plugins import one_line
+from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.runs import PRETRAINED, open_run
 from cnnreg.specs import ArchitectureSpec
 
@@ -54,7 +54,8 @@ def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:
     if architecture.pretrained is None:
         raise PluginError(f"'{architecture.name}' comes without pretrained weights.")
     try:
-        return architecture.pretrained()
+        with quiet_stdout():  # torch says there what it downloads
+            return architecture.pretrained()
     except (OSError, RuntimeError, ImportError) as error:  # no network, or a file of another hash
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise MachineError(

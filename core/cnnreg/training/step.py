@@ -50,6 +50,7 @@ class Step:
         *,
         device: torch.device,
         world: World,
+        input_shape: tuple[int, ...],
         aux_weight: float = 0.0,
         class_weights: Tensor | None = None,
     ) -> None:
@@ -57,6 +58,7 @@ class Step:
         self.recipe = recipe
         self.device = device
         self.world = world
+        self.input_shape = input_shape
         self.aux_weight = aux_weight
         self.class_weights = None if class_weights is None else class_weights.to(device)
         self.parameters = [p for group in trainee.optimizer.param_groups for p in group["params"]]
@@ -87,8 +89,10 @@ class Step:
         return loss_sum, correct
 
     def _forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        # Compiled for whole batches alone: an odd last one would compile it again.
-        whole = len(images) * self.recipe.accumulate * self.world.size == self.recipe.batch_size
+        # Compiled for whole batches of whole images alone: each other shape, of an odd last
+        # batch or of images that still grow, would compile it again, up to torch's limit.
+        count = len(images) * self.recipe.accumulate * self.world.size
+        whole = count == self.recipe.batch_size and images.shape[1:] == self.input_shape
         network = self.trainee.model if self.compiled is None or not whole else self.compiled
         output: Tensor | tuple[Tensor, ...] = network(images)
         return output

@@ -7,6 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from cnnreg.errors import StoppedError
+
 from .distributed import World
 
 
@@ -33,8 +35,12 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        late = self._interrupting and not isinstance(error, StoppedError)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+            around = getattr(handler, "__self__", None)
+            if late and number == self.signal_number and isinstance(around, StopRequest):
+                around._handle(number, None)  # a comparison's: it must not begin the next training
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import torch
@@ -12,11 +12,11 @@ from torch import nn
 
 from cnnreg.data import Dataset
 from cnnreg.errors import DivergedError
-from cnnreg.files import disk_errors, sole_writer, sweep_temporaries
+from cnnreg.files import disk_errors, sole_writer
 from cnnreg.plugins import blaming, notify
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, recorded_failure
+from cnnreg.runs import Run
 from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, RunInfo
 
 from .building import build_model, choose_device, memory_format, refuse_unshareable
@@ -30,7 +30,7 @@ from .loop import train
 from .memory import keep_freed_memory
 from .progress import Progress
 from .resizing import check_sizes
-from .resuming import go_on, made_with
+from .resuming import go_on, has_begun, made_with
 from .saver import Saver
 from .speed import check_compiler, settle
 from .start import start_from
@@ -60,13 +60,14 @@ def run_training(
     keep_freed_memory()
     entry = registry.entry_of(contract)
     architecture, options = entry.spec, contract.options()
-    with _sole_writer(run, dataset, world), deterministic(target), StopRequest() as stop:
+    alone = sole_writer(run.folder) if world.writes else nullcontext()
+    with alone, deterministic(target), StopRequest() as stop:
+        begun = has_begun(run, world)
         seed_streams(run.config.recipe.seed)
         model = build_model(architecture, options)
         check_sizes(model, run.config.recipe, contract.input_shape)
         run = _settled(run, model, architecture, dataset, device=target, world=world, note=note)
         recipe = run.config.recipe
-        begun = world.any(world.writes and (run.last.exists() or run.previous.exists()))
         if run.config.weights and world.writes and not begun:
             note(start_from(run.config.weights, architecture, model))
         head = _head(architecture, options, recipe)
@@ -78,7 +79,6 @@ def run_training(
         if begun:
             run, progress = go_on(run, trainee, batches, facts=facts, world=world, note=note)
         saver = Saver(run, trainee, progress, made_with=facts, world=world)
-        saver.begin()
 
         def after_step(progress: Progress) -> None:
             on_step(progress)
@@ -93,40 +93,29 @@ def run_training(
             recipe,
             device=target,
             world=world,
+            input_shape=contract.input_shape,
             aux_weight=architecture.aux_weight,
             class_weights=class_weights(dataset, recipe),
         )
-        for record in train(
-            step,
-            batches,
-            validation=lambda: judging_batches(dataset.val, contract, recipe, world),
-            recipe=recipe,
-            progress=progress,
-            head=head,
-            on_step=after_step,
-            on_stop=saver.save,
-            stop=stop,
-        ):
-            saver.save_epoch(record)
+        with saver.under_way(dataset):
+            for record in train(
+                step,
+                batches,
+                validation=lambda: judging_batches(dataset.val, contract, recipe, world),
+                recipe=recipe,
+                progress=progress,
+                head=head,
+                on_step=after_step,
+                on_stop=saver.save,
+                stop=stop,
+            ):
+                saver.save_epoch(record)
+                if world.writes:
+                    notify(hooks.cnnreg_epoch_finished, note, run=info, record=record)
+                yield record
             if world.writes:
-                notify(hooks.cnnreg_epoch_finished, note, run=info, record=record)
-            yield record
-        if world.writes:
-            _finish(run, dataset, trainee.model, progress, device=target, stop=stop, note=note)
-            notify(hooks.cnnreg_training_finished, note, run=info, result=run.result)
-
-
-@contextmanager
-def _sole_writer(run: Run, dataset: Dataset, world: World) -> Iterator[None]:
-    """The run's folder is this training's alone, and free of what a killed one left."""
-    if not world.writes:
-        yield
-        return
-    with sole_writer(run.folder), recorded_failure(run):
-        sweep_temporaries(run.folder)
-        if not run.images.exists():
-            run.write_images(dataset)
-        yield
+                _finish(run, dataset, trainee.model, progress, device=target, stop=stop, note=note)
+                notify(hooks.cnnreg_training_finished, note, run=info, result=run.result)
 
 
 def _settled(
@@ -154,7 +143,7 @@ def _settled(
     if world.size > 1:
         recipe = recipe_from_data(json.loads(world.from_first(json.dumps(asdict(recipe)).encode())))
     check_compiler(recipe)
-    return run.settled(recipe, write=world.writes)
+    return run.changed(recipe=recipe)
 
 
 def _head(architecture: ArchitectureSpec, options: ModelOptions, recipe: Recipe) -> frozenset[str]:
@@ -212,7 +201,13 @@ def _finish(
         }
     )
     show_what_came_of_it(
-        run, model, report, pixels=dataset.test.pixels, history=progress.history, note=note
+        run,
+        model,
+        report,
+        pixels=dataset.test.pixels,
+        history=progress.history,
+        stop=stop,
+        note=note,
     )
     with disk_errors(run.previous):
         run.previous.unlink(missing_ok=True)  # it was for going on, and costs as much as the last

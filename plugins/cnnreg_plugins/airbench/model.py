@@ -68,7 +68,8 @@ class Head(nn.Module):
         self.fc = nn.Linear(channels, num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.fc(functional.adaptive_max_pool2d(x, 1).flatten(1))
+        # Not by adaptive max pooling, whose gradient on CUDA is another one each time.
+        logits: Tensor = self.fc(x.amax((2, 3)))
         return logits * LOGIT_SCALE
 
 

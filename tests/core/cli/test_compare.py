@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cnnreg.runs import open_run
-from cnnreg.training import saver
+from cnnreg.training import closing, saver
 from helpers import cli
 
 SMALL = (
@@ -112,6 +112,20 @@ def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, 
     assert len(saved) == len(set(saved)) == 8, "an epoch was trained twice"
     expected = {key: value for key, value in accuracies(whole[1]).items() if key[2] == 0}
     assert accuracies(json.loads(out)) == expected
+
+
+def test_what_was_interrupted_while_drawing_is_drawn_on_going_on(
+    tmp_path, monkeypatch, no_pictures
+):
+    folder = tmp_path / "study"
+    line = (*SMALL, "--lrs", "0.01", "--seeds", "1", "--epochs", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(closing, "draw_confusion", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert cli(*line, "--output", folder)[0] == 130
+    assert len(list(folder.glob("runs/*/result.json"))) == 1
+    assert not list(folder.glob("runs/*/report.json"))
+    assert cli("compare", "--resume", folder)[0] == 0
+    assert len(list(folder.glob("runs/*/report.json"))) == 2
 
 
 def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnnreg.errors import StoppedError
+from cnnreg.files import sole_writer
+from cnnreg.report import read_report
 from cnnreg.runs import open_run
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
@@ -41,11 +44,11 @@ def stopped(stopped_run, tmp_path):
     ],
 )
 def test_another_training_is_refused(stopped, flags, said):
-    before = {path.name: path.read_bytes() for path in stopped.folder.iterdir()}
+    before = content(stopped.folder)
     code, out, err = cli("resume", stopped.folder, *flags)
     assert (code, out) == (2, "")
     assert said in err
-    assert {path.name: path.read_bytes() for path in stopped.folder.iterdir()} == before
+    assert content(stopped.folder) == before
 
 
 def test_told_so_it_goes_on_says_it_and_keeps_it(stopped):
@@ -149,6 +152,79 @@ def test_changed_images_are_accepted_if_told(changed):
     code, _, err = cli("resume", run, "--data", data, "--epochs", "3")
     assert code == 0, err
     assert "changed" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_that_are_no_text_or_no_line(tmp_path):
+    data = photos(tmp_path / "photos", 40)
+    odd = [b"caf\xe9.png", b"a\nb.png", "a\u2028b.png".encode()]
+    try:
+        for label in ("cat", "dog"):
+            for number, name in enumerate(odd):
+                (data / label / f"{number:03}.png").rename(
+                    os.fsdecode(bytes(data / label) + b"/" + name)
+                )
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    plain = ("--precision", "fp32", "--layout", "channels-last", "--compile", "off")
+    run = tmp_path / "run"
+    code, _, err = cli(
+        "train", "mlp", "--data", data, "--epochs", "1", "--lr", "1e-9", *plain, "--output", run
+    )
+    assert code == 0, err
+    listed = [json.loads(line)[2] for line in (run / "images.jsonl").open(encoding="utf-8")]
+    assert {f"cat/{os.fsdecode(name)}" for name in odd} <= set(listed)
+    assert len(listed) == 80
+    assert all(Path(mistake.file).exists() for mistake in read_report(run / "report.json").mistakes)
+    Image.new("RGB", (32, 32)).save(data / "cat" / "more.png")
+    code, _, err = cli("resume", run, "--epochs", "2")
+    assert code == 3
+    assert "+1 -0 ~0 images" in err
+    assert cli("resume", run, "--epochs", "2", "--accept-data")[0] == 0
+    code, out, err = cli("runs", "show", run, "--json")
+    assert code == 0, err
+    json.loads(out)
+
+
+def test_a_resume_that_is_refused_leaves_the_run_as_it_was(changed):
+    """All that it would have written: the recipe, the images, and no result any more."""
+    run, data = changed
+    wanted = ("resume", run, "--data", data, "--epochs", "2", "--accept-data")
+    assert cli("resume", run, "--data", data, "--epochs", "2")[0] == 3
+    before = content(run)
+    assert cli(*wanted, "--device", "cuda:77")[0] == 5
+    assert content(run) == before
+    with sole_writer(run):
+        code, _, err = cli(*wanted)
+    assert (code, "In use by another process" in err) == (5, True)
+    assert content(run) == before
+    (run / "last.safetensors").write_bytes(before["last.safetensors"][:-10])
+    before = content(run)
+    assert cli(*wanted)[0] == 4
+    assert content(run) == before
+
+
+def test_without_its_checkpoint_a_run_is_not_begun_anew(stopped):
+    assert cli("resume", stopped.folder)[0] == 0
+    stopped.last.unlink()
+    before = content(stopped.folder)
+    code, _, err = cli("resume", stopped.folder, "--epochs", "3")
+    assert code == 4
+    assert "The checkpoint that this run would go on from is missing." in err
+    assert "Put it back, or train anew" in err
+    assert content(stopped.folder) == before
+    stopped.best.unlink()  # the metrics tell of it still
+    assert cli("resume", stopped.folder, "--epochs", "3")[0] == 4
+
+
+def test_a_run_killed_before_its_first_save_is_begun_anew(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=1, batch_size=256)
+    code, _, err = cli("resume", run.folder)
+    assert code == 0, err
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_other_classes_are_refused_even_if_told(changed):

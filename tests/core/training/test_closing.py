@@ -16,9 +16,9 @@ from cnnreg.planning import plan
 from cnnreg.report import read_report
 from cnnreg.runs import create_run, open_run
 from cnnreg.specs import Recipe
-from cnnreg.training import closing, trainer
+from cnnreg.training import closing, loop, trainer
 from cnnreg.training.checkpoint import read_checkpoint
-from helpers import PICTURES, cli, make_run, train
+from helpers import PICTURES, cli, make_run, state_of, train
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +129,49 @@ def test_cut_short_between_result_and_report_resume_makes_what_is_missing(
     assert (code, "has finished" in err) == (2, True)
 
 
-def test_a_signal_while_drawing_lets_the_pictures_be_finished(
-    registry, tmp_path, monkeypatch, no_pictures
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_while_drawing_resume_makes_what_is_missing(
+    registry, tmp_path, monkeypatch, no_pictures, number, code
 ):
-    monkeypatch.setattr(closing, "draw_classes", lambda *_: signal.raise_signal(signal.SIGINT))
     run = make_run(registry, tmp_path / "run", epochs=1)
-    train(registry, run)
+    with monkeypatch.context() as patch:
+        patch.setattr(closing, "draw_confusion", lambda *_: signal.raise_signal(number))
+        patch.setattr(closing, "draw_classes", lambda *_: pytest.fail("drawn"))
+        stopped, _, err = cli("resume", run.folder)
+    assert stopped == code
+    assert "Stopped before making the chart of the classes; all is saved." in err
+    before = run.result
+    assert before is not None
+    assert not run.report.exists()
+    assert cli("resume", run.folder)[0] == 0
+    assert run.result == before
     assert run.report.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_stopped_while_validating_and_resumed_ends_alike(
+    registry, tmp_path, monkeypatch, no_pictures, number, code, epoch
+):
+    whole = make_run(registry, tmp_path / "whole", epochs=2)
+    train(registry, whole)
+    parts = make_run(registry, tmp_path / "parts", epochs=2)
+    calls, evaluate = [], loop.evaluate
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == epoch:
+            signal.raise_signal(number)
+        return evaluate(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", interrupted)
+        stopped, _, err = cli("resume", parts.folder)
+    assert stopped == code
+    assert "Stopped while evaluating; all is saved." in err
+    assert cli("resume", parts.folder)[0] == 0
+    assert state_of(parts) == state_of(whole)
+    assert parts.best.read_bytes() == whole.best.read_bytes()
 
 
 def test_mistakes_name_the_files_they_were_read_from(registry, tmp_path, no_pictures):

@@ -62,6 +62,20 @@ def test_it_trains_on_growing_images_and_is_judged_on_whole_ones(
     assert set(judged) == {16}
 
 
+def test_whole_images_alone_are_compiled_for(registry, tmp_path, monkeypatch, no_pictures):
+    """Each size would compile anew: more of them than torch allows end in no compilation."""
+    seen = []
+
+    def compiled(model):
+        return lambda images: (seen.append(tuple(images.shape)), model(images))[1]
+
+    monkeypatch.setattr(step, "_compile", compiled)
+    monkeypatch.setattr("cnnreg.training.trainer.check_compiler", lambda recipe: None)
+    settings = {"image_size": 16, "start_size": 0.5, "epochs": 1, "compile": "on"}
+    train(registry, make_run(registry, tmp_path / "run", "resnet20", **settings))
+    assert set(seen) == {(64, 1, 16, 16)}
+
+
 def test_a_network_of_one_size_is_refused_before_the_work(registry, tmp_path):
     run = make_run(registry, tmp_path / "run", start_size=0.5)
     with pytest.raises(UsageError, match="does not take images of 16x16"):

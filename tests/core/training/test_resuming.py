@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
+import torch
 
 from cnnreg.errors import ModelFileError, StoppedError
 from cnnreg.registry import Catalog
-from cnnreg.runs import open_run
+from cnnreg.runs import OF_THE_END, open_run
 from cnnreg.training import resuming
 from cnnreg.training.checkpoint import read_checkpoint, save_checkpoint
 from helpers import make_run, state_of, stop_at, train
@@ -62,7 +64,10 @@ def test_the_one_before_is_the_last_but_one(registry, stopped):
     assert read_checkpoint(stopped.previous).state["progress"]["step"] == 21
 
 
-@pytest.mark.parametrize("fact", ["torch", "threads", "processor", "instructions", "plugin"])
+FACTS = ["torch", "numpy", "pillow", "threads", "processor", "instructions", "plugin"]
+
+
+@pytest.mark.parametrize("fact", FACTS)
 def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact, monkeypatch):
     facts = {}
 
@@ -78,6 +83,43 @@ def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact
     assert said == [text]
     (change,) = open_run(stopped.folder).config.changes
     assert (change["epoch"], change["step"], change["what"]) == (1, 26, [text])
+
+
+def test_the_gpu_is_one_of_the_facts(registry, whole, monkeypatch):
+    from cnnreg.training.feeding import training_batches
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "RTX 9999")
+    config, dataset = whole.config, whole.open_data(registry)
+    batches = training_batches(dataset, config.contract, config.recipe)
+    facts = {
+        name: resuming.made_with(whole, batches, "plugin", torch.device(name))
+        for name in ("cuda", "cpu")
+    }
+    assert facts["cuda"]["gpu"] == "RTX 9999"
+    assert "gpu" not in facts["cpu"]
+
+
+def test_what_an_older_version_did_not_keep_is_no_difference(registry, stopped):
+    edit_facts(stopped, lambda facts: [facts.pop(name) for name in ("images", "numpy", "pillow")])
+    edit_facts(stopped, lambda facts: facts["recipe"].pop("start_size"))
+    said = []
+    train(registry, stopped, note=said.append)
+    assert said == []
+
+
+def test_an_image_that_cannot_be_read_any_more_begins_the_epoch_again(registry, stopped):
+    """The files are the same, and so is their fingerprint; the order of the images is not."""
+    edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
+    seen, said = [], []
+    train(registry, stopped, note=said.append, on_step=lambda progress: seen.append(progress.batch))
+    assert said == ["not bit-exact: the images have changed; the epoch in work begins again"]
+    assert seen == list(range(1, 22))
+
+
+def edit_facts(run, edit):
+    checkpoint = read_checkpoint(run.last)
+    edit(checkpoint.state["made_with"])
+    save_checkpoint(run.last, checkpoint)
 
 
 def test_a_resume_on_the_same_machine_says_nothing(registry, stopped):
@@ -102,7 +144,7 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
     monkeypatch.setattr(TrainingBatches, "epoch", watched)
     recipe = dataclasses.replace(stopped.config.recipe, batch_size=batch_size)
     said = []
-    records = train(registry, stopped.settled(recipe), note=said.append)
+    records = train(registry, stopped.changed(recipe=recipe), note=said.append)
     assert said == [f"not bit-exact: batch size was 64, is {batch_size}"]
     left = len(stopped.open_data(registry).train) - 5 * 64
     assert sum(count for number, count in seen) == left
@@ -118,25 +160,32 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(registry, tmp_path):
     train(registry, longer)
     run = make_run(registry, tmp_path / "run", epochs=2)
     train(registry, run)
-    run = open_run(run.folder).reopened()
-    assert run.result is None
-    said = []
+    of_the_end = [run.folder / name for name in OF_THE_END]
+    assert all(path.exists() for path in of_the_end)
+    told, said = [], []
     records = train(
-        registry, run.settled(dataclasses.replace(run.config.recipe, epochs=3)), note=said.append
+        registry,
+        with_epochs(run, 3),
+        note=said.append,
+        on_step=lambda progress: told.extend(path for path in of_the_end if path.exists()),
     )
     assert [record.epoch for record in records] == [3]
+    assert told == []  # while it goes on, nothing tells of the end that it had
     assert said == ["epochs was 2, is 3"]
     assert state_of(run) == state_of(longer)
     assert run.result["epochs"] == 3
 
 
 def test_under_a_schedule_with_an_end_longer_is_not_the_same(registry, whole, tmp_path):
-    import shutil
-
-    run = open_run(shutil.copytree(whole.folder, tmp_path / "run")).reopened()
+    run = open_run(shutil.copytree(whole.folder, tmp_path / "run"))
     said = []
-    train(registry, run.settled(dataclasses.replace(run.config.recipe, epochs=3)), note=said.append)
+    train(registry, with_epochs(run, 3), note=said.append)
     assert said == ["not bit-exact: epochs was 2, is 3"]
+
+
+def with_epochs(run, epochs):
+    run = open_run(run.folder)
+    return run.changed(recipe=dataclasses.replace(run.config.recipe, epochs=epochs))
 
 
 def test_a_checkpoint_of_another_network_or_run_is_refused(registry, stopped, tmp_path):
@@ -171,5 +220,5 @@ def test_metrics_that_were_torn_or_not_written_come_back(registry, stopped, whol
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     metrics.unlink()
-    train(registry, open_run(stopped.folder).reopened())  # nothing left to train
+    train(registry, open_run(stopped.folder))  # nothing left to train
     assert len(metrics.read_text().splitlines()) == 2

@@ -179,7 +179,10 @@ def test_a_network_without_a_length_is_compiled_too(monkeypatch):
     trainee = step.Trainee(model, torch.optim.SGD(model.parameters()))
     recipe = Recipe(batch_size=4, compile="on").plain()
     batch = Batch(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]), 4)
-    loss, _ = step.Step(trainee, recipe, device=torch.device("cpu"), world=ALONE)(batch, 0.1)
+    made = step.Step(
+        trainee, recipe, device=torch.device("cpu"), world=ALONE, input_shape=(3, 8, 8)
+    )
+    loss, _ = made(batch, 0.1)
     assert 0 < loss < 10
 
 

@@ -68,6 +68,15 @@ def test_without_a_network_the_error_says_where_to_put_the_file(registry):
         start_from("pretrained", dataclasses.replace(spec, pretrained=unreachable), model)
 
 
+def test_what_the_loader_prints_leaves_stdout_alone(registry, capsys):
+    spec, source = build(registry, "resnet20", 1000)
+    published = dataclasses.replace(
+        spec, pretrained=lambda: (print("Downloading"), source.state_dict())[1]
+    )
+    start_from("pretrained", published, build(registry, "resnet20", 10)[1])
+    assert capsys.readouterr() == ("", "Downloading\n")
+
+
 def test_every_pretrained_name_is_one_of_torchvision(registry):
     from torchvision.models import get_weight
 

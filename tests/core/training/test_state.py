@@ -15,7 +15,7 @@ from cnnreg.training.checkpoint import load_weights, read_checkpoint, save_check
 from cnnreg.training.groups import parameter_groups
 from cnnreg.training.progress import Progress
 from cnnreg.training.state import capture, restore
-from cnnreg.training.step import Trainee
+from cnnreg.training.step import Trainee, averaged
 from helpers import contract
 
 
@@ -52,6 +52,38 @@ def test_every_optimizer_goes_on_exactly(registry, tmp_path, name):
     assert restore(checkpoint, Trainee(resumed, restored)).epoch == 2
     step(model, optimizer, 3)
     step(resumed, restored, 3)
+    for ours, theirs in zip(model.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_tied_weights_stay_tied(registry, tmp_path):
+    """One parameter of two names: it is stepped once, saved under both, and is one again."""
+
+    def tied():
+        model = network()
+        model.append(nn.Linear(5, 5))
+        model.append(nn.Linear(5, 5))
+        model[-1].weight = model[-2].weight
+        return model
+
+    path, recipe = tmp_path / "last.safetensors", Recipe(weight_decay=0.01)
+    build = registry.optimizers["momentum"].build
+    model = tied()
+    optimizer = build(parameter_groups(model, recipe, frozenset()), recipe)
+    listed = [p for group in optimizer.param_groups for p in group["params"]]
+    assert len(set(map(id, listed))) == len(listed) == len(list(model.parameters()))
+    trainee = Trainee(model, optimizer, averaged(model, 0.9))
+    step(model, optimizer, 2)
+    save_checkpoint(path, capture(trainee, Progress(), contract()))
+    resumed = tied()
+    again = build(parameter_groups(resumed, recipe, frozenset()), recipe)
+    checkpoint = read_checkpoint(path)
+    assert torch.equal(checkpoint.model["5.weight"], checkpoint.model["6.weight"])
+    load_weights(resumed, checkpoint.model, path)
+    restore(checkpoint, Trainee(resumed, again, averaged(resumed, 0.9)))
+    assert resumed[-1].weight is resumed[-2].weight
+    step(model, optimizer, 2)
+    step(resumed, again, 2)
     for ours, theirs in zip(model.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 

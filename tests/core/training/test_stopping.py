@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import pytest
 
+from cnnreg.errors import CnnregError, DivergedError, StoppedError
 from cnnreg.training.stopping import StopRequest
 
 
@@ -19,6 +21,19 @@ def test_the_first_signal_asks_and_the_handlers_come_back(name, by_user):
         assert stop
         assert stop.by_user is by_user
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("how", ["ended", "diverged", "stopped"])
+def test_a_signal_that_came_too_late_is_for_the_request_around(how):
+    """A comparison has one around those of its trainings."""
+    ends = {"ended": None, "diverged": DivergedError(""), "stopped": StoppedError("", by_user=True)}
+    with StopRequest() as around:
+        with suppress(CnnregError), StopRequest():
+            signal.raise_signal(signal.SIGINT)
+            if ends[how]:
+                raise ends[how]
+        assert bool(around) is (how != "stopped")
+        assert signal.getsignal(signal.SIGINT) == around._handle
 
 
 def test_an_ignored_signal_stays_ignored():
