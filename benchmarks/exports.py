@@ -1,0 +1,129 @@
+"""Every network in every format and precision: size, difference, agreement, time to export.
+
+    python benchmarks/exports.py [--networks resnet18,vgg11] [--data NAME|FOLDER] [--epochs 2]
+                                 [--embed] [--output docs/exports.md]
+
+Each network is trained for a few epochs, on the embedded digits unless other data are
+named, so that its answers are worth comparing; then it goes through `cnnreg export`'s own
+gate. Refused exports are rows too. What is done already is kept in the folder of runs
+(--runs) and not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from cnnreg.data import DataConfig, data_config
+from cnnreg.environment import environment
+from cnnreg.errors import GateError
+from cnnreg.files import write_text
+from cnnreg.planning import plan
+from cnnreg.publishing import Original, load_original, publish
+from cnnreg.registry import Registry, load_registry
+from cnnreg.runs import Run, create_run, open_run
+from cnnreg.specs import ExporterSpec, Interface
+from cnnreg.training.trainer import run_training
+
+HEADINGS = (
+    "network", "format", "precision", "MB", "largest difference", "same top-1 %",
+    "accuracy %", "seconds",
+)  # fmt: skip
+
+
+def main() -> None:
+    registry = load_registry()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", default=",".join(registry.architectures))
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--embed", action="store_true")
+    parser.add_argument("--runs", type=Path, default=Path("runs/exports"))
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    config = data_config(options.data, registry, downloads=options.data_dir)
+    rows = []
+    for name in options.networks.split(","):
+        run = _trained(registry, name, config, options)
+        original = load_original(registry, run, run.open_data(registry))
+        for exporter in registry.exporters.specs:
+            for precision in exporter.precisions:
+                rows.append(_row(registry, original, exporter, precision, options))
+                print(_line(rows[-1]), flush=True)
+    if options.output:
+        write_text(options.output, _page(rows, options))
+
+
+def _trained(registry: Registry, name: str, config: DataConfig, options) -> Run:
+    folder = options.runs / name
+    if (folder / "result.json").is_file():
+        return open_run(folder)
+    recipe = replace(registry.architectures[name].recipe, epochs=options.epochs)
+    planned, dataset = plan(registry, name, config, recipe)
+    exists = (folder / "run.json").is_file()
+    run = open_run(folder) if exists else create_run(planned, folder=folder)
+    for _ in run_training(registry, run, dataset):
+        pass
+    return run
+
+
+def _row(
+    registry: Registry, original: Original, exporter: ExporterSpec, precision, options
+) -> tuple[str, ...]:
+    """As HEADINGS says; of a refused export what the gate said."""
+    start = (original.model.contract.architecture, exporter.title, precision)
+    interface = Interface(embed=options.embed)
+    kept = options.runs / start[0] / f"row-{exporter.name}-{precision}{interface.suffix}.json"
+    if kept.is_file():
+        return tuple(json.loads(kept.read_text(encoding="utf-8")))
+    try:
+        result = publish(registry, original, exporter, precision, interface=interface)
+    except GateError as error:
+        row = (*start, "-", "-", "-", f"refused: {error.what}", "-")
+    else:
+        parity = max(result.parity.values(), key=lambda found: found.largest_difference)
+        row = (
+            *start,
+            f"{result.bytes / 1e6:.1f}",
+            f"{parity.largest_difference:.1e}",
+            f"{100 * min(found.agreement for found in result.parity.values()):.2f}",
+            f"{100 * parity.original_accuracy:.2f} to {100 * parity.exported_accuracy:.2f}",
+            f"{result.seconds:.1f}",
+        )
+    write_text(kept, json.dumps(row))
+    return row
+
+
+def _line(row: tuple[str, ...]) -> str:
+    return f"| {' | '.join(row)} |"
+
+
+def _page(rows: list[tuple[str, ...]], options) -> str:
+    machine = environment()
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    command = f"python benchmarks/exports.py --data {options.data} --epochs {options.epochs}"
+    return "\n".join(
+        [
+            "# Every network, exported",
+            "",
+            f"`{command}`: each trained for {options.epochs} epochs on {options.data}, then "
+            "compared on its validation images in every engine that opens the file; the figures "
+            "are those of the engine that differs most. Differences are in logits. Seconds are "
+            "those of writing and comparing one file.",
+            "",
+            f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['isa'])}), "
+            f"{machine['system']}; {versions}.",
+            "",
+            _line(HEADINGS),
+            "|---|---|---|--:|--:|--:|--:|--:|",
+            *map(_line, rows),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
