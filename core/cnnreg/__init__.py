@@ -1,7 +1,12 @@
 """cnnreg: a registry of image classifiers that trains, exports and times them.
 
-Everything here is free of torch, so a plugin that imports it stays instant to list.
+Everything here is free of torch, so a plugin that imports it stays instant to list. The
+verbs (train, export, load, evaluate, predict) are found when they are first named.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from .errors import (
     CnnregError,
@@ -40,6 +45,9 @@ from .specs import (
     SourceData,
 )
 
+if TYPE_CHECKING:
+    from .verbs import evaluate, export, load, predict, train
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -74,6 +82,21 @@ __all__ = [
     "StoppedError",
     "UnknownNameError",
     "UsageError",
+    "evaluate",
+    "export",
     "hookimpl",
+    "load",
     "load_registry",
+    "predict",
+    "train",
 ]
+
+_VERBS = ("evaluate", "export", "load", "predict", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _VERBS:
+        raise AttributeError(f"module 'cnnreg' has no attribute '{name}'")
+    from . import verbs
+
+    return getattr(verbs, name)

@@ -10,7 +10,7 @@ from typing import Any
 from .contracts import contract_from_data, interface_from_data
 from .errors import ModelFileError
 from .files import file_digest, write_json
-from .specs import Interface, ModelContract, Precision, to_data
+from .specs import BARE, Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -26,7 +26,7 @@ class Manifest:
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
-    interface: Interface = Interface()
+    interface: Interface = BARE
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from .data import DataConfig, Dataset, open_dataset
+from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.decode import Progress
 from .environment import environment
 from .errors import UsageError
-from .recipe import Recipe
+from .recipe import Recipe, read_recipe
 from .registry import Registry
-from .runs import PRETRAINED, RunConfig, now
-from .specs import Form, ModelContract
+from .runs import PRETRAINED, RunConfig, now, open_run
+from .specs import Form, ModelContract, ModelFile
+
+DEFAULT_DATA = "digits"
+DEFAULT_DOWNLOADS = Path("data")
 
 
 def plan(
@@ -101,3 +106,46 @@ def fix(
         created=now(),
         weights=weights,
     )
+
+
+def make_recipe(
+    registry: Registry, base: Recipe, name: str | None, flags: dict[str, Any]
+) -> Recipe:
+    """The architecture's recipe, changed by a named one, and then by the flags that were given.
+
+    Raises UsageError.
+    """
+    if name is not None:
+        path = registry.recipes[name].path if name in registry.recipes else Path(name)
+        if not path.is_file():
+            registry.recipes.entry(name)  # says which there are
+        base = read_recipe(path, base)
+    try:
+        recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    registry.optimizers.entry(recipe.optimizer)
+    return recipe
+
+
+def data_for_model(
+    registry: Registry,
+    model: ModelFile,
+    path: Path,
+    data: str | None,
+    data_dir: Path | None,
+) -> Dataset:
+    """The data that was named, else the data of the run that the model belongs to."""
+    run_folder = next(
+        (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
+    )
+    if data is None and run_folder is not None:
+        return open_run(run_folder).open_data(registry, downloads=data_dir)
+    contract = model.contract
+    config = data_config(
+        data or contract.dataset,
+        registry,
+        downloads=data_dir or DEFAULT_DOWNLOADS,
+        resize=contract.resize,
+    )
+    return open_dataset(registry, config, image_shape=contract.input_shape)

@@ -33,6 +33,7 @@ from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, now
 from .specs import (
+    BARE,
     ExporterSpec,
     ExportRequest,
     Interface,
@@ -56,7 +57,6 @@ VERIFICATION_IMAGES = 1000
 SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own height and width
 RESIZED = 4  # images tried in each of them
 RESIZE_TOLERANCE = 0.05  # of the largest logit
-BARE = Interface()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

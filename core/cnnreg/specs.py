@@ -291,6 +291,9 @@ class Interface:
         return "-embed" * self.embed + "-fixed" * self.fixed
 
 
+BARE = Interface()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """All that writing a file needs. `model` is in evaluation mode, float32, on the CPU."""
@@ -301,7 +304,7 @@ class ExportRequest:
     folder: Path  # exists and is empty; everything written goes here
     metadata: Mapping[str, str]  # to be stored inside the file
     calibration: Pixels  # training images after the evaluation resize, for int8
-    interface: Interface = Interface()
+    interface: Interface = BARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,7 +333,7 @@ class ModelFile:
     precision: Precision
     contract: ModelContract
     architecture: ArchitectureSpec | None = None  # set for checkpoints, which need it
-    interface: Interface = Interface()
+    interface: Interface = BARE
 
     @property
     def label(self) -> str:

@@ -13,12 +13,13 @@ from cnnreg.environment import environment, physical_cores
 from cnnreg.errors import MachineError, UsageError
 from cnnreg.files import write_json
 from cnnreg.models import find_model, missing, models_of, open_session, runtimes_for
+from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
 from cnnreg.runs import find_run, open_run
 from cnnreg.specs import ModelFile, RuntimeOptions, to_data
 
 from .common import console, folder_type, get_registry, json_option, print_json, say, threads_option
-from .data_options import data_for_model, data_options
+from .data_options import data_options
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels

@@ -11,6 +11,7 @@ from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
 from cnnreg.errors import UsageError
+from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
 
@@ -23,10 +24,9 @@ from .common import (
 )
 from .compare_tables import show
 from .compare_worker import Worker
-from .data_options import DEFAULT_DOWNLOADS, data_options
+from .data_options import data_options
 from .progress import DecodeProgress
-from .recipe_options import make_recipe, recipe_options
-from .train import DEFAULT_DATA
+from .recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan

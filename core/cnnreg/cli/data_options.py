@@ -1,21 +1,15 @@
-"""The options that name data, and finding the data that a model was made with."""
+"""The options that name data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cnnreg.data import Dataset, data_config, open_dataset
-from cnnreg.registry import Registry
-from cnnreg.runs import open_run
-from cnnreg.specs import ModelFile
+from cnnreg.planning import DEFAULT_DOWNLOADS
 
 from .common import folder_type
-
-DEFAULT_DOWNLOADS = Path("data")
 
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,26 +32,3 @@ def moved_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--data", type=folder_type, help="Where the run's folder of images lies now, if moved."
     )(function)
-
-
-def data_for_model(
-    registry: Registry,
-    model: ModelFile,
-    path: Path,
-    data: str | None,
-    data_dir: Path | None,
-) -> Dataset:
-    """The data that was named, else the data of the run that the model belongs to."""
-    run_folder = next(
-        (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
-    )
-    if data is None and run_folder is not None:
-        return open_run(run_folder).open_data(registry, downloads=data_dir)
-    contract = model.contract
-    config = data_config(
-        data or contract.dataset,
-        registry,
-        downloads=data_dir or DEFAULT_DOWNLOADS,
-        resize=contract.resize,
-    )
-    return open_dataset(registry, config, image_shape=contract.input_shape)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cnnreg.errors import UsageError
-from cnnreg.recipe import CHOICES, Recipe, read_recipe, settings
-from cnnreg.registry import Registry
+from cnnreg.recipe import CHOICES, settings
 
 SPELLING = {"learning_rate": "lr"}
 TYPES: dict[type, click.ParamType[Any]] = {
@@ -59,26 +55,6 @@ def changing_options(names: Iterable[str]) -> Callable[[Any], Any]:
         return function
 
     return decorate
-
-
-def make_recipe(
-    registry: Registry, base: Recipe, name: str | None, flags: dict[str, Any]
-) -> Recipe:
-    """The architecture's recipe, changed by a named one, and then by the flags that were given.
-
-    Raises UsageError.
-    """
-    if name is not None:
-        path = registry.recipes[name].path if name in registry.recipes else Path(name)
-        if not path.is_file():
-            registry.recipes.entry(name)  # says which there are
-        base = read_recipe(path, base)
-    try:
-        recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
-    registry.optimizers.entry(recipe.optimizer)
-    return recipe
 
 
 def flag_of(name: str) -> str:

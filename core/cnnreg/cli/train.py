@@ -11,7 +11,7 @@ import click
 from cnnreg.data import Dataset, data_config
 from cnnreg.errors import PluginError, StoppedError, UnknownNameError, UsageError
 from cnnreg.models import need
-from cnnreg.planning import plan
+from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import DEFAULT_ROOT, PRETRAINED, Run, create_run
 from cnnreg.specs import Form, Resize
@@ -27,15 +27,13 @@ from .common import (
     print_json,
     say,
 )
-from .data_options import DEFAULT_DOWNLOADS, data_options
+from .data_options import data_options
 from .list import shape_text
 from .progress import DecodeProgress, TrainingProgress
-from .recipe_options import make_recipe, recipe_options
+from .recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from cnnreg.training.distributed import World
-
-DEFAULT_DATA = "digits"
 
 
 @click.command()
@@ -80,14 +78,14 @@ def command(
     **recipe_flags: Any,
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
-    from cnnreg.training.building import build_model, choose_device, refuse_unshareable
+    from cnnreg.training.building import choose_device
     from cnnreg.training.launch import joined, run_of_first
-    from cnnreg.training.start import start_from
+    from cnnreg.training.start import try_out
 
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
-    spec = registry.architectures[architecture]
-    recipe = make_recipe(registry, spec.recipe, recipe_name, recipe_flags)
+    base = registry.architectures[architecture].recipe
+    recipe = make_recipe(registry, base, recipe_name, recipe_flags)
     if data is None:
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
     if pretrained and weights:
@@ -109,14 +107,11 @@ def command(
         )
     report_skipped(dataset)
     try:
-        model = build_model(spec, planned.contract.options())
+        try_out(registry, planned, dataset, world)
     except PluginError as error:
         if form is None:
             raise
         raise UsageError(f"The {form} form does not fit: {error.what}") from error
-    if planned.weights and world.writes:  # what does not fit must fail before there is a run
-        start_from(planned.weights, spec, model)
-    refuse_unshareable(recipe, dataset, world)
     planned = replace(planned, loggers=loggers)
     run = run_of_first(create_run(planned, folder=output) if world.writes else None, world)
     follow(registry, run, dataset, device=device, world=world, as_json=as_json)

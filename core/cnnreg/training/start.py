@@ -1,4 +1,4 @@
-"""Weights to start from: published ones, or a file's; whatever fits is taken."""
+"""Before the first step: whether all fits, and the weights to start from, a file's or published."""
 
 from __future__ import annotations
 
@@ -10,14 +10,27 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
+from cnnreg.data import Dataset
 from cnnreg.errors import MachineError, ModelFileError, PluginError
 from cnnreg.plugins import one_line, quiet_stdout
-from cnnreg.runs import PRETRAINED, open_run
+from cnnreg.registry import Registry
+from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
 
+from .building import build_model, refuse_unshareable
 from .checkpoint import is_finite
+from .distributed import ALONE, World
 
 LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
+
+
+def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: World = ALONE) -> None:
+    """Whatever does not fit fails here, before there is a run. Raises as training would."""
+    architecture = registry.architecture_of(config.contract)
+    model = build_model(architecture, config.contract.options())
+    if config.weights and world.writes:
+        start_from(config.weights, architecture, model)
+    refuse_unshareable(config.recipe, dataset, world)
 
 
 def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:

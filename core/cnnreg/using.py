@@ -1,0 +1,140 @@
+"""Using a model that is there: open it, ask it, measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from .errors import DataError, UsageError
+from .images import fit, from_pixels, read_image
+from .models import choose_runtime, find_model, open_session
+from .parity import logits_of
+from .planning import data_for_model
+from .registry import Registry, load_registry
+from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
+
+if TYPE_CHECKING:
+    from .specs import Pixels
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model opened in an engine."""
+
+    path: Path  # as it was named: a run, an export folder, or a model file
+    file: ModelFile
+    runtime: RuntimeSpec
+    session: Session
+    registry: Registry
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.file.contract.classes
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Accuracy (0..1) on a split."""
+
+    accuracy: float
+    right: int
+    images: int
+    data: str
+    split: str
+    seconds: float
+
+
+def load(
+    path: Path | str,
+    *,
+    runtime: str | None = None,
+    device: str = "CPU",
+    threads: int | None = None,
+    registry: Registry | None = None,
+) -> Model:
+    """Open a run, an export folder or a model file; the engine is the format's own unless named.
+
+    Raises UsageError, ModelFileError, MachineError or PluginError.
+    """
+    registry, path = registry or load_registry(), Path(path)
+    file = find_model(registry, path)
+    engine = choose_runtime(registry, file, runtime)
+    session = open_session(engine, file, RuntimeOptions(device=device, threads=threads))
+    return Model(path, file, engine, session, registry)
+
+
+def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list[Guess]:
+    """The `top` most likely classes, the likeliest first.
+
+    `picture` is an image file, or uint8 pixels [H, W, C] of any size, C being 1 or 3.
+    Raises DataError if it cannot be read.
+    """
+    import numpy as np
+
+    pixels = pixels_for(model.file.contract, picture)
+    logits = model.session.infer(model.session.prepare(pixels[None]))[0].astype(np.float64)
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
+
+
+def pixels_for(contract: ModelContract, picture: Path | str | Pixels) -> Pixels:
+    """A picture as the model was trained to see it: uint8 [H, W, C]."""
+    channels, height, width = contract.input_shape
+    if isinstance(picture, (str, Path)):
+        image = read_image(Path(picture), channels)
+    elif picture.ndim == 3 and picture.shape[2] in (1, 3) and picture.dtype == "uint8":
+        image = from_pixels(picture, channels)
+    else:
+        raise DataError(
+            f"Pixels must be uint8 [H, W, 1 or 3], not {picture.dtype} {list(picture.shape)}."
+        )
+    return fit(image, height, width, contract.resize)
+
+
+def evaluate(
+    model: Model,
+    *,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    split: str = "test",
+    step: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Measure the accuracy on a split of the run's own data, or of the `data` that are named."""
+    if split not in SPLITS:
+        raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
+    dataset = data_for_model(model.registry, model.file, model.path, data, data_dir)
+    if dataset.classes != model.classes:
+        raise DataError(
+            f"The data has other classes than the model: {_names(dataset.classes)} "
+            f"instead of {_names(model.classes)}."
+        )
+    images = getattr(dataset, split)
+    step(f"evaluating on {len(images)} images")
+    started = perf_counter()
+    logits = logits_of(model.session, images.pixels)
+    seconds = perf_counter() - started
+    right = int((logits.argmax(1) == images.labels).sum())
+    return Evaluation(
+        accuracy=right / len(images),
+        right=right,
+        images=len(images),
+        data=dataset.name,
+        split=split,
+        seconds=seconds,
+    )
+
+
+def _names(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)} ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"

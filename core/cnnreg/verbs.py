@@ -1,0 +1,106 @@
+"""What the commands do, for Python programs: `from cnnreg import train, export, load`.
+
+Nothing here prints or asks. Progress comes through the callbacks, and what goes wrong is
+a CnnregError, whose text a person can act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .data import data_config
+from .errors import UnknownNameError
+from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
+from .publishing import ExportResult, load_original, publish
+from .recipe import settings as recipe_fields
+from .registry import Registry, load_registry
+from .runs import Run, create_run, open_run
+from .specs import EpochRecord, Form, Interface, Precision, Resize
+from .using import Evaluation, Guess, Model, evaluate, load, predict
+
+__all__ = [
+    "Evaluation",
+    "ExportResult",
+    "Guess",
+    "Model",
+    "Run",
+    "evaluate",
+    "export",
+    "load",
+    "predict",
+    "train",
+]
+
+
+def train(
+    architecture: str,
+    *,
+    data: str | Path = DEFAULT_DATA,
+    data_dir: Path | str = DEFAULT_DOWNLOADS,
+    image_size: int | None = None,
+    resize: Resize = "squash",
+    recipe: str | None = None,
+    form: Form | None = None,
+    dropout: float | None = None,
+    weights: str = "",
+    device: str = "auto",
+    output: Path | str | None = None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    note: Callable[[str], None] = lambda text: None,
+    registry: Registry | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a network of the registry to the end, and return its run.
+
+    `data` is a data set by name or a folder of class folders, `recipe` a name or a TOML
+    file, `weights` "pretrained", or a run or file to start from. `settings` are fields of
+    Recipe: `epochs=10, learning_rate=0.01`.
+    """
+    from .training.start import try_out
+    from .training.trainer import run_training
+
+    registry = registry or load_registry()
+    known = [field.name for field in recipe_fields()]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError("setting", name, known)
+    chosen = make_recipe(registry, registry.architectures[architecture].recipe, recipe, settings)
+    config = data_config(str(data), registry, downloads=data_dir)
+    config = replace(config, image_size=image_size, resize=resize)
+    planned, dataset = plan(
+        registry, architecture, config, chosen, form=form, dropout=dropout, weights=weights
+    )
+    try_out(registry, planned, dataset)
+    run = create_run(planned, folder=None if output is None else Path(output))
+    for record in run_training(registry, run, dataset, device=device, note=note):
+        on_epoch(record)
+    return open_run(run.folder)
+
+
+def export(
+    run: Run | Path | str,
+    format: str = "openvino",  # noqa: A002 - the word that users know
+    precision: Precision = "fp32",
+    *,
+    embed: bool = False,
+    fixed: bool = False,
+    max_drop: float | None = None,
+    output: Path | str | None = None,
+    registry: Registry | None = None,
+) -> ExportResult:
+    """Write a run's best weights in another format, proven equal. Raises GateError if not."""
+    registry = registry or load_registry()
+    opened = run if isinstance(run, Run) else open_run(Path(run))
+    original = load_original(registry, opened, opened.open_data(registry))
+    return publish(
+        registry,
+        original,
+        registry.exporters[format],
+        precision,
+        output=None if output is None else Path(output),
+        max_drop=max_drop,
+        interface=Interface(embed=embed, fixed=fixed),
+    )
