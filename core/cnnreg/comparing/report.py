@@ -79,7 +79,7 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell
     """For each network and data set: a title, all cells, and those of the best rates."""
     table = cells(results)
     best = panels(
-        sorted(best_rates(table), key=lambda cell: cell.merit, reverse=True)  # the leader first
+        sorted(best_rates(table), key=Cell.merit, reverse=True)  # the leader first
     )
     return [
         (f"{architecture} on {data}", group, best[architecture, data])

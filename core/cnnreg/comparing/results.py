@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -70,6 +70,11 @@ class Cell:
         return len(self.results) - len(self.finished)
 
     @property
+    def seeds(self) -> frozenset[int]:
+        """Trained so far; those that diverged are among them."""
+        return frozenset(result.trial.seed for result in self.results)
+
+    @property
     def val(self) -> Spread | None:
         return Spread.of([r.val_accuracy for r in self.finished if r.val_accuracy is not None])
 
@@ -85,10 +90,11 @@ class Cell:
     def minutes(self) -> Spread | None:
         return Spread.of([result.seconds / 60 for result in self.results])
 
-    @property
-    def merit(self) -> tuple[int, float]:
-        """What the learning rate is chosen by: no seed lost, then the validation accuracy."""
-        return -self.diverged, self.val.mean if self.val else 0.0
+    def merit(self, seeds: Collection[int] = ()) -> tuple[int, float]:
+        """What is chosen by: no seed lost, then the validation accuracy over `seeds`, or all."""
+        chosen = [r for r in self.finished if not seeds or r.trial.seed in seeds]
+        values = [r.val_accuracy for r in chosen if r.val_accuracy is not None]
+        return -self.diverged, fmean(values) if values else 0.0
 
     def test_by_seed(self) -> dict[int, float]:
         return {
@@ -111,13 +117,21 @@ def cells(results: Iterable[Result]) -> list[Cell]:
 
 
 def best_rates(table: Iterable[Cell]) -> list[Cell]:
-    """For each network, data set and optimizer the cell of most merit, which knows no test."""
-    best: dict[tuple[str, str, str], Cell] = {}
+    """For each network, data set and optimizer the best cell."""
+    grouped: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in table:
-        key = (cell.architecture, cell.data, cell.optimizer)
-        if key not in best or cell.merit > best[key].merit:
-            best[key] = cell
-    return list(best.values())
+        grouped.setdefault((cell.architecture, cell.data, cell.optimizer), []).append(cell)
+    return [best_of(group) for group in grouped.values()]
+
+
+def best_of(group: Sequence[Cell]) -> Cell:
+    """The cell of most merit, which knows no test, over the seeds that all have."""
+    seeds = shared_seeds(group)
+    return max(group, key=lambda cell: cell.merit(seeds))
+
+
+def shared_seeds(group: Iterable[Cell]) -> frozenset[int]:
+    return frozenset.intersection(*(cell.seeds for cell in group))
 
 
 def panels(table: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
