@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import signal
+import sys
 
 import pytest
 import torch
@@ -112,6 +113,36 @@ def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, 
     assert len(saved) == len(set(saved)) == 8, "an epoch was trained twice"
     expected = {key: value for key, value in accuracies(whole[1]).items() if key[2] == 0}
     assert accuracies(json.loads(out)) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "finished"),
+    [("cnnreg.training.closing.draw_curves", 1), ("cnnreg.comparing.work.open_trial", 0)],
+)
+def test_a_stop_just_after_a_training_or_before_it_is_heard(place, finished, tmp_path, monkeypatch):
+    module, _, name = place.rpartition(".")
+    real = getattr(sys.modules[module], name)
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return real(*arguments, **options)
+
+    def save_epoch(self, record):
+        saved.append(self.run.name)
+        save(self, record)
+
+    saved, save = [], saver.Saver.save_epoch
+    monkeypatch.setattr(saver.Saver, "save_epoch", save_epoch)
+    monkeypatch.setattr(place, interrupted)
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "2")
+    code, _, err = cli(*command, "--output", tmp_path / "x")
+    assert code == 143, err
+    assert len(list((tmp_path / "x/runs").iterdir())) == 1
+    assert len(list((tmp_path / "x/runs").glob("*/report.json"))) == finished
+    monkeypatch.setattr(place, real)
+    code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["trials"]) == len(set(saved)) == len(saved) == 2
 
 
 def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):

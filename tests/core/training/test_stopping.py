@@ -21,6 +21,17 @@ def test_the_first_signal_asks_and_the_handlers_come_back(name, by_user):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_within_is_heard_around_it_and_one_before_it_within():
+    with StopRequest() as around:
+        with StopRequest() as within:
+            signal.raise_signal(signal.SIGTERM)
+        assert (around.signal_number, within.signal_number) == (signal.SIGTERM, signal.SIGTERM)
+        with StopRequest() as later:
+            assert later
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
