@@ -20,6 +20,7 @@ from .common import (
     get_registry,
     json_option,
     print_json,
+    say,
 )
 from .compare_tables import show
 from .compare_worker import Worker
@@ -56,9 +57,8 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.option(
     "--heartbeat",
     type=click.IntRange(1, 3600),
-    default=HEARTBEAT,
-    show_default=True,
-    help=f"Seconds between signs of life; a worker that leaves out {MISSED} is taken for dead.",
+    help=f"Seconds between signs of life, of all its workers, settled by the first (default: "
+    f"{HEARTBEAT}); one that leaves out {MISSED} is taken for dead.",
 )
 @json_option
 def command(
@@ -74,7 +74,7 @@ def command(
     output: Path | None,
     resume: Path | None,
     storage: str | None,
-    heartbeat: int,
+    heartbeat: int | None,
     recipe_name: str | None,
     as_json: bool,
     **recipe_flags: Any,
@@ -121,6 +121,8 @@ def command(
         entries = describe_plan(registry, planned, data_sets) if planned else {}
     database = Database(storage, folder)
     study = Study(database, name, heartbeat=heartbeat)
+    if heartbeat not in (None, study.heartbeat):
+        say(f"the workers of this comparison give a sign of life every {study.heartbeat} s")
     try:
         study.join(entries, planned.trials() if planned else [])
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)

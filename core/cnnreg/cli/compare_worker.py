@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnreg.errors import StoppedError
+from cnnreg.files import in_use
 from cnnreg.registry import Registry
 
 from .common import console, human_time, percent, say
@@ -47,12 +48,18 @@ class Worker:
 
         with StopRequest() as stop:
             try:
-                self._study.work(self._train, stop=stop, note=say)
+                self._study.work(self._train, stop=stop, free=self._free, note=say)
             except StoppedError as stopped:
                 stopped.hint = f"Go on with: {again}"
                 if shared:
                     stopped.hint += " and the --storage; other workers go on meanwhile"
                 raise
+
+    def _free(self, trial: Trial) -> bool:
+        return not in_use(self._run_folder(trial))
+
+    def _run_folder(self, trial: Trial) -> Path:
+        return self._folder / "runs" / trial.name
 
     def _train(self, trial: Trial) -> Result:
         from cnnreg.comparing.plan import recipe_from_fixed
@@ -71,7 +78,7 @@ class Worker:
             recipe,
             config=config,
             dataset=dataset,
-            folder=self._folder / "runs",
+            folder=self._run_folder(trial),
         )
         with TrainingProgress(self._out, run, len(dataset.train)) as bar:
             result = train(

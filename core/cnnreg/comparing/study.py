@@ -2,7 +2,7 @@
 
 Queueing and taking happen one worker at a time, so each trial is queued once and
 taken by one. A worker gives a sign of life (Optuna's heartbeat) while it trains; a
-trial whose worker died fails, and is queued again as is any that failed: derived
+trial whose worker died fails, and is open again as is any that failed: derived
 from the study's own list each time, so that no trial can get lost on the way.
 Optuna's states: COMPLETE is a finished trial, PRUNED a diverged one.
 """
@@ -20,11 +20,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnreg.errors import StoppedError, UsageError
+from cnnreg.errors import InUseError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 
 from .database import Database
-from .liveness import HEARTBEAT, MISSED, is_gone, this_worker
+from .liveness import HEARTBEAT, lives, this_worker
 from .plan import Trial, check_same
 from .results import Result
 
@@ -35,13 +35,15 @@ LIVE = (*DONE, TrialState.WAITING, TrialState.RUNNING)
 
 
 class Study:
-    def __init__(self, database: Database, name: str, *, heartbeat: int = HEARTBEAT) -> None:
-        """Open the study, or make it. Raises MachineError if the database does not answer."""
+    def __init__(self, database: Database, name: str, *, heartbeat: int | None = None) -> None:
+        """Open the study, or make it. Raises MachineError if the database does not answer.
+
+        All its workers keep to the `heartbeat`, in seconds, of the one that made it.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.database = database
-        self._heartbeat = heartbeat
-        with database.errors(), database.alone(), _calm():
-            self._storage = database.storage(heartbeat, MISSED)
+        with database.errors(), database.alone():
+            self._storage = database.storage()
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
@@ -49,6 +51,10 @@ class Study:
                 sampler=optuna.samplers.RandomSampler(),  # nothing is sampled: all is queued
                 load_if_exists=True,
             )
+            if "heartbeat" not in self._study.user_attrs:
+                self._study.set_user_attr("heartbeat", heartbeat or HEARTBEAT)
+            self.heartbeat = int(self._study.user_attrs["heartbeat"])
+            self._storage.beat(self.heartbeat)
 
     def join(self, settings: Mapping[str, tuple[str, dict[str, Any]]], trials: list[Trial]) -> None:
         """Add what is new. Raises UsageError if a setting is there with another value.
@@ -92,12 +98,14 @@ class Study:
         train: Callable[[Trial], Result],
         *,
         stop: StopRequest,
+        free: Callable[[Trial], bool] = lambda trial: True,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Take trials until all are done, waiting for those that other workers train.
 
-        Raises StoppedError when `stop` is asked between two trials, and whatever
-        `train` raises; its trial is then open for the next worker.
+        One that is not `free` is waited for as well: a worker that was taken for dead
+        may still train it. Raises StoppedError when `stop` is asked between two trials,
+        and whatever `train` raises; its trial is then open for the next worker.
         """
         waited = False
         while True:
@@ -105,18 +113,19 @@ class Study:
                 raise StoppedError("Stopped between two trials.", by_user=stop.by_user)
             with self.database.errors(), ExitStack() as alone:
                 alone.enter_context(self.database.alone())
-                self._take_back()
-                states = [trial.state for trial in self._trials()]
-                if TrialState.WAITING in states:
+                self._fail_lost()
+                if self._queue_next(free):
                     waited = False
                     self._take(train, alone.close, note)
                     continue
-            if TrialState.RUNNING not in states:
+                running = sum(trial.state == TrialState.RUNNING for trial in self._trials())
+                others = running + len(self._open())
+            if not others:
                 return
             if not waited:
-                note(f"waiting for {states.count(TrialState.RUNNING)} trials of other workers")
+                note(f"waiting for {others} trials of other workers")
                 waited = True
-            _pause(min(self._heartbeat, LONGEST_PAUSE), stop)
+            _pause(min(self.heartbeat, LONGEST_PAUSE), stop)
 
     def close(self) -> None:
         self._storage.remove_session()
@@ -137,16 +146,29 @@ class Study:
                     )
                 )
 
-    def _take_back(self) -> None:
-        """Queue again what failed, stopped, or was left by a worker that is no more."""
+    def _fail_lost(self) -> None:
+        """What was left by a worker that is no more is open again."""
         with _calm():
             optuna.storages.fail_stale_trials(self._study)
         for trial in self._trials():
             # Without a worker's mark: it died while it held the lock that we hold now.
-            if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("worker")):
+            if trial.state == TrialState.RUNNING and lives(trial.user_attrs.get("worker")) is False:
                 self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        trials = (Trial(**trial.user_attrs["trial"]) for trial in self._trials())
-        self._queue({trial.name: trial for trial in trials}.values())
+
+    def _open(self) -> list[Trial]:
+        """Those that failed, were stopped or lost, and that nobody has taken since."""
+        trials = self._trials()
+        live = {_name(trial) for trial in trials if trial.state in LIVE}
+        known = {_name(trial): Trial(**trial.user_attrs["trial"]) for trial in trials}
+        return [trial for name, trial in known.items() if name not in live]
+
+    def _queue_next(self, free: Callable[[Trial], bool]) -> bool:
+        """Whether a trial can be taken; where none waits, an open one is queued again."""
+        if any(trial.state == TrialState.WAITING for trial in self._trials()):
+            return True
+        found = next(filter(free, self._open()), None)
+        self._queue([found] if found else [])
+        return found is not None
 
     def _take(
         self,
@@ -178,6 +200,8 @@ class Study:
                 self._study.optimize(objective, n_trials=1)
         except Exception as error:  # noqa: BLE001 - raised again unless it is the one below
             cause = failure[0] if failure else error
+            if isinstance(cause, InUseError):
+                return
             # So Optuna says that another worker failed the trial: no heartbeat got through.
             if not isinstance(cause, UpdateFinishedTrialError) and _CANNOT_TELL not in str(cause):
                 raise cause from None

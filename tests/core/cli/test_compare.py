@@ -7,10 +7,12 @@ import json
 import math
 import signal
 import sys
+from contextlib import ExitStack
 
 import pytest
 import torch
 
+from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.training import saver
 from helpers import cli
@@ -143,6 +145,29 @@ def test_a_stop_just_after_a_training_or_before_it_is_heard(place, finished, tmp
     code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
     assert code == 0, err
     assert len(json.loads(out)["trials"]) == len(set(saved)) == len(saved) == 2
+
+
+def test_a_training_that_another_process_goes_on_with_is_waited_for(tmp_path, monkeypatch):
+    """A worker that was taken for dead, say; with a heartbeat as the first one settled it."""
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "2")
+    save = saver.Saver.save_epoch
+
+    def save_and_stop(self, record):
+        save(self, record)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saver.Saver, "save_epoch", save_and_stop)
+        assert cli(*command, "--heartbeat", "7", "--output", tmp_path / "x")[0] == 143
+    (run,) = (tmp_path / "x/runs").iterdir()
+    with ExitStack() as held:
+        held.enter_context(sole_writer(run))
+        monkeypatch.setattr("cnnreg.comparing.study._pause", lambda *_: held.close())
+        code, _, err = cli(*command, "--heartbeat", "9", "--output", tmp_path / "x")
+    assert code == 0, err
+    assert "a sign of life every 7 s" in err
+    assert "waiting for 1 trials of other workers" in err
+    assert len(list((tmp_path / "x/runs").glob("*/result.json"))) == 2
 
 
 def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):

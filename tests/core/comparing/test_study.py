@@ -13,10 +13,11 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
+from cnnreg.comparing import liveness
 from cnnreg.comparing import study as study_module
 from cnnreg.comparing.database import Database
 from cnnreg.comparing.study import Study
-from cnnreg.errors import MachineError, StoppedError, UsageError
+from cnnreg.errors import InUseError, MachineError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 from comparisons import result, trial
 from postgresql import PASSWORD
@@ -43,7 +44,7 @@ def train(taken):
         time.sleep(600)
     return result(taken)
 
-study = module.Study(Database(storage or None, Path(folder)), name, heartbeat=10)
+study = module.Study(Database(storage or None, Path(folder)), name, heartbeat=1)
 study.join({}, [trial(seed=seed) for seed in range(6)])
 study.work(train, stop=StopRequest())
 study.close()
@@ -65,7 +66,7 @@ def opened(storage, tmp_path, request):
 
     def make(**options):
         database = Database(storage, tmp_path)
-        made.append(Study(database, request.node.name, heartbeat=1, **options))
+        made.append(Study(database, request.node.name, **{"heartbeat": 1, **options}))
         return made[-1]
 
     yield make
@@ -143,6 +144,7 @@ def test_a_database_that_goes_away_is_told_in_one_line(opened, monkeypatch):
         work(study, train)
     assert "run the same command again" in caught.value.hint
     monkeypatch.undo()
+    monkeypatch.setattr(study_module, "lives", lambda worker: False)  # it has ended by that
     work(study)
     assert study.results() == [result(trial())]
 
@@ -267,6 +269,60 @@ def test_a_trial_taken_over_meanwhile_is_left_to_the_other(opened):
     work(study, train, note=notes.append)
     assert [item.val_accuracy for item in study.results()] == [0.75]
     assert "took this trial over" in notes[0]
+
+
+def silence(study):
+    """As if no worker had given a sign of life for years."""
+    with study._storage.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2001-01-01 00:00:00'")
+
+
+@pytest.mark.parametrize("machine", ["this one", "another"])
+def test_a_worker_that_is_seen_to_live_is_not_taken_for_dead(machine, opened, monkeypatch):
+    """It may be suspended, or its signs of life may not get through."""
+    study, other = opened(), opened()
+    study.join({}, [trial()])
+    states = []
+
+    def train(of):
+        (running,) = study._trials()
+        study._storage.record_heartbeat(running._trial_id)
+        silence(study)
+        with monkeypatch.context() as patch:
+            if machine == "another":
+                patch.setattr(liveness, "machine", lambda: "elsewhere")
+            other._fail_lost()
+        states.extend(of.state.name for of in study._trials())
+        raise MachineError("enough seen")
+
+    with pytest.raises(MachineError, match="enough seen"):
+        work(study, train)
+    assert states == ["FAIL" if machine == "another" else "RUNNING"]
+
+
+def test_all_workers_keep_to_the_heartbeat_of_the_first(opened):
+    assert opened(heartbeat=None).heartbeat == liveness.HEARTBEAT
+    later = opened(heartbeat=1)
+    assert later.heartbeat == later._storage.heartbeat_interval == liveness.HEARTBEAT
+    assert later._storage.grace_period == liveness.MISSED * liveness.HEARTBEAT
+
+
+def test_a_trial_whose_folder_is_in_use_is_waited_for(opened, monkeypatch):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(2)])
+    taken, notes, waited = [], [], []
+    monkeypatch.setattr(study_module, "_pause", lambda *arguments: waited.append(1))
+
+    def train(of):
+        taken.append(of.seed)
+        if not waited and of.seed == 0:
+            raise InUseError("In use by another process.")
+        return result(of)
+
+    work(study, train, free=lambda of: len(waited) == 3, note=notes.append)
+    assert taken == [0, 1, 0]
+    assert notes == ["waiting for 1 trials of other workers"]
+    assert study.count() == (2, 2)
 
 
 def test_no_message_holds_a_secret(postgresql_url, tmp_path):
