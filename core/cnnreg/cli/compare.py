@@ -130,17 +130,24 @@ def command(
         results = study.results()
     finally:
         study.close()
+    failure = next(iter(study.failures.values()), None)
+    if failure and all(result.failure for result in results):
+        raise failure
     if not results:
         raise UsageError("This comparison holds no trials.", where=folder)
-    if as_json:
-        print_json({"folder": folder, **report_data(name, results)})
-    else:
+    if not as_json:
         show(results)
     write_report(folder, name, results)
-    if not as_json:
-        out = console()
-        for label, file in (("report", "report.md"), ("curves", "curves.png")):
-            out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    if as_json:  # one document: a report that cannot be written is an error alone
+        print_json({"folder": folder, **report_data(name, results)})
+        if failure:
+            raise click.exceptions.Exit(failure.exit_code)
+        return
+    out = console()
+    for label, file in (("report", "report.md"), ("curves", "curves.png")):
+        out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    if failure:
+        raise failure
 
 
 def make_plan(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnreg.errors import StoppedError
+from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
 
+from .app import as_known
 from .common import console, human_time, percent, say
 from .progress import TrainingProgress
 from .train import report_skipped
@@ -62,6 +63,14 @@ class Worker:
         return self._folder / "runs" / trial.name
 
     def _train(self, trial: Trial) -> Result:
+        try:
+            return self._trained(trial)
+        except CnnregError:
+            raise
+        except Exception as error:  # a plugin's network may raise anything
+            raise as_known(error) from error
+
+    def _trained(self, trial: Trial) -> Result:
         from cnnreg.comparing.plan import recipe_from_fixed
         from cnnreg.comparing.work import check_data, config_from_description, open_trial
         from cnnreg.comparing.work import train_trial as train

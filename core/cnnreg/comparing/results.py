@@ -14,7 +14,10 @@ CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one trial gave. A diverged one has no accuracies, but the curves up to there."""
+    """What one trial gave. A diverged one has no accuracies, but the curves up to there.
+
+    One that failed has none of it; it is tried again when the comparison goes on.
+    """
 
     trial: Trial
     diverged: bool
@@ -26,10 +29,31 @@ class Result:
     curves: Mapping[str, Sequence[float | None]]  # by CURVES, a value an epoch; None: no number
     run: str  # the run's folder, on `host`
     host: str
+    failure: str | None = None  # why there is no result
+
+    @property
+    def state(self) -> str:
+        return "failed" if self.failure else "diverged" if self.diverged else "finished"
 
     def outcome(self) -> dict[str, Any]:
         """All but the trial."""
         return {name: value for name, value in asdict(self).items() if name != "trial"}
+
+
+def failed_result(trial: Trial, failure: str) -> Result:
+    return Result(
+        trial=trial,
+        diverged=False,
+        val_accuracy=None,
+        test_accuracy=None,
+        best_epoch=None,
+        epochs=0,
+        seconds=0.0,
+        curves={},
+        run="",
+        host="",
+        failure=failure,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,7 @@ class Cell:
     optimizer: str
     learning_rate: float
     results: tuple[Result, ...]  # by seed
+    failed: tuple[Result, ...] = ()
 
     @property
     def label(self) -> str:
@@ -90,11 +115,14 @@ class Cell:
     def minutes(self) -> Spread | None:
         return Spread.of([result.seconds / 60 for result in self.results])
 
-    def merit(self, seeds: Collection[int] = ()) -> tuple[int, float]:
-        """What is chosen by: no seed lost, then the validation accuracy over `seeds`, or all."""
+    def merit(self, seeds: Collection[int] = ()) -> tuple[bool, int, float]:
+        """What is chosen by: no seed lost, then the validation accuracy over `seeds`, or all.
+
+        A cell of which nothing is trained so far comes last.
+        """
         chosen = [r for r in self.finished if not seeds or r.trial.seed in seeds]
         values = [r.val_accuracy for r in chosen if r.val_accuracy is not None]
-        return -self.diverged, fmean(values) if values else 0.0
+        return bool(self.results), -self.diverged, fmean(values) if values else 0.0
 
     def test_by_seed(self) -> dict[int, float]:
         return {
@@ -113,7 +141,13 @@ def cells(results: Iterable[Result]) -> list[Cell]:
         grouped.setdefault(key, []).append(result)
     rank = {name: place for place, name in enumerate(dict.fromkeys(n for k in grouped for n in k))}
     keys = sorted(grouped, key=lambda key: (*(rank[name] for name in key[:3]), -key[3]))
-    return [Cell(*key, tuple(sorted(grouped[key], key=lambda r: r.trial.seed))) for key in keys]
+    return [_cell(key, grouped[key]) for key in keys]
+
+
+def _cell(key: tuple[str, str, str, float], results: Iterable[Result]) -> Cell:
+    by_seed = sorted(results, key=lambda result: result.trial.seed)
+    trained = tuple(result for result in by_seed if not result.failure)
+    return Cell(*key, trained, tuple(result for result in by_seed if result.failure))
 
 
 def best_rates(table: Iterable[Cell]) -> list[Cell]:
@@ -131,7 +165,9 @@ def best_of(group: Sequence[Cell]) -> Cell:
 
 
 def shared_seeds(group: Iterable[Cell]) -> frozenset[int]:
-    return frozenset.intersection(*(cell.seeds for cell in group))
+    """Of those cells that have any."""
+    trained = [cell.seeds for cell in group if cell.seeds]
+    return frozenset.intersection(*trained) if trained else frozenset()
 
 
 def panels(table: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:

@@ -14,19 +14,20 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from time import sleep
-from typing import Any
+from traceback import clear_frames
+from typing import Any, TypeGuard
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnreg.errors import InUseError, StoppedError, UsageError
+from cnnreg.errors import CnnregError, InUseError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 
 from .database import Database
 from .liveness import HEARTBEAT, lives, this_worker
 from .plan import Trial, check_same
-from .results import Result
+from .results import Result, failed_result
 
 LONGEST_PAUSE = 5.0  # seconds between two looks for trials that others left
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -42,6 +43,7 @@ class Study:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.database = database
+        self.failures: dict[str, CnnregError] = {}  # of this worker, by trial
         with database.errors(), database.alone():
             self._storage = database.storage()
             self._study = optuna.create_study(
@@ -80,12 +82,16 @@ class Study:
         return value
 
     def results(self) -> list[Result]:
-        """Of all finished trials, in the order in which they were first queued."""
+        """Of all that finished or failed, in the order in which they were first queued."""
         with self.database.errors():
             trials = self._trials()
-        order = {name: place for place, name in enumerate(dict.fromkeys(map(_name, trials)))}
-        done = [_result(trial) for trial in trials if trial.state in DONE]
-        return sorted(done, key=lambda result: order[result.trial.name])
+        latest: dict[str, FrozenTrial] = {_name(trial): trial for trial in trials}
+        latest |= {_name(trial): trial for trial in trials if trial.state in DONE}
+        return [
+            _result(trial)
+            for trial in latest.values()
+            if trial.state in DONE or trial.user_attrs.get("failure")
+        ]
 
     def count(self) -> tuple[int, int]:
         """How many trials are done, and how many there are."""
@@ -104,10 +110,13 @@ class Study:
         """Take trials until all are done, waiting for those that other workers train.
 
         One that is not `free` is waited for as well: a worker that was taken for dead
-        may still train it. Raises StoppedError when `stop` is asked between two trials,
-        and whatever `train` raises; its trial is then open for the next worker.
+        may still train it. One for which `train` raises a CnnregError is set aside: this
+        worker goes on with the others, and leaves it to other workers or to its next `work`.
+
+        Raises StoppedError when `stop` is asked, and any other error of `train`.
         """
         waited = False
+        self.failures.clear()
         while True:
             if stop:
                 raise StoppedError("Stopped between two trials.", by_user=stop.by_user)
@@ -156,11 +165,11 @@ class Study:
                 self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _open(self) -> list[Trial]:
-        """Those that failed, were stopped or lost, and that nobody has taken since."""
+        """Those that failed elsewhere, were stopped or lost, and that nobody has taken since."""
         trials = self._trials()
-        live = {_name(trial) for trial in trials if trial.state in LIVE}
+        passed = {_name(trial) for trial in trials if trial.state in LIVE} | self.failures.keys()
         known = {_name(trial): Trial(**trial.user_attrs["trial"]) for trial in trials}
-        return [trial for name, trial in known.items() if name not in live]
+        return [trial for name, trial in known.items() if name not in passed]
 
     def _queue_next(self, free: Callable[[Trial], bool]) -> bool:
         """Whether a trial can be taken; where none waits, an open one is queued again."""
@@ -177,11 +186,11 @@ class Study:
         note: Callable[[str], None],
     ) -> None:
         """Train the next waiting trial; `release` lets other workers take theirs."""
-        failure: list[BaseException] = []
+        failed: list[tuple[str, BaseException]] = []
 
         def objective(taken: optuna.Trial) -> float:
+            trial = Trial(**taken.user_attrs["trial"])
             try:
-                trial = Trial(**taken.user_attrs["trial"])
                 self._storage.record_heartbeat(taken._trial_id)
                 taken.set_user_attr("worker", this_worker())
                 release()
@@ -189,7 +198,9 @@ class Study:
                 for key, value in result.outcome().items():
                     taken.set_user_attr(key, value)
             except BaseException as error:
-                failure.append(error)
+                failed.append((trial.name, error))
+                if _is_of_the_trial(error):
+                    taken.set_user_attr("failure", error.what)
                 raise
             if result.val_accuracy is None:
                 raise optuna.TrialPruned
@@ -198,14 +209,33 @@ class Study:
         try:
             with _calm():
                 self._study.optimize(objective, n_trials=1)
-        except Exception as error:  # noqa: BLE001 - raised again unless it is the one below
-            cause = failure[0] if failure else error
-            if isinstance(cause, InUseError):
-                return
-            # So Optuna says that another worker failed the trial: no heartbeat got through.
-            if not isinstance(cause, UpdateFinishedTrialError) and _CANNOT_TELL not in str(cause):
+        except Exception as error:  # noqa: BLE001 - raised again unless it is one of those below
+            name, cause = failed[0] if failed else ("", error)
+            if _is_of_the_trial(cause):
+                _free_memory(cause)
+                self.failures[name] = cause
+                note(f"set aside: {name}: {cause}")
+            elif _is_of_another_worker(cause):
+                note("no sign of life came through for long: another worker took this trial over")
+            elif not isinstance(cause, InUseError):
                 raise cause from None
-            note("no sign of life came through for too long: another worker took this trial over")
+
+
+def _is_of_the_trial(error: BaseException) -> TypeGuard[CnnregError]:
+    """Whether others can be trained all the same."""
+    return isinstance(error, CnnregError) and not isinstance(error, (StoppedError, InUseError))
+
+
+def _is_of_another_worker(error: BaseException) -> bool:
+    """Whether Optuna says that another one failed the trial: no heartbeat got through."""
+    return isinstance(error, UpdateFinishedTrialError) or _CANNOT_TELL in str(error)
+
+
+def _free_memory(error: BaseException | None) -> None:
+    """An error holds all that its functions held: a network, say, in the memory it ran out of."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _calm() -> warnings.catch_warnings[None]:
@@ -218,9 +248,11 @@ def _name(trial: FrozenTrial) -> str:
 
 
 def _result(trial: FrozenTrial) -> Result:
-    held = trial.user_attrs
-    names = Result.__dataclass_fields__.keys() - {"trial"}
-    return Result(trial=Trial(**held["trial"]), **{name: held[name] for name in names})
+    held, of = trial.user_attrs, Trial(**trial.user_attrs["trial"])
+    if trial.state not in DONE:
+        return failed_result(of, held["failure"])
+    names = Result.__dataclass_fields__.keys() - {"trial", "failure"}
+    return Result(trial=of, **{name: held[name] for name in names})
 
 
 def _pause(seconds: float, stop: StopRequest) -> None:

@@ -67,14 +67,14 @@ def verdicts(table: Sequence[Cell]) -> list[Verdict]:
     candidates, found = panels(table), []
     networks: dict[str, list[tuple[str, Cell]]] = {}
     for (architecture, data), group in panels(best_rates(table)).items():
-        if len(group) > 1:
+        if len(group) > 1 and any(cell.results for cell in group):
             tried = [cell.optimizer for cell in candidates[architecture, data]]
             contestants = [(cell.label, cell) for cell in group]
             found.append(judge(f"{architecture} on {data}", contestants, _pairs(tried)))
         best = best_of(group)
         networks.setdefault(data, []).append((f"{architecture} with {best.label}", best))
     for data, contestants in networks.items():
-        if len(contestants) > 1:
+        if len(contestants) > 1 and any(cell.results for _, cell in contestants):
             tried = [cell.architecture for cell in table if cell.data == data]
             found.append(judge(f"Networks on {data}", contestants, _pairs(tried)))
     return found
@@ -89,11 +89,16 @@ def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: in
     """The leader against each of the others; `comparisons` is of all that might be made."""
     seeds = frozenset.union(*(cell.seeds for _, cell in contestants))
     unranked = tuple(name for name, cell in contestants if cell.diverged)
-    whole = {name: cell for name, cell in contestants if not cell.diverged}
-    behind = {name: len(cell.seeds) for name, cell in whole.items() if cell.seeds < seeds}
+    whole = {name: cell for name, cell in contestants if cell.results and not cell.diverged}
+    behind = {
+        name: len(cell.seeds)
+        for name, cell in contestants
+        if not cell.diverged and cell.seeds < seeds
+    }
+    waiting = [f"{name} has {n} of {len(seeds)} seeds so far." for name, n in behind.items()]
     if not whole:
-        text = f"{subject}: every contestant lost a seed, so no order is claimed."
-        return Verdict(subject, "", (), unranked, behind, text)
+        said = [f"{subject}: every contestant lost a seed, so no order is claimed.", *waiting]
+        return Verdict(subject, "", (), unranked, behind, " ".join(said))
     shared = shared_seeds(whole.values())
     first = best_of(list(whole.values()))
     leader = next(name for name, cell in whole.items() if cell is first)
@@ -107,8 +112,7 @@ def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: in
     said += _in_words(differences, seeds)
     if unranked:
         said.append(f"Not ranked, for a seed diverged: {_list(unranked)}.")
-    said += [f"{name} has {n} of {len(seeds)} seeds so far." for name, n in behind.items()]
-    return Verdict(subject, leader, differences, unranked, behind, " ".join(said))
+    return Verdict(subject, leader, differences, unranked, behind, " ".join(said + waiting))
 
 
 def difference(

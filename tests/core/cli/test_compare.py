@@ -12,6 +12,8 @@ from contextlib import ExitStack
 import pytest
 import torch
 
+from cnnreg.comparing import work
+from cnnreg.errors import MachineError, PluginError
 from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.training import saver
@@ -197,6 +199,53 @@ def test_a_loss_that_is_no_number_is_a_result_in_valid_json(tmp_path, monkeypatc
     code, out, _ = cli("runs", "show", trial["run"], "--json")
     assert code == 0
     assert json.loads(out, parse_constant=pytest.fail)["history"][0]["val_loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("CUDA out of memory. Tried"), 5, "Out of memory."),
+        (PluginError("Optimizer 'adam' failed."), 6, "Optimizer 'adam' failed."),
+        (KeyError("x"), 1, "Internal error: KeyError: 'x'"),
+    ],
+)
+def test_a_contestant_that_fails_does_not_keep_the_others_from_a_report(
+    error, code, said, tmp_path, monkeypatch
+):
+    def fails(registry, trial, *arguments, **options):
+        if trial.optimizer == "adam":
+            raise error
+        return train(registry, trial, *arguments, **options)
+
+    train = work.train_trial
+    command = ("compare", "mlp", "--optimizers", "adam,sgd", "--epochs", "1", "--seeds", "2")
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "train_trial", fails)
+        got, out, err = cli(*command, "--output", tmp_path / "x", "--json")
+        assert got == code
+        states = [(of["optimizer"], bool(of["failure"])) for of in json.loads(out)["trials"]]
+        assert sorted(states) == [("adam", True)] * 2 + [("sgd", False)] * 2
+        assert f"set aside: mlp-digits-adam-0.001-seed0: {said}" in err
+        got, out, err = cli("compare", "--resume", tmp_path / "x")
+        assert got == code
+        assert f"adam 0.001, seed 0, failed: {said}" in out
+        assert f"error: {said}" in err
+        nobody = ("compare", "mlp", "--optimizers", "adam", "--seeds", "1", "--json")
+        got, out, _ = cli(*nobody, "--output", tmp_path / "y")
+        assert (got, json.loads(out)["error"]["exit"]) == (code, code)
+    code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
+    assert code == 0, err
+    assert [of["failure"] for of in json.loads(out)["trials"]] == [None] * 4
+
+
+def test_a_report_that_cannot_be_written_is_one_document(whole, monkeypatch):
+    def full(*arguments):
+        raise MachineError("Disk full.")
+
+    monkeypatch.setattr("cnnreg.comparing.report.write_json", full)
+    code, out, _ = cli(*SMALL, "--output", whole[0], "--json")
+    assert code == 5
+    assert json.loads(out)["error"]["message"] == "Disk full."
 
 
 def test_changed_images_are_refused(tmp_path, monkeypatch):

@@ -6,16 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import torch
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from cnnreg.comparing import liveness
 from cnnreg.comparing import study as study_module
 from cnnreg.comparing.database import Database
+from cnnreg.comparing.results import failed_result
 from cnnreg.comparing.study import Study
 from cnnreg.errors import InUseError, MachineError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
@@ -111,14 +114,57 @@ def test_other_settings_are_refused_and_nothing_is_added(opened):
         study.setting("recipe/vgg11")
 
 
-def test_an_error_ends_the_worker_and_leaves_the_trial_open(opened):
+def test_a_trial_that_fails_is_set_aside_and_the_others_are_trained(opened):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(3)])
+    taken, notes = [], []
+
+    def train(of):
+        taken.append(of.seed)
+        if of.seed == 0:
+            raise MachineError("Out of memory.", hint="Try a smaller --batch-size.")
+        return result(of)
+
+    work(study, train, note=notes.append)
+    assert taken == [0, 1, 2]
+    assert notes == [f"set aside: {trial(seed=0).name}: Out of memory. Try a smaller --batch-size."]
+    assert [error.exit_code for error in study.failures.values()] == [5]
+    failed = failed_result(trial(seed=0), "Out of memory.")
+    assert opened().results() == [failed, *(result(trial(seed=seed)) for seed in (1, 2))]
+    other = opened()  # a worker that may have more memory, or the same command once more
+    work(other, train)
+    assert (taken[3:], len(other.failures)) == ([0], 1)
+    work(study)
+    assert study.results() == [result(trial(seed=seed)) for seed in range(3)]
+    assert study.failures == {}
+
+
+def test_what_a_failed_training_held_is_let_go(opened):
+    study = opened()
+    study.join({}, [trial()])
+    held = []
+
+    def train(of):
+        network = torch.zeros(1)
+        held.append(weakref.ref(network))
+        try:
+            network.view(7)
+        except RuntimeError as error:
+            raise MachineError("Out of memory.") from error
+
+    work(study, train)
+    assert study.failures
+    assert held[0]() is None
+
+
+def test_an_error_of_this_program_ends_the_worker_and_leaves_the_trial_open(opened):
     study = opened()
     study.join({}, [trial()])
 
     def fail(taken):
-        raise MachineError("no disk")
+        raise ZeroDivisionError("a bug")
 
-    with pytest.raises(MachineError, match="no disk"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
         work(study, fail)
     assert study.results() == []
     work(study)
@@ -293,9 +339,9 @@ def test_a_worker_that_is_seen_to_live_is_not_taken_for_dead(machine, opened, mo
                 patch.setattr(liveness, "machine", lambda: "elsewhere")
             other._fail_lost()
         states.extend(of.state.name for of in study._trials())
-        raise MachineError("enough seen")
+        raise ZeroDivisionError("enough seen")
 
-    with pytest.raises(MachineError, match="enough seen"):
+    with pytest.raises(ZeroDivisionError, match="enough seen"):
         work(study, train)
     assert states == ["FAIL" if machine == "another" else "RUNNING"]
 

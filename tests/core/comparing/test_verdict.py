@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from cnnreg.comparing.results import cells
+from cnnreg.comparing.results import cells, failed_result
 from cnnreg.comparing.verdict import METHOD, difference, verdicts
 from comparisons import result, results, trial
 
@@ -160,3 +160,15 @@ def test_networks_are_compared_each_at_its_best():
     networks = by_subject["Networks on digits"]
     assert networks.leader == "mlp with adam (0.001)"
     assert networks.differences[0].other == "vgg11 with sgd (0.001)"
+
+
+def test_who_failed_leads_nothing():
+    lost = [failed_result(trial(name, seed=0), "Out of memory.") for name in ("sgd", "momentum")]
+    diverged = result(trial("adam", seed=0), None)
+    assert verdicts(cells(lost)) == []
+    (verdict,) = verdicts(cells([*lost, diverged]))
+    assert verdict.leader == ""
+    assert verdict.behind == {"sgd (0.001)": 0, "momentum (0.001)": 0}
+    (verdict,) = verdicts(cells([*lost, result(trial("adam", seed=0))]))
+    assert verdict.leader == "adam (0.001)"
+    assert "sgd (0.001) has 0 of 1 seeds so far." in verdict.text
