@@ -40,7 +40,7 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.argument("architectures", nargs=-1)
 @data_options
 @click.option("--optimizers", default=CLASSICS, show_default=True, help="Names, with commas.")
-@click.option("--lrs", default="0.001", show_default=True, help="Learning rates, with commas.")
+@click.option("--lrs", help="Learning rates, with commas; default: the recipe's of each network.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
 @click.option("--resize", type=click.Choice(get_args(Resize)), default="squash", show_default=True)
@@ -66,7 +66,7 @@ def command(
     data: str | None,
     data_dir: Path | None,
     optimizers: str,
-    lrs: str,
+    lrs: str | None,
     seeds: int,
     image_size: int | None,
     resize: Resize,
@@ -100,7 +100,7 @@ def command(
             architectures,
             _names("--data", data or DEFAULT_DATA),
             _names("--optimizers", optimizers),
-            _rates(lrs),
+            _rates(lrs) if lrs is not None else [],
             seeds,
             recipe_name,
             recipe_flags,

@@ -54,7 +54,7 @@ class Plan:
     recipes: Mapping[str, Recipe]  # by architecture
     data: Mapping[str, DataConfig]  # by label
     optimizers: tuple[str, ...]
-    learning_rates: tuple[float, ...]
+    learning_rates: tuple[float, ...]  # none: each network's own, of its recipe
     seeds: int
 
     @property
@@ -77,9 +77,9 @@ class Plan:
             )
             for seed in range(self.seeds)
             for data in self.data
-            for architecture in self.recipes
+            for architecture, recipe in self.recipes.items()
             for optimizer in self.optimizers
-            for rate in self.learning_rates
+            for rate in self.learning_rates or (recipe.learning_rate,)
         ]
 
 

@@ -30,6 +30,14 @@ def test_every_combination_once_and_the_seeds_outermost():
     assert len({trial.name.rpartition("-")[0] for trial in trials[:16]}) == 16
 
 
+def test_without_rates_each_network_has_that_of_its_recipe():
+    recipes = {"mlp": Recipe(learning_rate=0.2), "vgg11": Recipe(learning_rate=3e-4)}
+    trials = plan(recipes=recipes, learning_rates=()).trials()
+    assert {(of.architecture, of.learning_rate) for of in trials} == {
+        ("mlp", 0.2), ("vgg11", 3e-4),
+    }  # fmt: skip
+
+
 def test_a_trial_sets_only_what_is_compared():
     base = Recipe(epochs=3, label_smoothing=0.1)
     recipe = trial("sgd", 0.1, 2).recipe(base)
