@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
+from cnnreg.comparing.folder import (
+    DATABASE,
+    keep_study_name,
+    study_name,
+    with_relative_runs,
+)
 from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan
 
 DEFAULT_ROOT = Path("comparisons")
+WITH_RESUME = ("resume", "device", "data_dir", "storage", "heartbeat", "as_json")
 CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 
 
@@ -106,20 +114,21 @@ def command(
             recipe_flags,
             {**settings, "resize": resize},
         )
-    elif architectures or output:
-        raise UsageError("--resume goes on with what a folder holds: no networks, no --output.")
-    elif not resume.is_dir() or not (storage or (resume / "study.db").is_file()):
-        raise UsageError(
-            "There is no comparison in this folder.",
-            where=resume,
-            hint="If its study is in a database, name it: --storage postgresql://...",
-        )
+    else:
+        _refuse_other_options()
+        if not resume.is_dir() or not (storage or (resume / DATABASE).is_file()):
+            raise UsageError(
+                "There is no comparison in this folder.",
+                where=resume,
+                hint="If its study is in a database, name it: --storage postgresql://...",
+            )
     folder = resume or output or DEFAULT_ROOT / (planned.name if planned else "")
-    name = folder.absolute().name
+    name = study_name(folder)
     with DecodeProgress(console(stderr=True)) as decoding:
         data_sets = DataSets(registry, decoding.update)
         entries = describe_plan(registry, planned, data_sets) if planned else {}
     database = Database(storage, folder)
+    keep_study_name(folder, name)
     study = Study(database, name, heartbeat=heartbeat)
     if heartbeat not in (None, study.heartbeat):
         say(f"the workers of this comparison give a sign of life every {study.heartbeat} s")
@@ -127,7 +136,7 @@ def command(
         study.join(entries, planned.trials() if planned else [])
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
         worker.work(again=f"cnnreg compare --resume {folder}", shared=database.shared)
-        results = study.results()
+        results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
     failure = next(iter(study.failures.values()), None)
@@ -148,6 +157,22 @@ def command(
         out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
     if failure:
         raise failure
+
+
+def _refuse_other_options() -> None:
+    """Raises UsageError for what would be ignored: --resume goes on with what the folder holds."""
+    context = click.get_current_context()
+    given = [
+        "networks" if isinstance(parameter, click.Argument) else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in WITH_RESUME
+        and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"--resume goes on with what a folder holds: no {', no '.join(given)}.",
+            hint="To extend a comparison, give the whole command with its --output.",
+        )
 
 
 def make_plan(

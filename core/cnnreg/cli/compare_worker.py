@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnreg.comparing.folder import run_folder
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
@@ -57,10 +58,7 @@ class Worker:
                 raise
 
     def _free(self, trial: Trial) -> bool:
-        return not in_use(self._run_folder(trial))
-
-    def _run_folder(self, trial: Trial) -> Path:
-        return self._folder / "runs" / trial.name
+        return not in_use(run_folder(self._folder, trial))
 
     def _train(self, trial: Trial) -> Result:
         try:
@@ -87,7 +85,7 @@ class Worker:
             recipe,
             config=config,
             dataset=dataset,
-            folder=self._run_folder(trial),
+            folder=run_folder(self._folder, trial),
         )
         with TrainingProgress(self._out, run, len(dataset.train)) as bar:
             result = train(

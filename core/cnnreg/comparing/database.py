@@ -17,6 +17,7 @@ from cnnreg.errors import CnnregError, MachineError, MissingExtraError, UsageErr
 from cnnreg.files import disk_errors
 from cnnreg.plugins import one_line
 
+from .folder import DATABASE
 from .liveness import MISSED, lives
 
 LOCK = 0x636E6E726567  # "cnnreg": PostgreSQL's advisory locks are numbers
@@ -27,7 +28,7 @@ class Database:
     """Where a study lies. Nothing shown or written names the user or the password."""
 
     def __init__(self, storage: str | None, folder: Path) -> None:
-        self.url = _url(storage) if storage else _sqlite(folder / "study.db")
+        self.url = _url(storage) if storage else _sqlite(folder / DATABASE)
         self._file = Path(self.url.database) if self._is_sqlite and self.url.database else None
         if self._file:
             with disk_errors(self._file):

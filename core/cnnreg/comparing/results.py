@@ -27,7 +27,7 @@ class Result:
     epochs: int
     seconds: float
     curves: Mapping[str, Sequence[float | None]]  # by CURVES, a value an epoch; None: no number
-    run: str  # the run's folder, on `host`
+    run: str  # the run's folder, on `host`; see folder.with_relative_runs
     host: str
     failure: str | None = None  # why there is no result
 

@@ -64,11 +64,12 @@ def test_every_combination_is_a_run_that_other_commands_can_use(whole):
     folder, report = whole
     assert len(accuracies(report)) == 8
     for of in report["trials"]:
-        run = open_run(folder / "runs" / f"mlp-digits-{of['optimizer']}-"
-                       f"{of['learning_rate']}-seed{of['seed']}")  # fmt: skip
+        name = f"mlp-digits-{of['optimizer']}-{of['learning_rate']}-seed{of['seed']}"
+        assert of["run"] == f"runs/{name}"
+        run = open_run(folder / of["run"])
         assert run.result["test_accuracy"] == of["test_accuracy"]
         assert run.config.recipe.optimizer == of["optimizer"]
-    code, out, err = cli("eval", of["run"], "--json")
+    code, out, err = cli("eval", folder / of["run"], "--json")
     assert code == 0, err
     assert json.loads(out)["accuracy"] == pytest.approx(of["test_accuracy"])
 
@@ -196,7 +197,7 @@ def test_a_loss_that_is_no_number_is_a_result_in_valid_json(tmp_path, monkeypatc
     assert code == 0, err
     (trial,) = json.loads(out, parse_constant=pytest.fail)["trials"]
     assert (trial["diverged"], trial["curves"]["val_loss"]) == (True, [None])
-    code, out, _ = cli("runs", "show", trial["run"], "--json")
+    code, out, _ = cli("runs", "show", tmp_path / "x" / trial["run"], "--json")
     assert code == 0
     assert json.loads(out, parse_constant=pytest.fail)["history"][0]["val_loss"] is None
 
@@ -248,6 +249,56 @@ def test_a_report_that_cannot_be_written_is_one_document(whole, monkeypatch):
     assert json.loads(out)["error"]["message"] == "Disk full."
 
 
+@pytest.mark.parametrize("storage", ["in its folder", "elsewhere"])
+def test_a_folder_that_was_renamed_finds_its_study(storage, tmp_path, monkeypatch):
+    first, second = tmp_path / "before", tmp_path / "after"
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
+    if storage == "elsewhere":
+        monkeypatch.setenv("CNNREG_STORAGE", f"sqlite:///{tmp_path / 'shared.db'}")
+    assert cli(*command, "--output", first)[0] == 0
+    first.rename(second)
+    for again in (("compare", "--resume", second), (*command, "--output", second)):
+        code, out, err = cli(*again, "--json")
+        assert code == 0, err
+        report = json.loads(out)
+        assert report["comparison"] == "before"
+        assert [of["run"] for of in report["trials"]] == ["runs/mlp-digits-sgd-0.001-seed0"]
+    assert (second / report["trials"][0]["run"] / "result.json").is_file()
+
+
+@pytest.mark.parametrize("what", ["--output", "--resume"])
+def test_a_folder_of_other_things_is_left_alone(what, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNREG_STORAGE", f"sqlite:///{tmp_path / 'shared.db'}")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "report.md").write_text("my thesis", encoding="utf-8")
+    networks = ("mlp",) if what == "--output" else ()
+    code, _, err = cli("compare", *networks, what, folder)
+    assert code == 2
+    assert "not empty, and holds no comparison" in err
+    assert [path.name for path in folder.iterdir()] == ["report.md"]
+    code, _, err = cli("compare", "mlp", "--output", folder / "report.md")
+    assert code == 2
+    assert "This is a file" in err
+    assert not (tmp_path / "shared.db").exists()
+
+
+def test_a_damaged_name_is_told(tmp_path):
+    (tmp_path / "comparison.json").write_text('{"study": 3}', encoding="utf-8")
+    code, _, err = cli("compare", "mlp", "--output", tmp_path)
+    assert code == 4
+    assert "it names no study" in err
+
+
+def test_the_rate_is_the_networks_own_where_none_is_given(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("learning_rate = 0.25\nepochs = 1\n", encoding="utf-8")
+    command = ("compare", "mlp", "--optimizers", "sgd", "--seeds", "1", "--recipe", recipe)
+    code, out, err = cli(*command, "--output", tmp_path / "x", "--json")
+    assert code == 0, err
+    assert [of["learning_rate"] for of in json.loads(out)["trials"]] == [0.25]
+
+
 def test_changed_images_are_refused(tmp_path, monkeypatch):
     first = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
     assert cli(*first, "--output", tmp_path / "x")[0] == 0
@@ -284,7 +335,8 @@ def test_contestants_of_a_seed_start_equal_and_see_the_same_images(tmp_path):
         (["mlp", "--lrs", "-1"], "learning rate must be above 0"),
         (["mlp", "--lr", "0.1"], "No such option '--lr'"),
         (["mlp", "--seed", "1"], "No such option '--seed'"),
-        (["mlp", "--resume", "."], "no networks"),
+        (["mlp", "--resume", ".", "--epochs", "3"], "no networks, no --epochs"),
+        (["--resume", ".", "--lrs", "0.001", "--output", "x"], "no --lrs, no --output"),
         (["--resume", "nowhere"], "There is no comparison"),
         (["mlp", "--storage", "mysql://a:b@c/d"], "storage is not understood"),
     ],
