@@ -7,6 +7,7 @@ CnnregError            1    an internal bug when raised bare
 ├── ModelFileError     4    checkpoints and exported models
 ├── MachineError       5    disk, device, network, a missing extra
 │   ├── MissingExtraError
+│   ├── InUseError           a folder that another process writes
 │   └── LostProcessError     one of several that train together
 ├── PluginError        6    a plugin broke a rule, or two clash
 ├── DivergedError      7    the loss is no longer a number
@@ -84,6 +85,10 @@ class MissingExtraError(MachineError):
             f"This needs the package '{module}', which is not installed.",
             hint=f"Install it with: pip install 'cnn-registry[{extra}]'",
         )
+
+
+class InUseError(MachineError):
+    """Another process writes the folder; it may be free later."""
 
 
 class LostProcessError(MachineError):

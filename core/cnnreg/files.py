@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from .errors import MachineError, ModelFileError
+from .errors import InUseError, MachineError, ModelFileError
 
 LOCK = ".cnnreg-lock"
 HOME_VARIABLE = "CNNREG_HOME"
@@ -170,7 +170,7 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process. Raises MachineError if another one holds it."""
+    """Hold `folder` for this process. Raises InUseError if another one holds it."""
     from filelock import FileLock, Timeout
 
     # A moment's patience: `in_use` holds it for as long as a look takes.
@@ -178,7 +178,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise MachineError("In use by another process.", where=folder) from error
+        raise InUseError("In use by another process.", where=folder) from error
     except OSError as error:
         raise MachineError(f"Cannot write: {error.strerror or error}.", where=folder) from error
     try:

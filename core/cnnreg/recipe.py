@@ -147,7 +147,8 @@ def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
 def read_recipe(path: Path, base: Recipe) -> Recipe:
     """The recipe that a TOML file makes of `base`. Raises UsageError for what it must not say."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows' Notepad may begin a file with a mark that TOML does not know: utf-8-sig.
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         return recipe_from_data(data, base)
     except OSError as error:
         raise UsageError(f"Cannot read the recipe: {error.strerror}.", where=path) from error

@@ -52,6 +52,12 @@ def test_what_a_file_must_not_say(tmp_path, content, said):
     assert caught.value.where == str(path)
 
 
+def test_a_file_of_windows_notepad_can_be_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbfepochs = 3\r\n")
+    assert read_recipe(path, Recipe()).epochs == 3
+
+
 @pytest.mark.parametrize("field", ["learning_rate", "weight_decay", "clip", "warmup", "mixup"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_numbers_must_be_finite_and_not_negative(field, value):

@@ -133,7 +133,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, click.exceptions.Abort):
         click.echo("Stopped.", err=True)
         return 130
-    known = _as_known(error)
+    known = as_known(error)
     if as_json:
         click.echo(json.dumps({"error": _error_data(known)}))
     else:
@@ -159,7 +159,8 @@ def _discard_output() -> None:
         os.close(nowhere)
 
 
-def _as_known(error: Exception) -> CnnregError:
+def as_known(error: Exception) -> CnnregError:
+    """Any error as one that says what happened, and what to do."""
     if isinstance(error, CnnregError):
         return error
     if isinstance(error, click.ClickException):

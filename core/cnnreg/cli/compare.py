@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
+from cnnreg.comparing.folder import (
+    DATABASE,
+    keep_study_name,
+    study_name,
+    with_relative_runs,
+)
 from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
@@ -21,6 +28,7 @@ from .common import (
     get_registry,
     json_option,
     print_json,
+    say,
 )
 from .compare_tables import show
 from .compare_worker import Worker
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan
 
 DEFAULT_ROOT = Path("comparisons")
+WITH_RESUME = ("resume", "device", "data_dir", "storage", "heartbeat", "as_json")
 CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 
 
@@ -39,7 +48,7 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.argument("architectures", nargs=-1)
 @data_options
 @click.option("--optimizers", default=CLASSICS, show_default=True, help="Names, with commas.")
-@click.option("--lrs", default="0.001", show_default=True, help="Learning rates, with commas.")
+@click.option("--lrs", help="Learning rates, with commas; default: the recipe's of each network.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
 @click.option("--resize", type=click.Choice(get_args(Resize)), default="squash", show_default=True)
@@ -56,9 +65,8 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.option(
     "--heartbeat",
     type=click.IntRange(1, 3600),
-    default=HEARTBEAT,
-    show_default=True,
-    help=f"Seconds between signs of life; a worker that leaves out {MISSED} is taken for dead.",
+    help=f"Seconds between signs of life, of all its workers, settled by the first (default: "
+    f"{HEARTBEAT}); one that leaves out {MISSED} is taken for dead.",
 )
 @json_option
 def command(
@@ -66,7 +74,7 @@ def command(
     data: str | None,
     data_dir: Path | None,
     optimizers: str,
-    lrs: str,
+    lrs: str | None,
     seeds: int,
     image_size: int | None,
     resize: Resize,
@@ -74,7 +82,7 @@ def command(
     output: Path | None,
     resume: Path | None,
     storage: str | None,
-    heartbeat: int,
+    heartbeat: int | None,
     recipe_name: str | None,
     as_json: bool,
     **recipe_flags: Any,
@@ -100,45 +108,71 @@ def command(
             architectures,
             _names("--data", data or DEFAULT_DATA),
             _names("--optimizers", optimizers),
-            _rates(lrs),
+            _rates(lrs) if lrs is not None else [],
             seeds,
             recipe_name,
             recipe_flags,
             {**settings, "resize": resize},
         )
-    elif architectures or output:
-        raise UsageError("--resume goes on with what a folder holds: no networks, no --output.")
-    elif not resume.is_dir() or not (storage or (resume / "study.db").is_file()):
-        raise UsageError(
-            "There is no comparison in this folder.",
-            where=resume,
-            hint="If its study is in a database, name it: --storage postgresql://...",
-        )
+    else:
+        _refuse_other_options()
+        if not resume.is_dir() or not (storage or (resume / DATABASE).is_file()):
+            raise UsageError(
+                "There is no comparison in this folder.",
+                where=resume,
+                hint="If its study is in a database, name it: --storage postgresql://...",
+            )
     folder = resume or output or DEFAULT_ROOT / (planned.name if planned else "")
-    name = folder.absolute().name
+    name = study_name(folder)
     with DecodeProgress(console(stderr=True)) as decoding:
         data_sets = DataSets(registry, decoding.update)
         entries = describe_plan(registry, planned, data_sets) if planned else {}
     database = Database(storage, folder)
+    keep_study_name(folder, name)
     study = Study(database, name, heartbeat=heartbeat)
+    if heartbeat not in (None, study.heartbeat):
+        say(f"the workers of this comparison give a sign of life every {study.heartbeat} s")
     try:
         study.join(entries, planned.trials() if planned else [])
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
         worker.work(again=f"cnnreg compare --resume {folder}", shared=database.shared)
-        results = study.results()
+        results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
+    failure = next(iter(study.failures.values()), None)
+    if failure and all(result.failure for result in results):
+        raise failure
     if not results:
         raise UsageError("This comparison holds no trials.", where=folder)
-    if as_json:
-        print_json({"folder": folder, **report_data(name, results)})
-    else:
+    if not as_json:
         show(results)
     write_report(folder, name, results)
-    if not as_json:
-        out = console()
-        for label, file in (("report", "report.md"), ("curves", "curves.png")):
-            out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    if as_json:  # one document: a report that cannot be written is an error alone
+        print_json({"folder": folder, **report_data(name, results)})
+        if failure:
+            raise click.exceptions.Exit(failure.exit_code)
+        return
+    out = console()
+    for label, file in (("report", "report.md"), ("curves", "curves.png")):
+        out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    if failure:
+        raise failure
+
+
+def _refuse_other_options() -> None:
+    """Raises UsageError for what would be ignored: --resume goes on with what the folder holds."""
+    context = click.get_current_context()
+    given = [
+        "networks" if isinstance(parameter, click.Argument) else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in WITH_RESUME
+        and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"--resume goes on with what a folder holds: no {', no '.join(given)}.",
+            hint="To extend a comparison, give the whole command with its --output.",
+        )
 
 
 def make_plan(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show(results: list[Result]) -> None:
-    from cnnreg.comparing.report import BEST_TITLE, note, sections
+    from cnnreg.comparing.report import BEST_TITLE, failures, note, sections
     from cnnreg.comparing.results import cells
     from cnnreg.comparing.verdict import METHOD, verdicts
 
@@ -24,6 +24,8 @@ def show(results: list[Result]) -> None:
         for title, _, best in parts:
             _print_table(out, title, best)
     out.print(f"[dim]{note(results)}[/]\n")
+    for line in failures(results):
+        out.print(line, style="red", markup=False)
     said = verdicts(cells(results))
     for verdict in said:
         out.print(verdict.text, markup=False)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnreg.errors import StoppedError
+from cnnreg.comparing.folder import run_folder
+from cnnreg.errors import CnnregError, StoppedError
+from cnnreg.files import in_use
 from cnnreg.registry import Registry
 
+from .app import as_known
 from .common import console, human_time, percent, say
 from .progress import TrainingProgress
 from .train import report_skipped
@@ -47,14 +50,25 @@ class Worker:
 
         with StopRequest() as stop:
             try:
-                self._study.work(self._train, stop=stop, note=say)
+                self._study.work(self._train, stop=stop, free=self._free, note=say)
             except StoppedError as stopped:
                 stopped.hint = f"Go on with: {again}"
                 if shared:
                     stopped.hint += " and the --storage; other workers go on meanwhile"
                 raise
 
+    def _free(self, trial: Trial) -> bool:
+        return not in_use(run_folder(self._folder, trial))
+
     def _train(self, trial: Trial) -> Result:
+        try:
+            return self._trained(trial)
+        except CnnregError:
+            raise
+        except Exception as error:  # a plugin's network may raise anything
+            raise as_known(error) from error
+
+    def _trained(self, trial: Trial) -> Result:
         from cnnreg.comparing.plan import recipe_from_fixed
         from cnnreg.comparing.work import check_data, config_from_description, open_trial
         from cnnreg.comparing.work import train_trial as train
@@ -71,7 +85,7 @@ class Worker:
             recipe,
             config=config,
             dataset=dataset,
-            folder=self._folder / "runs",
+            folder=run_folder(self._folder, trial),
         )
         with TrainingProgress(self._out, run, len(dataset.train)) as bar:
             result = train(

@@ -17,6 +17,9 @@ from cnnreg.errors import CnnregError, MachineError, MissingExtraError, UsageErr
 from cnnreg.files import disk_errors
 from cnnreg.plugins import one_line
 
+from .folder import DATABASE
+from .liveness import MISSED, lives
+
 LOCK = 0x636E6E726567  # "cnnreg": PostgreSQL's advisory locks are numbers
 BUSY_TIMEOUT = 60.0  # seconds that SQLite waits for another writer
 
@@ -25,7 +28,7 @@ class Database:
     """Where a study lies. Nothing shown or written names the user or the password."""
 
     def __init__(self, storage: str | None, folder: Path) -> None:
-        self.url = _url(storage) if storage else _sqlite(folder / "study.db")
+        self.url = _url(storage) if storage else _sqlite(folder / DATABASE)
         self._file = Path(self.url.database) if self._is_sqlite and self.url.database else None
         if self._file:
             with disk_errors(self._file):
@@ -51,17 +54,15 @@ class Database:
     def shared(self) -> bool:
         return not self._is_sqlite
 
-    def storage(self, heartbeat: int, missed: int) -> RDBStorage:
+    def storage(self) -> Storage:
         """Optuna's tables, made if they are not there; call it while `alone`."""
         # Optuna fills {SCHEMA_VERSION} into the URL: braces of a password are doubled.
         text = self.url.render_as_string(hide_password=False)
         waiting = {"connect_args": {"timeout": BUSY_TIMEOUT}} if self._is_sqlite else {}
         try:
-            return _Storage(
+            return Storage(
                 text.replace("{", "{{").replace("}", "}}"),
                 engine_kwargs={"pool_pre_ping": True, **waiting},
-                heartbeat_interval=heartbeat,
-                grace_period=missed * heartbeat,
             )
         except RuntimeError as error:  # tables of another version of Optuna
             raise MachineError(f"{one_line(error)[:200]}.", where=self.place) from None
@@ -109,13 +110,26 @@ class Database:
         self._engine.dispose()
 
 
-class _Storage(RDBStorage):
+class Storage(RDBStorage):
+    def beat(self, seconds: int) -> None:
+        """Give a sign of life that often, and expect it of the others."""
+        self.heartbeat_interval = seconds
+        self.grace_period = MISSED * seconds
+
     def record_heartbeat(self, trial_id: int) -> None:
         """A beat that does not get through is left out; an error would end all further ones."""
         try:
             super().record_heartbeat(trial_id)
         except (SQLAlchemyError, StorageInternalError):
             return
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Not of a worker that is seen to live: it may be suspended, or wait for the disk."""
+        return [
+            number
+            for number in super()._get_stale_trial_ids(study_id)
+            if not lives(self.get_trial(number).user_attrs.get("worker"))
+        ]
 
 
 def _database_error(error: BaseException) -> BaseException | None:

@@ -20,21 +20,26 @@ def this_worker() -> dict[str, Any]:
     return {"machine": machine(), "pid": os.getpid(), "started": started}
 
 
-def is_gone(worker: Mapping[str, Any] | None) -> bool:
-    """Whether it is known to have ended; on another machine only the heartbeat tells."""
+def lives(worker: Mapping[str, Any] | None) -> bool | None:
+    """Whether its process runs, be it suspended; None where only the heartbeat tells.
+
+    That is on another machine. A worker without a mark died before it could leave one.
+    """
     import psutil
 
     if worker is None:
-        return True
+        return False
     if worker["machine"] != machine():
-        return False
+        return None
     try:
-        started = psutil.Process(worker["pid"]).create_time()
+        process = psutil.Process(worker["pid"])
+        started, ended = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
         return False
-    return bool(abs(started - worker["started"]) > 2)  # another process has its number now
+    except psutil.Error:
+        return None
+    # More than that, and another process has its number now.
+    return not ended and abs(started - worker["started"]) <= 2
 
 
 def machine() -> str:

@@ -29,7 +29,7 @@ def draw_comparison(results: Sequence[Result], title: str, paths: Sequence[Path]
     """
     from matplotlib.figure import Figure
 
-    table = cells(results)
+    table = [cell for cell in cells(results) if cell.results]
     best = set(map(id, best_rates(table)))
     grouped = panels(table)
     optimizers = list(dict.fromkeys(cell.optimizer for cell in table))

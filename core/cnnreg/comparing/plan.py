@@ -20,6 +20,9 @@ SWEPT = ("optimizer", "learning_rate", "seed")
 PLACES = ("folder", "downloads")
 """Where data lie, which may differ between machines."""
 
+DEFAULTS = {**to_data(DataConfig(name="")), **to_data(Recipe())}
+"""Of the fields of both: what a study began with where it is older than a field."""
+
 LONGEST_NAME = 80
 
 
@@ -51,7 +54,7 @@ class Plan:
     recipes: Mapping[str, Recipe]  # by architecture
     data: Mapping[str, DataConfig]  # by label
     optimizers: tuple[str, ...]
-    learning_rates: tuple[float, ...]
+    learning_rates: tuple[float, ...]  # none: each network's own, of its recipe
     seeds: int
 
     @property
@@ -74,9 +77,9 @@ class Plan:
             )
             for seed in range(self.seeds)
             for data in self.data
-            for architecture in self.recipes
+            for architecture, recipe in self.recipes.items()
             for optimizer in self.optimizers
-            for rate in self.learning_rates
+            for rate in self.learning_rates or (recipe.learning_rate,)
         ]
 
 
@@ -103,15 +106,23 @@ def fixed_part(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_from_fixed(data: Mapping[str, Any]) -> Recipe:
-    return recipe_from_data(dict(data))
+    """Back from `fixed_part`. Raises UsageError for what a newer version has written."""
+    try:
+        return recipe_from_data(dict(data))
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"This comparison began with another version of cnnreg: {error}.",
+            hint="All workers need the same version.",
+        ) from error
 
 
 def check_same(subject: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     """Raises UsageError saying how `ours` differs from what the comparison began with."""
+    held = {**DEFAULTS, **theirs}
     differing = [
-        f"{name.replace('_', ' ')} {_short(theirs.get(name))}, not {_short(value)}"
-        for name, value in ours.items()
-        if name not in PLACES and theirs.get(name) != value
+        f"{name.replace('_', ' ')} {_short(held.get(name))}, not {_short(ours.get(name))}"
+        for name in {**ours, **theirs}
+        if name not in PLACES and held.get(name) != ours.get(name)
     ]
     if differing:
         raise UsageError(

@@ -19,7 +19,7 @@ BEST_TITLE = "Each optimizer at its best learning rate, by validation accuracy"
 
 CSV_COLUMNS = (
     "architecture", "data", "optimizer", "learning_rate", "seed", "state", "val_accuracy",
-    "test_accuracy", "best_epoch", "epochs", "seconds", "host", "run",
+    "test_accuracy", "best_epoch", "epochs", "seconds", "host", "run", "failure",
 )  # fmt: skip
 
 
@@ -28,6 +28,17 @@ def note(results: Sequence[Result]) -> str:
     if len({result.host for result in results}) > 1:
         text += " The minutes are of different machines."
     return text
+
+
+def failures(results: Iterable[Result]) -> list[str]:
+    """A line for each trial that failed, with its reason."""
+    return [
+        f"{of.architecture} on {of.data}, {of.optimizer} {of.learning_rate:g}, seed {of.seed}, "
+        f"failed: {result.failure}"
+        for result in results
+        if result.failure
+        for of in (result.trial,)
+    ]
 
 
 def report_data(name: str, results: Sequence[Result]) -> dict[str, Any]:
@@ -54,6 +65,7 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
         "learning_rate": cell.learning_rate,
         "seeds": len(cell.results),
         "diverged": cell.diverged,
+        "failed": len(cell.failed),
         "val_accuracy": data(cell.val),
         "test_accuracy": data(cell.test),
         "epochs": data(cell.epochs),
@@ -63,13 +75,14 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
 
 def row(cell: Cell) -> tuple[str, ...]:
     """A contestant's line of a table, below HEADINGS."""
-    seeds, lost = len(cell.results), cell.diverged
+    seeds, finished = len(cell.results) + len(cell.failed), len(cell.finished)
+    nothing = "diverged" if cell.diverged else "failed"
     return (
         cell.optimizer,
         f"{cell.learning_rate:g}",
-        str(seeds) if not lost else f"{seeds - lost} of {seeds}",
-        _percent(cell.val),
-        _percent(cell.test),
+        str(seeds) if finished == seeds else f"{finished} of {seeds}",
+        _percent(cell.val) or nothing,
+        _percent(cell.test) or nothing,
         _figure(cell.epochs, 1),
         _figure(cell.minutes, 2),
     )
@@ -79,7 +92,7 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell
     """For each network and data set: a title, all cells, and those of the best rates."""
     table = cells(results)
     best = panels(
-        sorted(best_rates(table), key=lambda cell: cell.merit, reverse=True)  # the leader first
+        sorted(best_rates(table), key=Cell.merit, reverse=True)  # the leader first
     )
     return [
         (f"{architecture} on {data}", group, best[architecture, data])
@@ -92,6 +105,8 @@ def markdown(name: str, results: Sequence[Result], picture: str) -> str:
     said = verdicts(cells(results))
     lines += [f"- {verdict.text}" for verdict in said]
     lines += ["", METHOD, ""] if said else []
+    lost = failures(results)
+    lines += [*(f"- {line}" for line in lost), ""] if lost else []
     lines += [f"![learning curves]({picture})", "", f"## {BEST_TITLE}", "", note(results), ""]
     for title, _, best in sections(results):
         lines += [f"### {title}", "", *_markdown_table(best), ""]
@@ -106,8 +121,7 @@ def csv_text(results: Iterable[Result]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        state = "diverged" if result.diverged else "finished"
-        values = {**asdict(result.trial), **result.outcome(), "state": state}
+        values = {**asdict(result.trial), **result.outcome(), "state": result.state}
         writer.writerow([values[column] for column in CSV_COLUMNS])
     return text.getvalue()
 
@@ -131,7 +145,7 @@ def _markdown_table(table: Sequence[Cell]) -> list[str]:
 
 def _percent(spread: Spread | None) -> str:
     if spread is None:
-        return "diverged"
+        return ""
     return _figure(Spread(100 * spread.mean, _scaled(spread.deviation), spread.n), 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -14,7 +14,10 @@ CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one trial gave. A diverged one has no accuracies, but the curves up to there."""
+    """What one trial gave. A diverged one has no accuracies, but the curves up to there.
+
+    One that failed has none of it; it is tried again when the comparison goes on.
+    """
 
     trial: Trial
     diverged: bool
@@ -24,12 +27,33 @@ class Result:
     epochs: int
     seconds: float
     curves: Mapping[str, Sequence[float | None]]  # by CURVES, a value an epoch; None: no number
-    run: str  # the run's folder, on `host`
+    run: str  # the run's folder, on `host`; see folder.with_relative_runs
     host: str
+    failure: str | None = None  # why there is no result
+
+    @property
+    def state(self) -> str:
+        return "failed" if self.failure else "diverged" if self.diverged else "finished"
 
     def outcome(self) -> dict[str, Any]:
         """All but the trial."""
         return {name: value for name, value in asdict(self).items() if name != "trial"}
+
+
+def failed_result(trial: Trial, failure: str) -> Result:
+    return Result(
+        trial=trial,
+        diverged=False,
+        val_accuracy=None,
+        test_accuracy=None,
+        best_epoch=None,
+        epochs=0,
+        seconds=0.0,
+        curves={},
+        run="",
+        host="",
+        failure=failure,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,7 @@ class Cell:
     optimizer: str
     learning_rate: float
     results: tuple[Result, ...]  # by seed
+    failed: tuple[Result, ...] = ()
 
     @property
     def label(self) -> str:
@@ -68,6 +93,11 @@ class Cell:
     @property
     def diverged(self) -> int:
         return len(self.results) - len(self.finished)
+
+    @property
+    def seeds(self) -> frozenset[int]:
+        """Trained so far; those that diverged are among them."""
+        return frozenset(result.trial.seed for result in self.results)
 
     @property
     def val(self) -> Spread | None:
@@ -85,10 +115,14 @@ class Cell:
     def minutes(self) -> Spread | None:
         return Spread.of([result.seconds / 60 for result in self.results])
 
-    @property
-    def merit(self) -> tuple[int, float]:
-        """What the learning rate is chosen by: no seed lost, then the validation accuracy."""
-        return -self.diverged, self.val.mean if self.val else 0.0
+    def merit(self, seeds: Collection[int] = ()) -> tuple[bool, int, float]:
+        """What is chosen by: no seed lost, then the validation accuracy over `seeds`, or all.
+
+        A cell of which nothing is trained so far comes last.
+        """
+        chosen = [r for r in self.finished if not seeds or r.trial.seed in seeds]
+        values = [r.val_accuracy for r in chosen if r.val_accuracy is not None]
+        return bool(self.results), -self.diverged, fmean(values) if values else 0.0
 
     def test_by_seed(self) -> dict[int, float]:
         return {
@@ -107,17 +141,33 @@ def cells(results: Iterable[Result]) -> list[Cell]:
         grouped.setdefault(key, []).append(result)
     rank = {name: place for place, name in enumerate(dict.fromkeys(n for k in grouped for n in k))}
     keys = sorted(grouped, key=lambda key: (*(rank[name] for name in key[:3]), -key[3]))
-    return [Cell(*key, tuple(sorted(grouped[key], key=lambda r: r.trial.seed))) for key in keys]
+    return [_cell(key, grouped[key]) for key in keys]
+
+
+def _cell(key: tuple[str, str, str, float], results: Iterable[Result]) -> Cell:
+    by_seed = sorted(results, key=lambda result: result.trial.seed)
+    trained = tuple(result for result in by_seed if not result.failure)
+    return Cell(*key, trained, tuple(result for result in by_seed if result.failure))
 
 
 def best_rates(table: Iterable[Cell]) -> list[Cell]:
-    """For each network, data set and optimizer the cell of most merit, which knows no test."""
-    best: dict[tuple[str, str, str], Cell] = {}
+    """For each network, data set and optimizer the best cell."""
+    grouped: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in table:
-        key = (cell.architecture, cell.data, cell.optimizer)
-        if key not in best or cell.merit > best[key].merit:
-            best[key] = cell
-    return list(best.values())
+        grouped.setdefault((cell.architecture, cell.data, cell.optimizer), []).append(cell)
+    return [best_of(group) for group in grouped.values()]
+
+
+def best_of(group: Sequence[Cell]) -> Cell:
+    """The cell of most merit, which knows no test, over the seeds that all have."""
+    seeds = shared_seeds(group)
+    return max(group, key=lambda cell: cell.merit(seeds))
+
+
+def shared_seeds(group: Iterable[Cell]) -> frozenset[int]:
+    """Of those cells that have any."""
+    trained = [cell.seeds for cell in group if cell.seeds]
+    return frozenset.intersection(*trained) if trained else frozenset()
 
 
 def panels(table: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:

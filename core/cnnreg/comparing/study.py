@@ -2,7 +2,7 @@
 
 Queueing and taking happen one worker at a time, so each trial is queued once and
 taken by one. A worker gives a sign of life (Optuna's heartbeat) while it trains; a
-trial whose worker died fails, and is queued again as is any that failed: derived
+trial whose worker died fails, and is open again as is any that failed: derived
 from the study's own list each time, so that no trial can get lost on the way.
 Optuna's states: COMPLETE is a finished trial, PRUNED a diverged one.
 """
@@ -14,19 +14,20 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from time import sleep
-from typing import Any
+from traceback import clear_frames
+from typing import Any, TypeGuard
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnreg.errors import StoppedError, UsageError
+from cnnreg.errors import CnnregError, InUseError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 
 from .database import Database
-from .liveness import HEARTBEAT, MISSED, is_gone, this_worker
+from .liveness import HEARTBEAT, lives, this_worker
 from .plan import Trial, check_same
-from .results import Result
+from .results import Result, failed_result
 
 LONGEST_PAUSE = 5.0  # seconds between two looks for trials that others left
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -35,13 +36,16 @@ LIVE = (*DONE, TrialState.WAITING, TrialState.RUNNING)
 
 
 class Study:
-    def __init__(self, database: Database, name: str, *, heartbeat: int = HEARTBEAT) -> None:
-        """Open the study, or make it. Raises MachineError if the database does not answer."""
+    def __init__(self, database: Database, name: str, *, heartbeat: int | None = None) -> None:
+        """Open the study, or make it. Raises MachineError if the database does not answer.
+
+        All its workers keep to the `heartbeat`, in seconds, of the one that made it.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.database = database
-        self._heartbeat = heartbeat
-        with database.errors(), database.alone(), _calm():
-            self._storage = database.storage(heartbeat, MISSED)
+        self.failures: dict[str, CnnregError] = {}  # of this worker, by trial
+        with database.errors(), database.alone():
+            self._storage = database.storage()
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
@@ -49,6 +53,10 @@ class Study:
                 sampler=optuna.samplers.RandomSampler(),  # nothing is sampled: all is queued
                 load_if_exists=True,
             )
+            if "heartbeat" not in self._study.user_attrs:
+                self._study.set_user_attr("heartbeat", heartbeat or HEARTBEAT)
+            self.heartbeat = int(self._study.user_attrs["heartbeat"])
+            self._storage.beat(self.heartbeat)
 
     def join(self, settings: Mapping[str, tuple[str, dict[str, Any]]], trials: list[Trial]) -> None:
         """Add what is new. Raises UsageError if a setting is there with another value.
@@ -74,12 +82,16 @@ class Study:
         return value
 
     def results(self) -> list[Result]:
-        """Of all finished trials, in the order in which they were first queued."""
+        """Of all that finished or failed, in the order in which they were first queued."""
         with self.database.errors():
             trials = self._trials()
-        order = {name: place for place, name in enumerate(dict.fromkeys(map(_name, trials)))}
-        done = [_result(trial) for trial in trials if trial.state in DONE]
-        return sorted(done, key=lambda result: order[result.trial.name])
+        latest: dict[str, FrozenTrial] = {_name(trial): trial for trial in trials}
+        latest |= {_name(trial): trial for trial in trials if trial.state in DONE}
+        return [
+            _result(trial)
+            for trial in latest.values()
+            if trial.state in DONE or trial.user_attrs.get("failure")
+        ]
 
     def count(self) -> tuple[int, int]:
         """How many trials are done, and how many there are."""
@@ -92,31 +104,37 @@ class Study:
         train: Callable[[Trial], Result],
         *,
         stop: StopRequest,
+        free: Callable[[Trial], bool] = lambda trial: True,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Take trials until all are done, waiting for those that other workers train.
 
-        Raises StoppedError when `stop` is asked between two trials, and whatever
-        `train` raises; its trial is then open for the next worker.
+        One that is not `free` is waited for as well: a worker that was taken for dead
+        may still train it. One for which `train` raises a CnnregError is set aside: this
+        worker goes on with the others, and leaves it to other workers or to its next `work`.
+
+        Raises StoppedError when `stop` is asked, and any other error of `train`.
         """
         waited = False
+        self.failures.clear()
         while True:
             if stop:
                 raise StoppedError("Stopped between two trials.", by_user=stop.by_user)
             with self.database.errors(), ExitStack() as alone:
                 alone.enter_context(self.database.alone())
-                self._take_back()
-                states = [trial.state for trial in self._trials()]
-                if TrialState.WAITING in states:
+                self._fail_lost()
+                if self._queue_next(free):
                     waited = False
                     self._take(train, alone.close, note)
                     continue
-            if TrialState.RUNNING not in states:
+                running = sum(trial.state == TrialState.RUNNING for trial in self._trials())
+                others = running + len(self._open())
+            if not others:
                 return
             if not waited:
-                note(f"waiting for {states.count(TrialState.RUNNING)} trials of other workers")
+                note(f"waiting for {others} trials of other workers")
                 waited = True
-            _pause(min(self._heartbeat, LONGEST_PAUSE), stop)
+            _pause(min(self.heartbeat, LONGEST_PAUSE), stop)
 
     def close(self) -> None:
         self._storage.remove_session()
@@ -137,16 +155,29 @@ class Study:
                     )
                 )
 
-    def _take_back(self) -> None:
-        """Queue again what failed, stopped, or was left by a worker that is no more."""
+    def _fail_lost(self) -> None:
+        """What was left by a worker that is no more is open again."""
         with _calm():
             optuna.storages.fail_stale_trials(self._study)
         for trial in self._trials():
             # Without a worker's mark: it died while it held the lock that we hold now.
-            if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("worker")):
+            if trial.state == TrialState.RUNNING and lives(trial.user_attrs.get("worker")) is False:
                 self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        trials = (Trial(**trial.user_attrs["trial"]) for trial in self._trials())
-        self._queue({trial.name: trial for trial in trials}.values())
+
+    def _open(self) -> list[Trial]:
+        """Those that failed elsewhere, were stopped or lost, and that nobody has taken since."""
+        trials = self._trials()
+        passed = {_name(trial) for trial in trials if trial.state in LIVE} | self.failures.keys()
+        known = {_name(trial): Trial(**trial.user_attrs["trial"]) for trial in trials}
+        return [trial for name, trial in known.items() if name not in passed]
+
+    def _queue_next(self, free: Callable[[Trial], bool]) -> bool:
+        """Whether a trial can be taken; where none waits, an open one is queued again."""
+        if any(trial.state == TrialState.WAITING for trial in self._trials()):
+            return True
+        found = next(filter(free, self._open()), None)
+        self._queue([found] if found else [])
+        return found is not None
 
     def _take(
         self,
@@ -155,11 +186,11 @@ class Study:
         note: Callable[[str], None],
     ) -> None:
         """Train the next waiting trial; `release` lets other workers take theirs."""
-        failure: list[BaseException] = []
+        failed: list[tuple[str, BaseException]] = []
 
         def objective(taken: optuna.Trial) -> float:
+            trial = Trial(**taken.user_attrs["trial"])
             try:
-                trial = Trial(**taken.user_attrs["trial"])
                 self._storage.record_heartbeat(taken._trial_id)
                 taken.set_user_attr("worker", this_worker())
                 release()
@@ -167,7 +198,9 @@ class Study:
                 for key, value in result.outcome().items():
                     taken.set_user_attr(key, value)
             except BaseException as error:
-                failure.append(error)
+                failed.append((trial.name, error))
+                if _is_of_the_trial(error):
+                    taken.set_user_attr("failure", error.what)
                 raise
             if result.val_accuracy is None:
                 raise optuna.TrialPruned
@@ -176,12 +209,33 @@ class Study:
         try:
             with _calm():
                 self._study.optimize(objective, n_trials=1)
-        except Exception as error:  # noqa: BLE001 - raised again unless it is the one below
-            cause = failure[0] if failure else error
-            # So Optuna says that another worker failed the trial: no heartbeat got through.
-            if not isinstance(cause, UpdateFinishedTrialError) and _CANNOT_TELL not in str(cause):
+        except Exception as error:  # noqa: BLE001 - raised again unless it is one of those below
+            name, cause = failed[0] if failed else ("", error)
+            if _is_of_the_trial(cause):
+                _free_memory(cause)
+                self.failures[name] = cause
+                note(f"set aside: {name}: {cause}")
+            elif _is_of_another_worker(cause):
+                note("no sign of life came through for long: another worker took this trial over")
+            elif not isinstance(cause, InUseError):
                 raise cause from None
-            note("no sign of life came through for too long: another worker took this trial over")
+
+
+def _is_of_the_trial(error: BaseException) -> TypeGuard[CnnregError]:
+    """Whether others can be trained all the same."""
+    return isinstance(error, CnnregError) and not isinstance(error, (StoppedError, InUseError))
+
+
+def _is_of_another_worker(error: BaseException) -> bool:
+    """Whether Optuna says that another one failed the trial: no heartbeat got through."""
+    return isinstance(error, UpdateFinishedTrialError) or _CANNOT_TELL in str(error)
+
+
+def _free_memory(error: BaseException | None) -> None:
+    """An error holds all that its functions held: a network, say, in the memory it ran out of."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _calm() -> warnings.catch_warnings[None]:
@@ -194,9 +248,11 @@ def _name(trial: FrozenTrial) -> str:
 
 
 def _result(trial: FrozenTrial) -> Result:
-    held = trial.user_attrs
-    names = Result.__dataclass_fields__.keys() - {"trial"}
-    return Result(trial=Trial(**held["trial"]), **{name: held[name] for name in names})
+    held, of = trial.user_attrs, Trial(**trial.user_attrs["trial"])
+    if trial.state not in DONE:
+        return failed_result(of, held["failure"])
+    names = Result.__dataclass_fields__.keys() - {"trial", "failure"}
+    return Result(trial=of, **{name: held[name] for name in names})
 
 
 def _pause(seconds: float, stop: StopRequest) -> None:

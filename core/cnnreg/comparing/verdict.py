@@ -1,29 +1,35 @@
 """What may be said of who is better: no more than the spread over the seeds carries.
 
 The leader of each question is chosen by validation accuracy and compared with
-each of the others on test accuracy, which nothing was chosen by. A difference is
+each of the others on test accuracy, over the seeds that both have. A difference is
 taken seed by seed: both had the same initial weights, order and augmentation, so
 what a lucky seed gives to both cancels out.
+
+Leader and learning rates are chosen on the seeds that judge them, and the same lucky
+weights raise both accuracies. So the intervals hold for all pairs that could have been
+chosen, at each of their rates: then they do for the pairs that are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
 
-from .results import Cell, best_rates, panels
+from .results import Cell, best_of, best_rates, panels, shared_seeds
 
 CONFIDENCE = 0.95  # of all intervals of one question together
 
 METHOD = (
     "Learning rates and leaders are chosen by mean validation accuracy over the seeds; what "
     "diverged comes last. The differences are of test accuracy, in points, paired by seed; in "
-    "brackets their t intervals, widened (Bonferroni) so that all of one question hold together "
-    f"with {CONFIDENCE:.0%} confidence. Only where the interval leaves out 0 is one called better. "
-    "Seeds vary initial weights, order and augmentation, not the images: nothing is said about "
-    "other data."
+    "brackets their t intervals, widened (Bonferroni) so that those of all pairs of contestants, "
+    f"at each of their rates, hold together with {CONFIDENCE:.0%} confidence: whichever was "
+    "chosen. Only where the interval leaves out 0 is one called better. That holds for seeds "
+    "whose number was settled beforehand, not for adding some until one is better. Seeds vary "
+    "initial weights, order and augmentation, not the images: nothing is said about other data."
 )
 
 
@@ -32,7 +38,7 @@ class Difference:
     """Leader minus other, in test accuracy (0..1), over the seeds that both finished."""
 
     other: str
-    n: int
+    seeds: tuple[int, ...]
     mean: float
     low: float | None  # None: no spread to judge by
     high: float | None
@@ -51,94 +57,112 @@ class Verdict:
     subject: str
     leader: str
     differences: tuple[Difference, ...]
-    unranked: tuple[str, ...]  # lost a seed
+    unranked: tuple[str, ...]  # a seed diverged
+    behind: Mapping[str, int]  # seeds finished so far, of those that have fewer than others
     text: str
 
 
-def verdicts(table: Iterable[Cell]) -> list[Verdict]:
+def verdicts(table: Sequence[Cell]) -> list[Verdict]:
     """One for the optimizers of each network and data set, one for the networks on each data."""
-    best = best_rates(table)
-    found = [
-        judge(f"{architecture} on {data}", [(cell.label, cell) for cell in group])
-        for (architecture, data), group in panels(best).items()
-        if len(group) > 1
-    ]
-    by_data: dict[str, list[tuple[str, Cell]]] = {}
-    for (architecture, data), group in panels(best).items():
-        cell = max(group, key=lambda cell: cell.merit)
-        by_data.setdefault(data, []).append((f"{architecture} with {cell.label}", cell))
-    return found + [
-        judge(f"Networks on {data}", contestants)
-        for data, contestants in by_data.items()
-        if len(contestants) > 1
-    ]
+    candidates, found = panels(table), []
+    networks: dict[str, list[tuple[str, Cell]]] = {}
+    for (architecture, data), group in panels(best_rates(table)).items():
+        if len(group) > 1 and any(cell.results for cell in group):
+            tried = [cell.optimizer for cell in candidates[architecture, data]]
+            contestants = [(cell.label, cell) for cell in group]
+            found.append(judge(f"{architecture} on {data}", contestants, _pairs(tried)))
+        best = best_of(group)
+        networks.setdefault(data, []).append((f"{architecture} with {best.label}", best))
+    for data, contestants in networks.items():
+        if len(contestants) > 1 and any(cell.results for _, cell in contestants):
+            tried = [cell.architecture for cell in table if cell.data == data]
+            found.append(judge(f"Networks on {data}", contestants, _pairs(tried)))
+    return found
 
 
-def judge(subject: str, contestants: Sequence[tuple[str, Cell]]) -> Verdict:
-    """The leader against each of the others."""
-    seeds = max(len(cell.results) for _, cell in contestants)
-    whole = [(name, cell) for name, cell in contestants if len(cell.finished) == seeds]
-    unranked = tuple(name for name, cell in contestants if len(cell.finished) < seeds)
+def _pairs(tried: Sequence[str]) -> int:
+    """Each of `tried` is named by the contestant it may stand for: the pairs of different ones."""
+    return sum(one != other for one, other in combinations(tried, 2))
+
+
+def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: int) -> Verdict:
+    """The leader against each of the others; `comparisons` is of all that might be made."""
+    seeds = frozenset.union(*(cell.seeds for _, cell in contestants))
+    unranked = tuple(name for name, cell in contestants if cell.diverged)
+    whole = {name: cell for name, cell in contestants if cell.results and not cell.diverged}
+    behind = {
+        name: len(cell.seeds)
+        for name, cell in contestants
+        if not cell.diverged and cell.seeds < seeds
+    }
+    waiting = [f"{name} has {n} of {len(seeds)} seeds so far." for name, n in behind.items()]
     if not whole:
-        text = f"{subject}: every contestant lost a seed, so no order is claimed."
-        return Verdict(subject, "", (), unranked, text)
-    leader, first = max(whole, key=lambda pair: pair[1].merit)
-    others = [(name, cell) for name, cell in whole if name != leader]
+        said = [f"{subject}: every contestant lost a seed, so no order is claimed.", *waiting]
+        return Verdict(subject, "", (), unranked, behind, " ".join(said))
+    shared = shared_seeds(whole.values())
+    first = best_of(list(whole.values()))
+    leader = next(name for name, cell in whole.items() if cell is first)
     differences = tuple(
-        difference(name, first.test_by_seed(), cell.test_by_seed(), comparisons=len(others))
-        for name, cell in others
+        difference(name, first.test_by_seed(), cell.test_by_seed(), comparisons=comparisons)
+        for name, cell in whole.items()
+        if cell is not first and cell.seeds & first.seeds
     )
-    text = _in_words(subject, seeds, leader, differences, unranked)
-    return Verdict(subject, leader, differences, unranked, text)
+    over = f" over {_named(shared)}, which all have" if shared and shared != seeds else ""
+    said = [f"{subject}: {leader} has the highest mean validation accuracy{over}."]
+    said += _in_words(differences, seeds)
+    if unranked:
+        said.append(f"Not ranked, for a seed diverged: {_list(unranked)}.")
+    return Verdict(subject, leader, differences, unranked, behind, " ".join(said + waiting))
 
 
 def difference(
-    other: str, ours: dict[int, float], theirs: dict[int, float], *, comparisons: int
+    other: str, ours: Mapping[int, float], theirs: Mapping[int, float], *, comparisons: int
 ) -> Difference:
     """The paired t interval over the common seeds; none where they all differ alike."""
     from scipy.stats import t
 
-    pairs = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    pairs = [ours[seed] - theirs[seed] for seed in seeds]
     n, mean = len(pairs), fmean(pairs)
     deviation = stdev(pairs) if n > 1 else 0.0
     if deviation < 1e-12:  # rounding alone; a handful of equal differences proves nothing
-        return Difference(other, n, mean, None, None)
+        return Difference(other, seeds, mean, None, None)
     tail = (1 - CONFIDENCE) / comparisons / 2
     reach = float(t.isf(tail, n - 1)) * deviation / sqrt(n)
     # No two accuracies differ by more than all.
-    return Difference(other, n, mean, max(-1.0, mean - reach), min(1.0, mean + reach))
+    return Difference(other, seeds, mean, max(-1.0, mean - reach), min(1.0, mean + reach))
 
 
-def _in_words(
-    subject: str,
-    seeds: int,
-    leader: str,
-    differences: Sequence[Difference],
-    unranked: Sequence[str],
-) -> str:
-    said = [f"{subject}: {leader} has the highest mean validation accuracy."]
-    if seeds < 2 and differences:
-        said.append("One seed: no spread is known, so no order is claimed.")
-    elif differences:
-        better = [_figure(item) for item in differences if item.better]
-        worse = [_figure(item) for item in differences if item.worse]
-        open_ones = [_figure(d) for d in differences if not d.better and not d.worse]
-        if better:
-            said.append(f"On the test images it is better than {_list(better)}.")
-        if worse:
-            said.append(f"On the test images it is worse than {_list(worse)}.")
-        if open_ones:
-            said.append(f"{seeds} seeds do not settle the difference to {_list(open_ones)}.")
-    if unranked:
-        said.append(f"Not ranked, for a seed diverged or is missing: {_list(unranked)}.")
-    return " ".join(said)
+def _in_words(differences: Sequence[Difference], seeds: Collection[int]) -> list[str]:
+    """A sentence for each kind of outcome; `seeds` are all that any contestant has."""
+    if differences and all(len(item.seeds) == 1 for item in differences):
+        return ["One seed: no spread is known, so no order is claimed."]
+    said = []
+    for word in ("better", "worse"):
+        found = [_figure(item, seeds) for item in differences if getattr(item, word)]
+        if found:
+            said.append(f"On the test images it is {word} than {_list(found)}.")
+    unsettled = [item for item in differences if not item.better and not item.worse]
+    for n in sorted({len(item.seeds) for item in unsettled}):
+        figures = [_figure(item, seeds) for item in unsettled if len(item.seeds) == n]
+        cannot = "One seed does" if n == 1 else f"{n} seeds do"
+        said.append(f"{cannot} not settle the difference to {_list(figures)}.")
+    return said
 
 
-def _figure(item: Difference) -> str:
-    if item.low is None or item.high is None:
-        return f"{item.other}, {100 * item.mean:+.2f} (with every seed alike: no spread)"
-    points = f"{100 * item.mean:+.2f} [{100 * item.low:+.2f} to {100 * item.high:+.2f}]"
-    return f"{item.other}, {points}"
+def _figure(item: Difference, seeds: Collection[int]) -> str:
+    """With the seeds that it rests on, where those are not all."""
+    figure = f"{item.other}, {100 * item.mean:+.2f}"
+    if item.low is not None and item.high is not None:
+        figure += f" [{100 * item.low:+.2f} to {100 * item.high:+.2f}]"
+    elif len(item.seeds) > 1:
+        figure += " (with every seed alike: no spread)"
+    return figure if len(item.seeds) == len(seeds) else f"{figure} over {_named(item.seeds)}"
+
+
+def _named(seeds: Iterable[int]) -> str:
+    names = [str(seed) for seed in sorted(seeds)]
+    return f"seed{'s' if len(names) > 1 else ''} {_list(names)}"
 
 
 def _list(items: Sequence[str]) -> str:

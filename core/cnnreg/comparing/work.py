@@ -84,17 +84,16 @@ def open_trial(
     dataset: Dataset,
     folder: Path,
 ) -> Run:
-    """The trial's run under `folder`: as it was left, or a new one.
+    """The trial's run in `folder`: as it was left, or a new one.
 
-    Raises UsageError if its folder holds another training.
+    Raises UsageError if the folder holds another training.
     """
     planned = fix(registry, trial.architecture, config, dataset, trial.recipe(recipe))
-    place = folder / trial.name
-    if not (place / "run.json").is_file():
-        if place.is_dir():
-            sweep_temporaries(place)  # of a worker killed before it had begun
-        return create_run(planned, folder=place)
-    run = open_run(place)
+    if not (folder / "run.json").is_file():
+        if folder.is_dir():
+            sweep_temporaries(folder)  # of a worker killed before it had begun
+        return create_run(planned, folder=folder)
+    run = open_run(folder)
     asked, held = planned.contract, run.config.contract
     same = replace(asked, plugin=held.plugin) == held
     if not same or (planned.recipe, planned.data_fingerprint) != (
@@ -103,7 +102,7 @@ def open_trial(
     ):
         raise UsageError(
             "This folder holds a training of another comparison.",
-            where=place,
+            where=folder,
             hint="Choose another --output, or remove it.",
         )
     return run

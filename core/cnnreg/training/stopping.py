@@ -7,18 +7,21 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from cnnreg.errors import StoppedError
-
 from .distributed import World
 
 
 class StopRequest:
-    """A context in which the first signal sets `signal_number`; a second one interrupts at once."""
+    """A context in which the first signal sets `signal_number`; a second one interrupts at once.
+
+    One within another hears what the other one heard, and the other one what it hears:
+    of several trainings the one that is stopped is the last.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._interrupting = False  # a signal of this process's own has come
         self._previous: dict[int, Any] = {}
+        self._around: StopRequest | None = None  # in whose context this one is
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -26,7 +29,11 @@ class StopRequest:
                 number = getattr(signal, name, None)
                 # A signal that is ignored, as nohup asks for, stays ignored.
                 if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._handle)
+                    self._previous[number] = before = signal.signal(number, self._handle)
+                    owner = getattr(before, "__self__", None)
+                    self._around = owner if isinstance(owner, StopRequest) else None
+        if self._around:  # was asked
+            self.signal_number = self._around.signal_number
         return self
 
     def __exit__(
@@ -35,12 +42,8 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        late = self._interrupting and not isinstance(error, StoppedError)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-            around = getattr(handler, "__self__", None)
-            if late and number == self.signal_number and isinstance(around, StopRequest):
-                around._handle(number, None)  # a comparison's: it must not begin the next training
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -48,6 +51,8 @@ class StopRequest:
             raise KeyboardInterrupt
         self._interrupting = True
         self.signal_number = number
+        if self._around is not None:
+            self._around._handle(number, frame)
 
     def asked_anywhere(self, world: World) -> bool:
         """Whether any process was asked to stop; all then stop, and for its reason."""

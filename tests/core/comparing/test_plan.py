@@ -8,6 +8,7 @@ from cnnreg.comparing.plan import SWEPT, Plan, by_label, check_same, fixed_part,
 from cnnreg.data import DataConfig
 from cnnreg.errors import UsageError
 from cnnreg.recipe import Recipe
+from cnnreg.specs import to_data
 from comparisons import trial
 
 
@@ -27,6 +28,14 @@ def test_every_combination_once_and_the_seeds_outermost():
     assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 2 * 2 * 3
     assert [trial.seed for trial in trials] == sorted(trial.seed for trial in trials)
     assert len({trial.name.rpartition("-")[0] for trial in trials[:16]}) == 16
+
+
+def test_without_rates_each_network_has_that_of_its_recipe():
+    recipes = {"mlp": Recipe(learning_rate=0.2), "vgg11": Recipe(learning_rate=3e-4)}
+    trials = plan(recipes=recipes, learning_rates=()).trials()
+    assert {(of.architecture, of.learning_rate) for of in trials} == {
+        ("mlp", 0.2), ("vgg11", 3e-4),
+    }  # fmt: skip
 
 
 def test_a_trial_sets_only_what_is_compared():
@@ -64,3 +73,19 @@ def test_what_differs_is_said_and_where_data_lie_may_differ():
     with pytest.raises(UsageError, match="mlp with epochs 5, not 3; patience 1, not 2") as caught:
         check_same("mlp", ours, {"epochs": 5, "patience": 1})
     assert "--output" in caught.value.hint
+
+
+def test_a_field_newer_than_the_study_counts_as_its_default():
+    ours = {**fixed_part(Recipe()), **to_data(DataConfig(name="mnist"))}
+    theirs = {name: value for name, value in ours.items() if name not in {"ema", "resize"}}
+    check_same("mlp", ours, theirs)
+    with pytest.raises(UsageError, match=r"mlp with ema 0.0, not 0.9\."):
+        check_same("mlp", {**ours, "ema": 0.9}, theirs)
+
+
+def test_a_field_that_only_a_newer_version_knows_is_refused():
+    ours = fixed_part(Recipe())
+    with pytest.raises(UsageError, match="mlp with glow 3, not None"):
+        check_same("mlp", ours, {**ours, "glow": 3})
+    with pytest.raises(UsageError, match="another version of cnnreg: unknown recipe field 'glow'"):
+        recipe_from_fixed({**ours, "glow": 3})

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from cnnreg.comparing.report import csv_text, markdown, report_data, row, write_report
-from cnnreg.comparing.results import cells
+from cnnreg.comparing.results import cells, failed_result
 from comparisons import result, results, trial
 
 GIVEN = results({"adam": [0.9, 0.92], "sgd": [0.5, None], "momentum": [None, None]})
@@ -22,6 +22,25 @@ def test_a_row_says_mean_spread_and_what_was_lost():
     )  # fmt: skip
     assert sgd[2:5] == ("1 of 2", "50.00", "50.00")
     assert momentum[2:5] == ("0 of 2", "diverged", "diverged")
+
+
+def test_what_failed_is_told_with_its_reason(tmp_path):
+    lost = [failed_result(trial(name, seed=2), "Out of memory.") for name in ("adam", "adagrad")]
+    adam, *_, adagrad = map(row, cells([*GIVEN, *lost]))
+    assert adam[2:4] == ("2 of 3", "91.00 ± 1.41")
+    assert adagrad[2:] == ("0 of 1", "failed", "failed", "-", "-")
+    said = "mlp on digits, adam 0.001, seed 2, failed: Out of memory."
+    assert said in markdown("x", [*GIVEN, *lost], "curves.png")
+    line, _ = csv.DictReader(StringIO(csv_text(lost)))
+    assert (line["state"], line["failure"], line["val_accuracy"]) == (
+        "failed", "Out of memory.", "",
+    )  # fmt: skip
+    data = report_data("x", [*GIVEN, *lost])
+    assert data["table"][0]["failed"] == 1
+    (verdict,) = data["verdicts"]
+    assert verdict["leader"] == "adam (0.001)"
+    assert verdict["behind"] == {"adagrad (0.001)": 0}
+    write_report(tmp_path, "x", [result(trial()), *lost])
 
 
 def test_a_line_of_csv_for_each_trial():

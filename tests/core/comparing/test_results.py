@@ -34,6 +34,13 @@ def test_a_rate_that_lost_a_seed_is_chosen_last():
     assert best_rates(table)[0].learning_rate == 0.01
 
 
+def test_rates_are_chosen_over_the_seeds_that_all_have():
+    given = [result(trial(rate=0.1, seed=seed), val) for seed, val in enumerate((0.7, 0.1, 0.1))]
+    given.append(result(trial(rate=0.01, seed=0), val=0.6))
+    (best,) = best_rates(cells(given))
+    assert best.learning_rate == 0.1
+
+
 def test_cells_gather_the_seeds_in_the_order_of_the_contestants():
     given = results({"sgd": [0.5, 0.6], "adam": [0.7, None]})
     table = cells(reversed(given[:2] + given[2:]))

@@ -6,19 +6,25 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import torch
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
+from cnnreg.comparing import liveness
 from cnnreg.comparing import study as study_module
 from cnnreg.comparing.database import Database
+from cnnreg.comparing.results import failed_result
 from cnnreg.comparing.study import Study
-from cnnreg.errors import MachineError, StoppedError, UsageError
+from cnnreg.errors import InUseError, MachineError, StoppedError, UsageError
+from cnnreg.training import saver
 from cnnreg.training.stopping import StopRequest
 from comparisons import result, trial
+from helpers import cli
 from postgresql import PASSWORD
 
 TESTS = Path(__file__).parents[2]
@@ -43,7 +49,7 @@ def train(taken):
         time.sleep(600)
     return result(taken)
 
-study = module.Study(Database(storage or None, Path(folder)), name, heartbeat=10)
+study = module.Study(Database(storage or None, Path(folder)), name, heartbeat=1)
 study.join({}, [trial(seed=seed) for seed in range(6)])
 study.work(train, stop=StopRequest())
 study.close()
@@ -65,7 +71,7 @@ def opened(storage, tmp_path, request):
 
     def make(**options):
         database = Database(storage, tmp_path)
-        made.append(Study(database, request.node.name, heartbeat=1, **options))
+        made.append(Study(database, request.node.name, **{"heartbeat": 1, **options}))
         return made[-1]
 
     yield make
@@ -110,14 +116,57 @@ def test_other_settings_are_refused_and_nothing_is_added(opened):
         study.setting("recipe/vgg11")
 
 
-def test_an_error_ends_the_worker_and_leaves_the_trial_open(opened):
+def test_a_trial_that_fails_is_set_aside_and_the_others_are_trained(opened):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(3)])
+    taken, notes = [], []
+
+    def train(of):
+        taken.append(of.seed)
+        if of.seed == 0:
+            raise MachineError("Out of memory.", hint="Try a smaller --batch-size.")
+        return result(of)
+
+    work(study, train, note=notes.append)
+    assert taken == [0, 1, 2]
+    assert notes == [f"set aside: {trial(seed=0).name}: Out of memory. Try a smaller --batch-size."]
+    assert [error.exit_code for error in study.failures.values()] == [5]
+    failed = failed_result(trial(seed=0), "Out of memory.")
+    assert opened().results() == [failed, *(result(trial(seed=seed)) for seed in (1, 2))]
+    other = opened()  # a worker that may have more memory, or the same command once more
+    work(other, train)
+    assert (taken[3:], len(other.failures)) == ([0], 1)
+    work(study)
+    assert study.results() == [result(trial(seed=seed)) for seed in range(3)]
+    assert study.failures == {}
+
+
+def test_what_a_failed_training_held_is_let_go(opened):
+    study = opened()
+    study.join({}, [trial()])
+    held = []
+
+    def train(of):
+        network = torch.zeros(1)
+        held.append(weakref.ref(network))
+        try:
+            network.view(7)
+        except RuntimeError as error:
+            raise MachineError("Out of memory.") from error
+
+    work(study, train)
+    assert study.failures
+    assert held[0]() is None
+
+
+def test_an_error_of_this_program_ends_the_worker_and_leaves_the_trial_open(opened):
     study = opened()
     study.join({}, [trial()])
 
     def fail(taken):
-        raise MachineError("no disk")
+        raise ZeroDivisionError("a bug")
 
-    with pytest.raises(MachineError, match="no disk"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
         work(study, fail)
     assert study.results() == []
     work(study)
@@ -143,6 +192,7 @@ def test_a_database_that_goes_away_is_told_in_one_line(opened, monkeypatch):
         work(study, train)
     assert "run the same command again" in caught.value.hint
     monkeypatch.undo()
+    monkeypatch.setattr(study_module, "lives", lambda worker: False)  # it has ended by that
     work(study)
     assert study.results() == [result(trial())]
 
@@ -251,6 +301,54 @@ def test_two_machines_with_the_whole_command_one_of_them_killed(postgresql_url, 
         assert not [secret for secret in secrets if secret in text]
 
 
+KILLED = """
+import sys, time
+import cnnreg.training.saver as saver
+from cnnreg.cli import main
+
+def save_and_hang(self, record, save=saver.Saver.save_epoch):
+    save(self, record)
+    print("saved", flush=True)
+    time.sleep(600)
+
+saver.Saver.save_epoch = save_and_hang
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_training_goes_on_from_its_last_checkpoint(storage, tmp_path, monkeypatch):
+    """On the same machine, in the same folder, with the figures of one that was not killed."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(saver.Saver, "draw", lambda self: None)
+    command = ["compare", "mlp", "--optimizers", "adam", "--seeds", "2", "--epochs", "2"]
+    folder = tmp_path / f"killed-{storage is None}"
+    shared = ["--output", str(folder), *(["--storage", storage] if storage else [])]
+    victim = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *command, *shared], stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout.readline() == "saved\n"
+    victim.kill()
+    victim.communicate()
+    saved, save = [], saver.Saver.save_epoch
+
+    def save_epoch(self, record):
+        saved.append((self.run.name, record.epoch))
+        save(self, record)
+
+    monkeypatch.setattr(saver.Saver, "save_epoch", save_epoch)
+    reports = []
+    for output in (shared, ["--output", str(tmp_path / "whole")]):
+        code, out, err = cli(*command, *output, "--json")
+        assert code == 0, err
+        reports.append(json.loads(out)["trials"])
+        for of in reports[-1]:
+            del of["seconds"]
+    first, second = (trial("adam", seed=seed).name for seed in range(2))
+    assert saved[:3] == [(second, 1), (second, 2), (first, 2)]
+    assert reports[0] == reports[1]
+
+
 def test_a_trial_taken_over_meanwhile_is_left_to_the_other(opened):
     study, other = opened(), opened()
     study.join({}, [trial()])
@@ -267,6 +365,60 @@ def test_a_trial_taken_over_meanwhile_is_left_to_the_other(opened):
     work(study, train, note=notes.append)
     assert [item.val_accuracy for item in study.results()] == [0.75]
     assert "took this trial over" in notes[0]
+
+
+def silence(study):
+    """As if no worker had given a sign of life for years."""
+    with study._storage.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2001-01-01 00:00:00'")
+
+
+@pytest.mark.parametrize("machine", ["this one", "another"])
+def test_a_worker_that_is_seen_to_live_is_not_taken_for_dead(machine, opened, monkeypatch):
+    """It may be suspended, or its signs of life may not get through."""
+    study, other = opened(), opened()
+    study.join({}, [trial()])
+    states = []
+
+    def train(of):
+        (running,) = study._trials()
+        study._storage.record_heartbeat(running._trial_id)
+        silence(study)
+        with monkeypatch.context() as patch:
+            if machine == "another":
+                patch.setattr(liveness, "machine", lambda: "elsewhere")
+            other._fail_lost()
+        states.extend(of.state.name for of in study._trials())
+        raise ZeroDivisionError("enough seen")
+
+    with pytest.raises(ZeroDivisionError, match="enough seen"):
+        work(study, train)
+    assert states == ["FAIL" if machine == "another" else "RUNNING"]
+
+
+def test_all_workers_keep_to_the_heartbeat_of_the_first(opened):
+    assert opened(heartbeat=None).heartbeat == liveness.HEARTBEAT
+    later = opened(heartbeat=1)
+    assert later.heartbeat == later._storage.heartbeat_interval == liveness.HEARTBEAT
+    assert later._storage.grace_period == liveness.MISSED * liveness.HEARTBEAT
+
+
+def test_a_trial_whose_folder_is_in_use_is_waited_for(opened, monkeypatch):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(2)])
+    taken, notes, waited = [], [], []
+    monkeypatch.setattr(study_module, "_pause", lambda *arguments: waited.append(1))
+
+    def train(of):
+        taken.append(of.seed)
+        if not waited and of.seed == 0:
+            raise InUseError("In use by another process.")
+        return result(of)
+
+    work(study, train, free=lambda of: len(waited) == 3, note=notes.append)
+    assert taken == [0, 1, 0]
+    assert notes == ["waiting for 1 trials of other workers"]
+    assert study.count() == (2, 2)
 
 
 def test_no_message_holds_a_secret(postgresql_url, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from cnnreg.comparing.results import cells
-from cnnreg.comparing.verdict import difference, verdicts
+from cnnreg.comparing.results import cells, failed_result
+from cnnreg.comparing.verdict import METHOD, difference, verdicts
 from comparisons import result, results, trial
 
 
@@ -45,7 +47,7 @@ def test_the_interval_is_students_over_the_pairs():
     ours, theirs = {0: 0.5, 1: 0.6, 2: 0.7, 9: 0.0}, {0: 0.4, 1: 0.4, 2: 0.4, 8: 1.0}
     found = difference("x", ours, theirs, comparisons=1)  # differences 0.1, 0.2, 0.3
     reach = 4.302652729696142 * 0.1 / 3**0.5  # t(0.975, 2)
-    assert (found.n, found.mean) == (3, pytest.approx(0.2))
+    assert (found.seeds, found.mean) == ((0, 1, 2), pytest.approx(0.2))
     assert (found.low, found.high) == pytest.approx((0.2 - reach, 0.2 + reach))
 
 
@@ -53,6 +55,38 @@ def test_more_comparisons_widen_each_interval():
     ours, theirs = {0: 0.5, 1: 0.6, 2: 0.7}, {0: 0.4, 1: 0.4, 2: 0.4}
     one, four = (difference("x", ours, theirs, comparisons=count) for count in (1, 4))
     assert four.low < one.low < one.high < four.high
+
+
+def test_contestants_that_are_equal_are_hardly_ever_told_apart():
+    """The leader is chosen on the seeds that judge it, and must not gain by that."""
+    normal, told_apart, rounds = random.Random(0).gauss, 0, 150
+    for _ in range(rounds):
+        given = []
+        for name in ("adam", "adagrad", "rmsprop", "sgd", "momentum"):
+            for seed in range(5):
+                test = 0.5 + normal(0, 0.01)
+                given.append(result(trial(name, seed=seed), test + normal(0, 0.002), test))
+        (verdict,) = verdicts(cells(given))
+        told_apart += any(item.better or item.worse for item in verdict.differences)
+    assert told_apart / rounds <= 0.05
+
+
+def test_all_pairs_that_might_have_been_chosen_are_counted():
+    """Of 3 optimizers at 2 rates each, 12 pairs; of networks with 6 and 1 candidates, 6."""
+    accuracies = {"adam": [0.9, 0.91, 0.93], "sgd": [0.5, 0.52, 0.53], "momentum": [0.5, 0.5, 0.6]}
+    given = results(accuracies) + [
+        result(trial(name, 0.1, seed), 0.1) for name in accuracies for seed in range(3)
+    ]
+    other = results({"adam": [0.2, 0.21, 0.2]}, architecture="vgg11")
+    optimizers, networks = verdicts(cells(given + other))
+    ours = dict(enumerate(accuracies["adam"]))
+    for found, theirs, pairs in (
+        (optimizers.differences[0], accuracies["sgd"], 12),
+        (networks.differences[0], [0.2, 0.21, 0.2], 6),
+    ):
+        expected = difference(found.other, ours, dict(enumerate(theirs)), comparisons=pairs)
+        assert found == expected
+    assert "all pairs of contestants, at each of their rates" in METHOD
 
 
 def test_no_interval_reaches_beyond_what_is_possible():
@@ -70,9 +104,39 @@ def test_who_lost_a_seed_is_not_ranked():
     verdict = judged({"adam": [0.9, 0.91, 0.92], "sgd": [0.99, None, 0.99], "momentum": [0.5] * 3})
     assert verdict.leader == "adam (0.001)"
     assert verdict.unranked == ("sgd (0.001)",)
-    assert "Not ranked" in verdict.text
+    assert "Not ranked, for a seed diverged: sgd (0.001)." in verdict.text
     nobody = judged({"adam": [0.9, None], "sgd": [None, 0.5]})
     assert "no order is claimed" in nobody.text
+
+
+def test_who_has_fewer_seeds_is_compared_over_them_and_said_to_be_behind():
+    verdict = judged(
+        {"adam": [0.9, 0.91, 0.93, 0.5], "sgd": [0.8, 0.95, 0.9, 0.6], "momentum": [0.88, 0.9]}
+    )
+    assert verdict.leader == "adam (0.001)"  # though its mean over all of its own is lower
+    assert {item.other: item.seeds for item in verdict.differences} == {
+        "sgd (0.001)": (0, 1, 2, 3), "momentum (0.001)": (0, 1),
+    }  # fmt: skip
+    assert (verdict.unranked, verdict.behind) == ((), {"momentum (0.001)": 2})
+    assert "highest mean validation accuracy over seeds 0 and 1, which all have." in verdict.text
+    assert "4 seeds do not settle the difference to sgd" in verdict.text
+    assert "2 seeds do not settle the difference to momentum" in verdict.text
+    assert "] over seeds 0 and 1." in verdict.text
+    assert verdict.text.endswith("momentum (0.001) has 2 of 4 seeds so far.")
+
+
+def test_one_seed_in_common_settles_nothing():
+    verdict = judged({"adam": [0.9, 0.91, 0.93], "sgd": [0.1, 0.11, 0.1], "momentum": [0.8]})
+    assert "better than sgd" in verdict.text
+    settled_by_none = "One seed does not settle the difference to momentum (0.001), +10.00 over "
+    assert f"{settled_by_none}seed 0." in verdict.text
+
+
+def test_no_seed_in_common_is_no_comparison():
+    given = [result(trial("adam", seed=0), 0.9), result(trial("sgd", seed=1), 0.5)]
+    (verdict,) = verdicts(cells(given))
+    assert verdict.differences == ()
+    assert verdict.behind == {"adam (0.001)": 1, "sgd (0.001)": 1}
 
 
 def test_the_leader_is_chosen_by_validation_and_may_be_worse_on_test():
@@ -96,3 +160,15 @@ def test_networks_are_compared_each_at_its_best():
     networks = by_subject["Networks on digits"]
     assert networks.leader == "mlp with adam (0.001)"
     assert networks.differences[0].other == "vgg11 with sgd (0.001)"
+
+
+def test_who_failed_leads_nothing():
+    lost = [failed_result(trial(name, seed=0), "Out of memory.") for name in ("sgd", "momentum")]
+    diverged = result(trial("adam", seed=0), None)
+    assert verdicts(cells(lost)) == []
+    (verdict,) = verdicts(cells([*lost, diverged]))
+    assert verdict.leader == ""
+    assert verdict.behind == {"sgd (0.001)": 0, "momentum (0.001)": 0}
+    (verdict,) = verdicts(cells([*lost, result(trial("adam", seed=0))]))
+    assert verdict.leader == "adam (0.001)"
+    assert "sgd (0.001) has 0 of 1 seeds so far." in verdict.text

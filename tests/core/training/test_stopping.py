@@ -24,7 +24,7 @@ def test_the_first_signal_asks_and_the_handlers_come_back(name, by_user):
 
 
 @pytest.mark.parametrize("how", ["ended", "diverged", "stopped"])
-def test_a_signal_that_came_too_late_is_for_the_request_around(how):
+def test_the_request_around_hears_of_it_however_the_training_ends(how):
     """A comparison has one around those of its trainings."""
     ends = {"ended": None, "diverged": DivergedError(""), "stopped": StoppedError("", by_user=True)}
     with StopRequest() as around:
@@ -32,8 +32,19 @@ def test_a_signal_that_came_too_late_is_for_the_request_around(how):
             signal.raise_signal(signal.SIGINT)
             if ends[how]:
                 raise ends[how]
-        assert bool(around) is (how != "stopped")
+        assert around
         assert signal.getsignal(signal.SIGINT) == around._handle
+
+
+def test_a_signal_within_is_heard_around_it_and_one_before_it_within():
+    with StopRequest() as around:
+        with StopRequest() as within:
+            signal.raise_signal(signal.SIGTERM)
+        assert (around.signal_number, within.signal_number) == (signal.SIGTERM, signal.SIGTERM)
+        with StopRequest() as later:
+            assert later
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
 
 
 def test_an_ignored_signal_stays_ignored():
