@@ -108,7 +108,7 @@ def _read(run: Run) -> RunOverview:
         detail=detail,
         created=run.config.created,
         network=contract.architecture,
-        data=contract.dataset,
+        data=run.config.data.label,
         epochs=len(history),
         planned_epochs=run.config.recipe.epochs,
         best_epoch=best.epoch if best else None,

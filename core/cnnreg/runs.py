@@ -328,7 +328,7 @@ def now() -> str:
 def _free_folder(config: RunConfig) -> Path:
     """Made at once, so that two runs started in the same second cannot take one folder."""
     moment = datetime.fromisoformat(config.created).strftime("%Y%m%d-%H%M%S")
-    base = f"{moment}-{config.contract.architecture}-{config.contract.dataset}"
+    base = f"{moment}-{config.contract.architecture}-{config.data.label}"
     with disk_errors(DEFAULT_ROOT):
         for number in count(1):
             folder = DEFAULT_ROOT / (base if number == 1 else f"{base}-{number}")

@@ -391,3 +391,11 @@ def test_what_a_plugin_prints_is_no_result(offer, capsys):
 
     open_dataset(offer(samples(), opened=noisy), STUB)
     assert capsys.readouterr() == ("", "noise")
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"), [("my photos", "my_photos"), ("...", "folder"), ("x" * 99, "x" * 40)]
+)
+def test_a_folder_of_images_is_called_by_its_name(folder, label):
+    assert DataConfig(name="folder", folder=Path("/data") / folder).label == label
+    assert DataConfig(name="mnist").label == "mnist"

@@ -164,7 +164,7 @@ def follow(
         return
     shown = console()
     shown.print(
-        f"[green]✓[/] [bold]{run.config.contract.architecture}[/] on {dataset.name}: "
+        f"[green]✓[/] [bold]{run.config.contract.architecture}[/] on {run.config.data.label}: "
         f"test accuracy [bold]{percent(result['test_accuracy'])}[/], validation "
         f"{percent(result['val_accuracy'])} at epoch {result['best_epoch']} of "
         f"{result['epochs']}, {human_time(result['seconds'])}"
@@ -192,7 +192,7 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
         f"[bold]{spec.name}[/] ({human_count(spec.parameters)} parameters as published){form}"
     )
     out.print(
-        f"{dataset.name}: {len(dataset.train)} training, {len(dataset.val)} validation, "
+        f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "
         f"{len(dataset.test)} test images of {shape_text(contract.input_shape)}, "
         f"{contract.num_classes} classes"
     )

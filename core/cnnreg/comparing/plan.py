@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from cnnreg.data import DataConfig
-from cnnreg.data.config import FOLDER
 from cnnreg.errors import UsageError
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.specs import to_data
@@ -83,20 +81,13 @@ class Plan:
         ]
 
 
-def label_of(config: DataConfig) -> str:
-    """A data set's name, or that of its folder with what a file name cannot hold replaced."""
-    if config.name != FOLDER or config.folder is None:
-        return config.name
-    return re.sub(r"[^\w.-]+", "_", config.folder.name).strip(".") or FOLDER
-
-
 def by_label(configs: list[DataConfig]) -> dict[str, DataConfig]:
     """Raises UsageError if two folders would get the same label."""
     labelled: dict[str, DataConfig] = {}
     for config in configs:
-        known = labelled.setdefault(label_of(config), config)
+        known = labelled.setdefault(config.label, config)
         if known != config:
-            raise UsageError(f"Two data sets are called '{label_of(config)}'; rename a folder.")
+            raise UsageError(f"Two data sets are called '{config.label}'; rename a folder.")
     return labelled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,8 @@ from cnnreg.specs import Resize
 
 FOLDER = "folder"
 """The data set that reads a folder of class folders."""
+
+LONGEST_LABEL = 40  # characters: it is part of folders' names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,13 @@ class DataConfig:
         for fraction in (self.val_fraction, self.test_fraction):
             if not 0 < fraction <= 0.5:  # so that three images give one to each split
                 raise ValueError(f"split fraction {fraction} must be above 0 and at most 0.5")
+
+    @property
+    def label(self) -> str:
+        """The data set's name, or the folder's with what a file name cannot hold replaced."""
+        if self.name != FOLDER or self.folder is None:
+            return self.name
+        return re.sub(r"[^\w.-]+", "_", self.folder.name).strip(".")[:LONGEST_LABEL] or FOLDER
 
     @classmethod
     def from_data(cls, data: Any) -> DataConfig:

@@ -84,7 +84,7 @@ def show_what_came_of_it(
     the next one as soon as `stop` is asked.
     """
     contract = run.config.contract
-    title = f"{contract.architecture} on {contract.dataset}, {run.name}"
+    title = f"{contract.architecture} on {run.config.data.label}, {run.name}"
     with _attempt("the learning curves", stop, note):
         draw_curves(history, run.name, run.curves)
     with _attempt("the confusion matrix", stop, note):
