@@ -26,7 +26,7 @@ class Manifest:
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
-    interface: Interface = Interface()
+    interface: Interface = Interface()  # noqa: RUF009 - it is frozen
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -12,7 +12,7 @@ from cnnreg.models import choose_runtime, find_model, open_session
 from cnnreg.parity import logits_of
 from cnnreg.specs import RuntimeOptions
 
-from .common import console, folder_type, get_registry, json_option, percent, print_json
+from .common import console, folder_type, get_registry, json_option, percent, print_json, say
 from .data_options import data_for_model, data_options
 
 
@@ -45,7 +45,7 @@ def command(
         )
     images = getattr(dataset, split)
     engine = choose_runtime(registry, found, runtime)
-    session = open_session(engine, found, RuntimeOptions(device=device))
+    session = open_session(engine, found, RuntimeOptions(device=device, note=say))
     with console(stderr=True).status(f"evaluating on {len(images)} images"):
         started = perf_counter()
         logits = logits_of(session, images.pixels)

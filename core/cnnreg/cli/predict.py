@@ -13,7 +13,7 @@ from cnnreg.images import fit, read_image
 from cnnreg.models import choose_runtime, find_model, open_session
 from cnnreg.specs import ModelContract, RuntimeOptions, Session
 
-from .common import console, folder_type, get_registry, json_option, print_json
+from .common import console, folder_type, get_registry, json_option, print_json, say
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -33,7 +33,7 @@ def command(
     registry = get_registry()
     found = find_model(registry, model)
     engine = choose_runtime(registry, found, runtime)
-    session = open_session(engine, found, RuntimeOptions(device=device))
+    session = open_session(engine, found, RuntimeOptions(device=device, note=say))
     results, failed = [], 0
     for image in images:
         try:
