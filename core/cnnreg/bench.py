@@ -47,6 +47,7 @@ class Contestant:
     runtime: RuntimeSpec
     session: Session
     load_seconds: float
+    device: str = "CPU"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class BenchResult:
     runtime: str
     format: str
     precision: str
+    device: str
     settings: dict[str, str]
     batch: int
     calls: int
@@ -173,6 +175,7 @@ def _result(
         runtime=contestant.runtime.name,
         format=contestant.model.format,
         precision=contestant.model.precision,
+        device=contestant.device,
         settings=dict(contestant.session.describe()),
         batch=options.batch,
         calls=len(times),

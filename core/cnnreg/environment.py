@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,22 @@ PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "open
 
 # The instruction sets that decide the speed of a convolution.
 DECISIVE = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}  # any of them multiplies int8 by the dozen
+BF16 = {"avx512_bf16", "amx_bf16"}
+
+# What numpy calls them, each group with all before it: Skylake's server, Cascade Lake, Ice Lake
+# (and Tiger Lake), Sapphire Rapids.
+_AVX512 = ("avx2", "avx512f")
+NUMPY_GROUPS = {
+    "AVX2": ("avx2",),
+    "X86_V3": ("avx2",),
+    "AVX512F": _AVX512,
+    "X86_V4": _AVX512,
+    "AVX512_SKX": _AVX512,
+    "AVX512_CLX": (*_AVX512, "avx512_vnni"),
+    "AVX512_ICL": (*_AVX512, "avx512_vnni"),
+    "AVX512_SPR": (*_AVX512, "avx512_vnni", "avx512_bf16"),
+}
 
 
 def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
@@ -47,7 +64,7 @@ def processor_name() -> str:
         import winreg
 
         key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
             return str(winreg.QueryValueEx(opened, "ProcessorNameString")[0]).strip()
     names = _cpuinfo("model name")
     return names or platform.processor() or platform.machine()
@@ -60,8 +77,20 @@ def instruction_sets() -> list[str]:
         return [flag for flag in DECISIVE if flag in flags]
     import numpy as np
 
-    found = np.show_config(mode="dicts") or {}
-    return sorted(name.lower() for name in found.get("SIMD Extensions", {}).get("found", []))
+    extensions = (np.show_config(mode="dicts") or {}).get("SIMD Extensions", {})
+    names = [*extensions.get("baseline", []), *extensions.get("found", [])]
+    known = {flag for name in names for flag in NUMPY_GROUPS.get(name, ())}
+    return [flag for flag in DECISIVE if flag in known] or sorted(map(str.lower, names))
+
+
+def has_vnni(isa: Iterable[str]) -> bool:
+    """Whether int8 is the fast way on a processor with these instruction sets."""
+    return not VNNI.isdisjoint(isa)
+
+
+def has_bf16(isa: Iterable[str]) -> bool:
+    """Whether bfloat16 is computed, not emulated."""
+    return not BF16.isdisjoint(isa)
 
 
 def physical_cores() -> int:

@@ -29,6 +29,7 @@ class Parity:
     original_accuracy: float
     exported_accuracy: float
     complaint: str  # why it fails; empty: it holds
+    device: str = "CPU"  # that the exported model ran on
 
     @property
     def holds(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -124,12 +124,14 @@ def publish(
     output: Path | None = None,
     max_drop: float | None = None,
     interface: Interface = BARE,
+    device: str = "CPU",
     step: Callable[[str], None] = lambda text: None,
 ) -> ExportResult:
     """Write one format and precision, compare it, and publish it.
 
-    `max_drop` is the accuracy budget in percentage points of top-1. Raises
-    GateError, with nothing published and an older export left as it was.
+    `max_drop` is the accuracy budget in percentage points of top-1; `device` is what it is
+    compared on, by engines that have it. Raises GateError, with nothing published and an
+    older export left as it was.
     """
     if precision not in exporter.precisions:
         raise UsageError(
@@ -157,7 +159,7 @@ def publish(
                 interface=interface,
             )
             step(f"comparing {exporter.title} {precision} with the original")
-            parity = _prove(registry, original, exported, max_drop=budget)
+            parity = _prove(registry, original, exported, max_drop=budget, device=device)
             write_manifest(folder, _manifest(original, exported, parity))
             size = sum(path.stat().st_size for path in folder.iterdir())
             publish_folder(folder, target)
@@ -238,7 +240,7 @@ def in_words(contract: ModelContract, interface: Interface) -> tuple[str, str]:
 
 
 def _prove(
-    registry: Registry, original: Original, exported: ModelFile, *, max_drop: float
+    registry: Registry, original: Original, exported: ModelFile, *, max_drop: float, device: str
 ) -> dict[str, Parity]:
     """Compare in every installed runtime that opens the format."""
     runtimes = runtimes_for(registry, exported.format)
@@ -249,7 +251,8 @@ def _prove(
     results = {}
     for runtime in runtimes:
         try:
-            session = open_session(runtime, exported, RuntimeOptions())
+            place = device if device != "CPU" and device in runtime.devices() else "CPU"
+            session = open_session(runtime, exported, RuntimeOptions(device=place))
             logits = logits_of(session, original.images)
             resized = _resized_alike(session, original, exported.interface)
         except Exception as error:
@@ -274,7 +277,7 @@ def _prove(
                 f"Not published: {exported.format} {exported.precision} resizes pictures otherwise "
                 f"than cnnreg does, in {runtime.title}.",
             )
-        results[runtime.name] = parity
+        results[runtime.name] = replace(parity, device=place)
     return results
 
 

@@ -346,6 +346,7 @@ class RuntimeOptions:
     device: str = "CPU"
     threads: int | None = None  # None: the runtime's own choice
     batch: int | None = None  # fix the batch size; None: any
+    note: Callable[[str], None] = lambda text: None  # a remark for the user
 
 
 class Session(Protocol):
@@ -371,6 +372,7 @@ class RuntimeSpec:
     open: Callable[[ModelFile, RuntimeOptions], Session]
     devices: Callable[[], Mapping[str, str]]  # device id -> its full name
     metadata: Callable[[Path], Mapping[str, str]] | None = None  # texts stored in a bare file
+    details: Callable[[], Mapping[str, Mapping[str, str]]] | None = None  # of each device
     requires: tuple[str, ...] = ()
     extra: str = "train"
 

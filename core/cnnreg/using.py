@@ -61,6 +61,7 @@ def load(
     runtime: str | None = None,
     device: str = "CPU",
     threads: int | None = None,
+    note: Callable[[str], None] = lambda text: None,
     registry: Registry | None = None,
 ) -> Model:
     """Open a run, an export folder or a model file; the engine is the format's own unless named.
@@ -70,7 +71,8 @@ def load(
     registry, path = registry or load_registry(), Path(path)
     file = find_model(registry, path)
     engine = choose_runtime(registry, file, runtime)
-    session = open_session(engine, file, RuntimeOptions(device=device, threads=threads))
+    options = RuntimeOptions(device=device, threads=threads, note=note)
+    session = open_session(engine, file, options)
     return Model(path, file, engine, session, registry)
 
 

@@ -102,6 +102,30 @@ def test_an_equal_export_is_published_with_its_proof(toy, original, tmp_path):
     assert exported_model(result.folder).contract == original.model.contract
 
 
+def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, original, tmp_path):
+    registry, exporter = toy(engines=2)
+    asked = []
+
+    def noting(runtime):
+        def open_session(model, options):
+            asked.append(options.device)
+            return runtime.open(model, options)
+
+        return open_session
+
+    plain, rich = registry.runtimes.specs
+    specs = [
+        dataclasses.replace(plain, open=noting(plain)),
+        dataclasses.replace(rich, open=noting(rich), devices=lambda: {"CPU": "c", "GPU": "g"}),
+    ]
+    entries = [Entry(spec, registry.plugins[0]) for spec in specs]
+    registry = dataclasses.replace(registry, runtimes=Catalog("runtime", entries))
+    result = publish(registry, original, exporter, "fp32", output=tmp_path, device="GPU")
+    assert asked == ["CPU", "GPU"]
+    parity = read_manifest(result.folder).parity
+    assert [parity[name]["device"] for name in ("engine0", "engine1")] == ["CPU", "GPU"]
+
+
 @pytest.mark.parametrize("engines", [1, 2])
 def test_one_engine_that_disagrees_is_enough_to_refuse(toy, original, tmp_path, engines):
     registry, exporter = toy(flip_one, engines)

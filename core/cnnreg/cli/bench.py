@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnreg.bench import BenchOptions, BenchResult, Contestant, benchmark
+from cnnreg.bench import BenchOptions, BenchResult, benchmark
+from cnnreg.choice import choose, is_proven
 from cnnreg.environment import environment, physical_cores
-from cnnreg.errors import MachineError, UsageError
+from cnnreg.errors import UsageError
 from cnnreg.files import write_json
-from cnnreg.models import find_model, missing, models_of, open_session, runtimes_for
+from cnnreg.models import find_model, missing, models_of
 from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
 from cnnreg.runs import find_run, open_run
 from cnnreg.specs import ModelFile, RuntimeOptions, to_data
 
 from .common import console, folder_type, get_registry, json_option, print_json, say, threads_option
+from .contestants import load_contestants
 from .data_options import data_options
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
 IMAGES = 64
+NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
 
 
 @click.command()
 @click.argument("models", type=folder_type, nargs=-1)
 @data_options
 @click.option("--runtime", "runtimes", multiple=True, help="Only these engines.")
-@click.option("--device", default="CPU", show_default=True, help="CPU, GPU, NPU: where supported.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("CPU",),
+    show_default=True,
+    help="CPU, GPU, NPU: where supported. Repeat for several, or: all.",
+)
 @threads_option
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=10, show_default=True)
@@ -49,7 +58,7 @@ def command(
     data: str | None,
     data_dir: Path | None,
     runtimes: tuple[str, ...],
-    device: str,
+    devices: tuple[str, ...],
     threads: int | None,
     batch: int,
     rounds: int,
@@ -65,23 +74,26 @@ def command(
         raise UsageError("These models take images of different sizes; time them one by one.")
     dataset = data_for_model(registry, found[0], paths[0], data, data_dir)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds)
-    settings = RuntimeOptions(device=device, threads=threads or physical_cores(), batch=batch)
+    settings = RuntimeOptions(threads=threads or physical_cores(), batch=batch, note=say)
     with console(stderr=True).status("loading") as status:
         images = sample_images(dataset.val, batch)
         before = environment()
-        contestants = load_contestants(registry, found, settings, only=runtimes)
+        contestants = load_contestants(registry, found, settings, devices, only=runtimes)
         results = benchmark(contestants, images, options, step=status.update)
+    choice = choose(results, [is_proven(contestant) for contestant in contestants])
     report = {
         "models": [str(path) for path in paths],
         "threads": settings.threads,
         "options": to_data(options),
         "results": to_data(results),
+        "fastest": to_data(choice),
         "environment": before,
     }
     if as_json:
         print_json(report)
     else:
         show(results, found[0], report)
+        console().print(f"\n{choice or NOTHING_PROVEN}", markup=False, soft_wrap=True)
     # Saved last: figures that took minutes must not be lost to a folder that is read-only.
     folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
     chart = _save(folder, report, results, found[0]) if folder else None
@@ -104,47 +116,6 @@ def sample_images(images: Any, batch: int) -> Pixels:
     pixels: Pixels = images.take(max(IMAGES, 8 * batch), seed=0).pixels
     repeats = -(-batch // len(pixels))
     return np.tile(pixels, (repeats, 1, 1, 1)) if repeats > 1 else pixels
-
-
-def load_contestants(
-    registry: Registry,
-    models: list[ModelFile],
-    settings: RuntimeOptions,
-    *,
-    only: tuple[str, ...] = (),
-) -> list[Contestant]:
-    """Every model in every installed runtime that opens it and has the device.
-
-    Raises MachineError if none has it, UsageError if no runtime fits.
-    """
-    wanted = [registry.runtimes[name].name for name in only]
-    several = len({model.contract.architecture for model in models}) > 1
-    contestants, absent = [], []
-    for model in models:
-        for runtime in runtimes_for(registry, model.format):
-            if wanted and runtime.name not in wanted:
-                continue
-            if runtime.formats.index(model.format) > 0 and len(models) > 1 and not wanted:
-                continue  # an engine's second format is timed only when asked for
-            label = f"{runtime.title} {model.precision}"
-            if runtime.formats.index(model.format) > 0:
-                label += f" ({model.format})"
-            if several:
-                label = f"{model.contract.architecture} {label}"
-            started = perf_counter()
-            try:
-                session = open_session(runtime, model, settings)
-            except MachineError as error:
-                absent.append(error)
-                say(f"{label} is left out: {error.what}")
-                continue
-            seconds = perf_counter() - started
-            contestants.append(Contestant(label, model, runtime, session, seconds))
-    if absent and not contestants:
-        raise absent[0]
-    if not contestants:
-        raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
-    return contestants
 
 
 def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -> None:

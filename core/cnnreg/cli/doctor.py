@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
-from cnnreg.environment import environment
+from cnnreg.compiled import compiled_folder
+from cnnreg.environment import environment, has_bf16, has_vnni
+from cnnreg.graphics import intel_graphics, mend_for_graphics
 from cnnreg.models import missing
 from cnnreg.plugins import one_line
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, RuntimeSpec
+from cnnreg.targets import ENGINE
 
-from .common import console, get_registry, json_option, print_json
+from .common import console, get_registry, human_bytes, json_option, print_json
+
+ISA_LIMIT = "ONEDNN_MAX_CPU_ISA"
+ON_WINDOWS = os.name == "nt"  # where only the user can see what graphics there are
+
+Found = TypeVar("Found")
 
 
 @click.command()
@@ -20,16 +30,32 @@ from .common import console, get_registry, json_option, print_json
 def command(as_json: bool) -> None:
     """Show this machine, the devices each runtime sees, and how to mend what is missing."""
     registry = get_registry()
+    machine: dict[str, Any] = _try(environment, {})
+    runtimes = [_runtime(spec) for spec in registry.runtimes.specs]
+    formats = [_requirement(spec) for spec in registry.exporters.specs]
+    unseen: list[dict[str, str]] = _try(lambda: _graphics_mends(runtimes), [])
     report = {
-        "environment": environment(),
-        "runtimes": [_runtime(spec) for spec in registry.runtimes.specs],
-        "formats": [_requirement(spec) for spec in registry.exporters.specs],
+        "environment": machine,
+        "vnni": has_vnni(machine.get("isa", ())),
+        "bf16": has_bf16(machine.get("isa", ())),
+        "runtimes": runtimes,
+        "formats": formats,
+        "compiled": {"folder": str(compiled_folder()), "bytes": _try(_kept_bytes, 0)},
+        "mends": [*_mends(runtimes + formats), *unseen],
         "plugins": [status for status in registry.plugins if status.state != "loaded"],
     }
     if as_json:
         print_json(report)
     else:
         _print(registry, report)
+
+
+def _try(look: Callable[[], Found], otherwise: Found) -> Found:
+    """What is broken is what this command is for: it goes on without."""
+    try:
+        return look()
+    except Exception:  # noqa: BLE001 - as above
+        return otherwise
 
 
 def _requirement(spec: ExporterSpec | RuntimeSpec) -> dict[str, Any]:
@@ -39,40 +65,118 @@ def _requirement(spec: ExporterSpec | RuntimeSpec) -> dict[str, Any]:
 
 
 def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
-    facts = _requirement(spec)
+    """`devices` by their full names, `details` what else their drivers tell."""
+    facts = {**_requirement(spec), "devices": {}, "details": {}}
     if facts["missing"]:
-        return {**facts, "devices": {}}
+        return facts
     try:
-        return {**facts, "devices": dict(spec.devices())}
+        facts["devices"] = dict(spec.devices())
+        facts["details"] = {} if spec.details is None else dict(spec.details())
     except Exception as error:  # noqa: BLE001 - a broken driver is what this command is for
-        return {**facts, "devices": {}, "missing": one_line(error), "mend": "reinstall its package"}
+        return {**facts, "missing": one_line(error), "mend": "reinstall its package"}
+    return facts
+
+
+def _kept_bytes() -> int:
+    return sum(path.stat().st_size for path in compiled_folder().rglob("*") if path.is_file())
+
+
+def _mends(needs: list[dict[str, Any]]) -> list[dict[str, str]]:
+    lacks = {(facts["title"], facts["missing"], facts["mend"]): None for facts in needs}
+    return [
+        {"what": f"{title} needs {lacking}", "mend": mend} for title, lacking, mend in lacks if mend
+    ]
+
+
+def _graphics_mends(runtimes: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Why a GPU that is there, or may be, cannot be used."""
+    engine = next((facts for facts in runtimes if facts["name"] == ENGINE), None)
+    if engine is None or engine["missing"]:
+        return []
+    if any(name.startswith("GPU") for name in engine["devices"]):
+        return []
+    problem = engine["details"].get("GPU", {}).get("problem", "")
+    seen = intel_graphics()
+    mend = mend_for_graphics(problem)
+    if not mend or not (seen or ON_WINDOWS):
+        return []
+    known = f"Intel graphics ({', '.join(seen)}) are not seen" if seen else "no GPU is seen"
+    why = f": {problem}" if problem else ""
+    return [{"what": f"{known} by {engine['title']}{why}", "mend": mend}]
 
 
 def _print(registry: Registry, report: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
-    out, machine = console(), report["environment"]
+    out = console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("processor", f"{machine['processor']}, {machine['cores']} cores")
-    table.add_row("instructions", ", ".join(machine["isa"]) or "none of the decisive ones")
-    table.add_row("memory", f"{machine['memory_gib']} GiB")
-    table.add_row("load", f"{machine['load']}, power: {machine['power'] or 'unknown'}")
-    table.add_row("system", f"{machine['system']}, Python {machine['python']}")
-    for name, number in machine["versions"].items():
-        table.add_row(name, number)
-    for facts in report["runtimes"]:
-        devices = ", ".join(f"{key} ({full})" for key, full in facts["devices"].items())
-        table.add_row(facts["title"], devices or _lack(facts))
-    for facts in report["formats"]:
-        table.add_row(f"{facts['title']} export", _lack(facts) if facts["missing"] else "ready")
+    for name, text in (*_machine_rows(report), *_engine_rows(report)):
+        table.add_row(name, escape(text))
     out.print(table)
+    for mend in report["mends"]:
+        out.print(f"missing: {mend['what']}\n    try: {mend['mend']}", markup=False, soft_wrap=True)
     for status in report["plugins"]:
         out.print(f"plugin {status.name} is {status.state}: {status.reason}", markup=False)
-    if "bf16" not in " ".join(machine["isa"]):
-        out.print("This processor has no bfloat16: --precision bf16 would be emulated and slow.")
+
+
+def _machine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    machine = report["environment"]
+    if not machine:
+        return []
+    limit = os.environ.get(ISA_LIMIT)
+    return [
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        (
+            "instructions",
+            (", ".join(machine["isa"]) or "none of the decisive ones")
+            + (f" (OpenVINO is held to {ISA_LIMIT}={limit})" if limit else ""),
+        ),
+        (
+            "int8",
+            "yes, by VNNI: the fast way here (cnnreg export --target cpu)"
+            if report["vnni"]
+            else "no VNNI: it gains less here, and --target cpu writes fp32",
+        ),
+        (
+            "bf16",
+            "in hardware"
+            if report["bf16"]
+            else "not in hardware: --precision bf16 would be emulated and slow",
+        ),
+        ("memory", f"{machine['memory_gib']} GiB"),
+        ("load", f"{machine['load']}, power: {machine['power'] or 'unknown'}"),
+        ("system", f"{machine['system']}, Python {machine['python']}"),
+        *machine["versions"].items(),
+    ]
+
+
+def _engine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    kept = report["compiled"]
+    return [
+        *((facts["title"], _devices(facts) or _lack(facts)) for facts in report["runtimes"]),
+        *(
+            (f"{facts['title']} export", _lack(facts) if facts["missing"] else "ready")
+            for facts in report["formats"]
+        ),
+        ("compiled models", f"{human_bytes(kept['bytes'])} in {kept['folder']}"),
+    ]
+
+
+def _devices(facts: dict[str, Any]) -> str:
+    """A line for each device."""
+    lines = []
+    for name, full in facts["devices"].items():
+        told = dict(facts["details"].get(name, {}))
+        capabilities = told.pop("capabilities", "")
+        rest = [f"{key} {text}" for key, text in told.items()]
+        lines.append(
+            ": ".join(filter(None, (f"{name} ({full})", "; ".join([capabilities, *rest]))))
+        )
+    return "\n".join(lines)
 
 
 def _lack(facts: dict[str, Any]) -> str:
-    return f"not usable: {facts['missing']}; {facts['mend']}".replace("[", "\\[")
+    return f"not usable: {facts['missing']}"

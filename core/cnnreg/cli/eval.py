@@ -8,7 +8,7 @@ import click
 
 from cnnreg.using import SPLITS, evaluate, load
 
-from .common import console, folder_type, get_registry, json_option, percent, print_json
+from .common import console, folder_type, get_registry, json_option, percent, print_json, say
 from .data_options import data_options
 
 
@@ -29,7 +29,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure MODEL's accuracy. MODEL is a run, an export folder, or a model file."""
-    opened = load(model, runtime=runtime, device=device, registry=get_registry())
+    opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     with console(stderr=True).status("opening the data") as status:
         found = evaluate(opened, data=data, data_dir=data_dir, split=split, step=status.update)
     if as_json:

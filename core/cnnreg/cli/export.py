@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 
@@ -12,7 +13,8 @@ from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
-from cnnreg.specs import ExporterSpec, Interface, Precision
+from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
+from cnnreg.targets import TARGETS, Target
 
 from .common import (
     console,
@@ -24,6 +26,7 @@ from .common import (
     print_json,
 )
 from .data_options import moved_data_options
+from .export_target import Job, jobs_for
 
 MODEL = "{model}"  # in an exporter's example
 
@@ -56,6 +59,11 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
     help="Repeat for several; default: fp32.",
 )
 @click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    help="OpenVINO, set up for this processor, for Intel graphics, or for what is here.",
+)
+@click.option(
     "--max-drop",
     type=click.FloatRange(0, 100),
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
@@ -74,6 +82,7 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
+    target: Target | None,
     max_drop: float | None,
     embed: bool,
     fixed: bool,
@@ -88,34 +97,45 @@ def command(
     flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
     chosen = zip(_formats().values(), flags, strict=True)
     exporters = [entry.spec for entry, wanted in chosen if wanted]
-    if not exporters:
+    interface = Interface(embed=embed, fixed=fixed)
+    if target:
+        jobs = jobs_for(registry, target, exporters, precisions, interface)
+    else:
+        jobs = [
+            Job(exporter=exporter, precision=precision, interface=interface)
+            for exporter in exporters
+            for precision in dict.fromkeys(precisions or ("fp32",))
+        ]
+    if not jobs:
         known = " or ".join(f"--{name}" for name in _formats())
-        raise UsageError("Say which format to write.", hint=f"Add {known}.")
-    for exporter in exporters:
-        need(exporter)
+        raise UsageError("Say which format to write.", hint=f"Add {known}, or --target auto.")
+    for job in jobs:
+        need(job.exporter)
     opened = find_run(run)
     out = console(stderr=True)
     with out.status("reading the run") as status:
         dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
         results = []
-        for exporter in exporters:
-            for precision in dict.fromkeys(precisions or ("fp32",)):
-                result = publish(
-                    registry,
-                    original,
-                    exporter,
-                    precision,
-                    output=output,
-                    max_drop=max_drop,
-                    interface=Interface(embed=embed, fixed=fixed),
-                    step=status.update,
-                )
-                results.append(result)
-                if not as_json:
-                    show(registry, result)
+        for job in jobs:
+            publish_in = partial(
+                publish,
+                registry,
+                original,
+                job.exporter,
+                output=output,
+                max_drop=max_drop,
+                interface=job.interface,
+                device=job.device,
+                step=status.update,
+            )
+            result = job.run(publish_in)
+            results.append(result)
+            if not as_json:
+                show(registry, result)
     if as_json:
-        print_json(results)
+        targets = [{"target": job.target} if job.target else {} for job in jobs]
+        print_json([to_data(r) | t for r, t in zip(results, targets, strict=True)])
 
 
 def show(registry: Registry, result: ExportResult) -> None:

@@ -11,7 +11,7 @@ import click
 from cnnreg.errors import DataError
 from cnnreg.using import Guess, load, predict
 
-from .common import console, folder_type, get_registry, json_option, print_json
+from .common import console, folder_type, get_registry, json_option, print_json, say
 
 
 @click.command()
@@ -25,7 +25,7 @@ def command(
     model: Path, images: tuple[Path, ...], top: int, runtime: str | None, device: str, as_json: bool
 ) -> None:
     """Name what is in IMAGES. MODEL is a run, an export folder, or a model file."""
-    opened = load(model, runtime=runtime, device=device, registry=get_registry())
+    opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     results, failed = list[dict[str, Any]](), 0
     for image in images:
         try:

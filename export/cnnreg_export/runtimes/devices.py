@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cnnreg import MachineError
+from cnnreg import MachineError, UsageError
 from cnnreg.environment import processor_name
+
+SEVERAL = {"AUTO", "MULTI", "HETERO", "BATCH"}  # OpenVINO's names for a choice of devices
 
 
 def processor() -> Mapping[str, str]:
@@ -14,12 +16,24 @@ def processor() -> Mapping[str, str]:
 
 
 def checked_device(name: str, known: Iterable[str]) -> str:
-    """`name` in upper case. Raises MachineError unless it, or its kind (GPU of GPU.0), is known."""
-    device = name.upper()
+    """`name` in upper case, iGPU as GPU.
+
+    Raises MachineError unless it is known (GPU stands for GPU.0 and the other way round),
+    UsageError if it leaves the choice to the engine.
+    """
+    device = name.strip().upper()
     available = list(known)
-    if device.partition(".")[0] not in {one.partition(".")[0] for one in available}:
+    listed = ", ".join(available)
+    if device.partition(":")[0] in SEVERAL:
+        raise UsageError(
+            f"{device} leaves open what runs where; name one device.", hint=f"There are {listed}."
+        )
+    kind, _, number = device.partition(".")
+    kind = "GPU" if kind == "IGPU" else kind
+    device = f"{kind}.{number}" if number else kind
+    same = {device, *((kind, f"{kind}.0") if number in {"", "0"} else ())}
+    if same.isdisjoint(available):
         raise MachineError(
-            f"{device} not found; there are {', '.join(available)}.",
-            hint=f"Use --device {available[0]}.",
+            f"{device} not found; there are {listed}.", hint=f"Use --device {available[0]}."
         )
     return device

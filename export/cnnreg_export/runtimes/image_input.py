@@ -22,6 +22,7 @@ class ImageInput:
 
     def __init__(self, model: ModelFile) -> None:
         self.contract, self.interface = model.contract, model.interface
+        self.one_by_one = model.interface.fixed
 
     def prepare(self, images: Pixels) -> NDArray[Any]:
         """Resized images [N, H, W, C] as the file takes them."""
@@ -30,8 +31,8 @@ class ImageInput:
         return normalise(images, self.contract.mean, self.contract.std)
 
     def infer(self, inputs: NDArray[Any]) -> Logits:
-        """Run the network once; of a file that takes one image at a time, once for each."""
-        if not self.interface.fixed or len(inputs) == 1:
+        """Run the network once; where it takes one image at a time, once for each."""
+        if not self.one_by_one or len(inputs) == 1:
             return self.run(inputs)
         return np.concatenate([self.run(one) for one in np.split(inputs, len(inputs))])
 

@@ -15,9 +15,15 @@ def open_session(model: ModelFile, options: RuntimeOptions) -> Session:
 
 
 def devices() -> Mapping[str, str]:
-    from .session import found_devices
+    from .hardware import found_devices
 
     return found_devices()
+
+
+def details() -> Mapping[str, Mapping[str, str]]:
+    from .hardware import device_details
+
+    return device_details()
 
 
 def metadata(path: Path) -> Mapping[str, str]:
@@ -36,6 +42,7 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             open=open_session,
             devices=devices,
             metadata=metadata,
+            details=details,
             requires=("openvino",),
         )
     ]

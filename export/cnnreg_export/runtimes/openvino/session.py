@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import checked_device
 from cnnreg_export.runtimes.image_input import ImageInput
-from cnnreg_export.untracked import untracked
+
+from .compiling import compile_model, kind_of, settings
+from .hardware import core, ov
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
-
-ov = untracked("openvino")
 
 CURE = "Export the run again."
 
@@ -29,12 +28,17 @@ class OpenVINOSession(ImageInput):
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
         super().__init__(model)
         device = checked_device(options.device, core().available_devices)
+        batch = options.batch
+        if batch is None and kind_of(device) != "CPU":
+            # Compiled for one image of one size: shapes left open cost a GPU its speed.
+            batch, self.one_by_one = 1, True
         network = read_model(model.path)
         self.check_fit(model.path, _shapes(network.inputs), _shapes(network.outputs))
-        if options.batch is not None and not self.interface.fixed:
-            network.reshape(self.fixed_shape(options.batch))
+        if batch is not None and not self.interface.fixed:
+            network.reshape(self.fixed_shape(batch))
+        chosen = settings(device, model.precision, options.threads)
         try:
-            self.compiled = core().compile_model(network, device, settings(device, options.threads))
+            self.compiled = compile_model(network, device, chosen, model.path, options.note)
         except Exception as error:
             raise MachineError(
                 f"OpenVINO cannot run this model on {device}: {one_line(error)}.",
@@ -63,31 +67,6 @@ class OpenVINOSession(ImageInput):
             for name, key in names.items()
             if key in supported
         }
-
-
-def settings(device: str, threads: int | None) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if device == "CPU":
-        # Else OpenVINO takes bf16 where the processor has it, and the answers change.
-        chosen["INFERENCE_PRECISION_HINT"] = "f32"
-        if threads is not None:
-            chosen["INFERENCE_NUM_THREADS"] = threads
-    return chosen
-
-
-def found_devices() -> Mapping[str, str]:
-    devices = core().available_devices
-    return {name: core().get_property(name, "FULL_DEVICE_NAME") for name in devices}
-
-
-@cache
-def core() -> Any:
-    """The process's one Core.
-
-    Each Core lends the thread a stack for signal handlers. Of two, the one that goes
-    last gives back that of the first, which is gone: the next Ctrl-C would be a crash.
-    """
-    return ov.Core()
 
 
 def read_model(path: Path) -> Any:

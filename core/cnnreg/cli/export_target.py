@@ -1,0 +1,79 @@
+"""`export --target`: which files that means here, and what may not be said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cnnreg.environment import instruction_sets
+from cnnreg.errors import GateError, UsageError
+from cnnreg.models import need
+from cnnreg.publishing import ExportResult
+from cnnreg.registry import Registry
+from cnnreg.specs import ExporterSpec, Interface, Precision
+from cnnreg.targets import ENGINE, Plan, Target, plans
+
+from .common import say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One file to write; `plan` is set if a target asks for it."""
+
+    exporter: ExporterSpec
+    precision: Precision
+    interface: Interface
+    plan: Plan | None = None
+
+    @property
+    def device(self) -> str:
+        return self.plan.device if self.plan else "CPU"
+
+    @property
+    def target(self) -> str | None:
+        return self.plan.target if self.plan else None
+
+    def run(self, publish: Callable[[Precision], ExportResult]) -> ExportResult:
+        """Publish; where a target's int8 loses too much accuracy, fp32. Raises GateError."""
+        if self.plan:
+            say(self.plan.note)
+        try:
+            return publish(self.precision)
+        except GateError as error:
+            if self.plan is None or self.precision != "int8":
+                raise
+            say(f"{error.what} So fp32 is written.")
+            return publish("fp32")
+
+
+def jobs_for(
+    registry: Registry,
+    target: Target,
+    exporters: Sequence[ExporterSpec],
+    precisions: Iterable[Precision],
+    interface: Interface,
+) -> list[Job]:
+    """The files of a target. Raises UsageError if the other flags ask for something else."""
+    exporter, runtime = registry.exporters[ENGINE], registry.runtimes[ENGINE]
+    need(runtime)
+    chosen = plans(target, runtime.devices(), instruction_sets())
+    wrong = [f"--{spec.name}" for spec in exporters if spec != exporter]
+    if precisions and set(precisions) != {plan.precision for plan in chosen}:
+        wrong += [f"--precision {precision}" for precision in precisions]
+    if interface.fixed and not all(plan.fixed for plan in chosen):
+        wrong.append("--fixed")
+    if wrong:
+        means = " and ".join(f"{exporter.title} {plan.words}" for plan in chosen)
+        raise UsageError(
+            f"--target {target} means {means} here, which {' '.join(wrong)} contradicts.",
+            hint=f"Leave out --target, or {' '.join(wrong)}.",
+        )
+    return [
+        Job(
+            exporter=exporter,
+            precision=plan.precision,
+            interface=Interface(embed=interface.embed, fixed=plan.fixed),
+            plan=plan,
+        )
+        for plan in chosen
+    ]
