@@ -1,7 +1,7 @@
 """cnnreg: a registry of image classifiers that trains, exports and times them.
 
 Everything here is free of torch, so a plugin that imports it stays instant to list. The
-verbs (train, export, load, evaluate, predict) are found when they are first named.
+verbs (train, export, load, evaluate, predict, benchmark) are found when they are first named.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from .specs import (
 )
 
 if TYPE_CHECKING:
-    from .verbs import evaluate, export, load, predict, train
+    from .verbs import benchmark, evaluate, export, load, predict, train
 
 __version__ = "0.1.0"
 
@@ -82,6 +82,7 @@ __all__ = [
     "StoppedError",
     "UnknownNameError",
     "UsageError",
+    "benchmark",
     "evaluate",
     "export",
     "hookimpl",
@@ -91,7 +92,7 @@ __all__ = [
     "train",
 ]
 
-_VERBS = ("evaluate", "export", "load", "predict", "train")
+_VERBS = ("benchmark", "evaluate", "export", "load", "predict", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .bench import BenchOptions
 from .data import data_config
 from .errors import UnknownNameError
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from .publishing import ExportResult, load_original, publish
+from .race import Race, race
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
 from .runs import Run, create_run, open_run
@@ -26,7 +28,9 @@ __all__ = [
     "ExportResult",
     "Guess",
     "Model",
+    "Race",
     "Run",
+    "benchmark",
     "evaluate",
     "export",
     "load",
@@ -103,4 +107,30 @@ def export(
         output=None if output is None else Path(output),
         max_drop=max_drop,
         interface=Interface(embed=embed, fixed=fixed),
+    )
+
+
+def benchmark(
+    *models: Path | str,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    devices: tuple[str, ...] = ("CPU",),
+    threads: int | None = None,
+    batch: int = 1,
+    rounds: int = 10,
+    seconds: float = 0.5,
+    registry: Registry | None = None,
+) -> Race:
+    """Time models on the same images, in turns; a run stands for its checkpoint and all exports.
+
+    The first one is what the speed-ups are relative to.
+    """
+    return race(
+        registry or load_registry(),
+        [Path(model) for model in models],
+        data=data,
+        data_dir=data_dir,
+        devices=devices,
+        threads=threads,
+        options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds),
     )

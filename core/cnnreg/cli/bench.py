@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cnnreg.bench import BenchOptions, BenchResult, benchmark
-from cnnreg.choice import choose, is_proven
-from cnnreg.environment import environment, physical_cores
-from cnnreg.errors import UsageError
+from cnnreg.bench import BenchOptions
 from cnnreg.files import write_json
-from cnnreg.models import find_model, missing, models_of
-from cnnreg.planning import data_for_model
-from cnnreg.registry import Registry
-from cnnreg.runs import find_run, open_run
-from cnnreg.specs import ModelFile, RuntimeOptions, to_data
+from cnnreg.models import missing
+from cnnreg.race import Race, race
+from cnnreg.runs import find_run
+from cnnreg.specs import to_data
 
 from .common import console, folder_type, get_registry, json_option, print_json, say, threads_option
-from .contestants import load_contestants
 from .data_options import data_options
 
-if TYPE_CHECKING:
-    from cnnreg.specs import Pixels
-
-IMAGES = 64
 NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
 
 
@@ -67,65 +58,51 @@ def command(
     as_json: bool,
 ) -> None:
     """Time MODELS, or the newest run and its exports, on the same images with equal threads."""
-    registry = get_registry()
     paths = models or (find_run().folder,)
-    found = [model for path in paths for model in _expand(registry, path)]
-    if len({model.contract.input_shape for model in found}) > 1:
-        raise UsageError("These models take images of different sizes; time them one by one.")
-    dataset = data_for_model(registry, found[0], paths[0], data, data_dir)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds)
-    settings = RuntimeOptions(threads=threads or physical_cores(), batch=batch, note=say)
     with console(stderr=True).status("loading") as status:
-        images = sample_images(dataset.val, batch)
-        before = environment()
-        contestants = load_contestants(registry, found, settings, devices, only=runtimes)
-        results = benchmark(contestants, images, options, step=status.update)
-    choice = choose(results, [is_proven(contestant) for contestant in contestants])
+        raced = race(
+            get_registry(),
+            paths,
+            data=data,
+            data_dir=data_dir,
+            runtimes=runtimes,
+            devices=devices,
+            threads=threads,
+            options=options,
+            step=status.update,
+            note=say,
+        )
     report = {
         "models": [str(path) for path in paths],
-        "threads": settings.threads,
+        "threads": raced.threads,
         "options": to_data(options),
-        "results": to_data(results),
-        "fastest": to_data(choice),
-        "environment": before,
+        "results": to_data(raced.results),
+        "fastest": to_data(raced.fastest),
+        "environment": raced.environment,
     }
     if as_json:
         print_json(report)
     else:
-        show(results, found[0], report)
-        console().print(f"\n{choice or NOTHING_PROVEN}", markup=False, soft_wrap=True)
+        show(raced)
+        console().print(f"\n{raced.fastest or NOTHING_PROVEN}", markup=False, soft_wrap=True)
     # Saved last: figures that took minutes must not be lost to a folder that is read-only.
     folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
-    chart = _save(folder, report, results, found[0]) if folder else None
+    chart = _save(folder, report, raced) if folder else None
     if chart and not as_json:
         saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
         console().print(saved, markup=False, soft_wrap=True)
 
 
-def _expand(registry: Registry, path: Path) -> list[ModelFile]:
-    """A run stands for its checkpoint and all its exports."""
-    if (path / "run.json").is_file():
-        return models_of(registry, open_run(path))
-    return [find_model(registry, path)]
-
-
-def sample_images(images: Any, batch: int) -> Pixels:
-    """Enough validation images for eight different batches, repeated if there are too few."""
-    import numpy as np
-
-    pixels: Pixels = images.take(max(IMAGES, 8 * batch), seed=0).pixels
-    repeats = -(-batch // len(pixels))
-    return np.tile(pixels, (repeats, 1, 1, 1)) if repeats > 1 else pixels
-
-
-def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -> None:
+def show(raced: Race) -> None:
     from rich.table import Table
 
-    channels, height, width = model.contract.input_shape
+    channels, height, width = raced.contract.input_shape
+    results, machine = raced.results, raced.environment
     out = console()
     out.print(
-        f"[bold]{model.contract.architecture}[/], {channels}x{height}x{width}, "
-        f"batch {results[0].batch}, {report['threads']} threads; milliseconds a call"
+        f"[bold]{raced.contract.architecture}[/], {channels}x{height}x{width}, "
+        f"batch {results[0].batch}, {raced.threads} threads; milliseconds a call"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("engine", no_wrap=True)
@@ -147,7 +124,6 @@ def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -
     for result in results:
         if result.warnings:
             out.print(f"[dim]{result.label}: {'; '.join(result.warnings)}[/]")
-    machine = report["environment"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     out.print(
         f"[dim]{machine['processor']}, {machine['cores']} cores "
@@ -155,9 +131,7 @@ def show(results: list[BenchResult], model: ModelFile, report: dict[str, Any]) -
     )
 
 
-def _save(
-    folder: Path, report: dict[str, Any], results: list[BenchResult], model: ModelFile
-) -> Path | None:
+def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
     """bench.json, and bench.png where matplotlib is installed; returns the picture's path."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "bench.json", report)
@@ -166,5 +140,6 @@ def _save(
     from cnnreg.charts import draw_latencies
 
     path = folder / "bench.png"
-    draw_latencies(results, model.contract.architecture, report["environment"]["processor"], path)
+    processor = raced.environment["processor"]
+    draw_latencies(raced.results, raced.contract.architecture, processor, path)
     return path

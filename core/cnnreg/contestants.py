@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter
 
-from cnnreg.bench import Contestant
-from cnnreg.errors import MachineError, UsageError
-from cnnreg.models import open_session, runtimes_for
-from cnnreg.registry import Registry
-from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
-
-from .common import say
+from .bench import Contestant
+from .errors import MachineError, UsageError
+from .models import open_session, runtimes_for
+from .registry import Registry
+from .specs import ModelFile, RuntimeOptions, RuntimeSpec
 
 ALL = "ALL"
 
@@ -52,7 +50,7 @@ def load_contestants(
         if device not in opened:
             raise absence
     for remark in remarks:
-        say(remark)
+        settings.note(remark)
     if not contestants:
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnreg.cli.contestants import load_contestants
+from cnnreg.contestants import load_contestants
 from cnnreg.errors import MachineError, UsageError
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec
@@ -56,7 +56,7 @@ MODEL = ModelFile(
 
 
 def labels(registry, *devices):
-    found = load_contestants(registry, [MODEL], RuntimeOptions(threads=1), devices)
+    found = load_contestants(registry, [MODEL], RuntimeOptions(threads=1, note=print), devices)
     return [(one.label, one.device) for one in found]
 
 
@@ -71,16 +71,16 @@ def test_several_devices_take_part_in_the_same_rounds(toy, capsys):
         ("Rich fp16 fixed on GPU", "GPU"),
     ]
     assert labels(toy, "all") == everything
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().out == ""
     assert labels(toy, "CPU", "gpu", "GPU") == everything
-    assert "Plain fp16 fixed on GPU is left out" in capsys.readouterr().err
+    assert "Plain fp16 fixed on GPU is left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("devices", [("NPU",), ("CPU", "NPU")])
 def test_a_device_that_no_engine_has_is_an_error_not_a_smaller_table(toy, devices, capsys):
     with pytest.raises(MachineError, match="NPU not found"):
         labels(toy, *devices)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().out == ""
 
 
 def test_an_engine_that_fits_no_model_is_said(toy):
