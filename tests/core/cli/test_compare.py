@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 
+from cnnreg.cli.progress import TrainingProgress
 from cnnreg.comparing import work
 from cnnreg.errors import MachineError, PluginError
 from cnnreg.files import sole_writer
@@ -97,27 +98,46 @@ def test_the_same_command_again_trains_nothing_and_fits_a_terminal(whole, monkey
     assert "has the highest mean validation accuracy" in out
 
 
+def figures(folder):
+    """What results.csv holds of the trials of the first seed, but for where and how long."""
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["seed"] == "0"]
+    return sorted(tuple(v for k, v in line.items() if k not in {"seconds"}) for line in lines)
+
+
 def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, monkeypatch):
-    saved = []
-    save = saver.Saver.save_epoch
+    """After an epoch, and in one; the figures are those of a comparison that was not stopped."""
+    saved, save = [], saver.Saver.save_epoch
+    steps, step = [], TrainingProgress.step
 
     def save_and_press_ctrl_c(self, record):
         save(self, record)
         saved.append((self.run.name, record.epoch))
-        if len(saved) in (1, 4):
-            signal.raise_signal(signal.SIGINT if len(saved) == 1 else signal.SIGTERM)
+        if len(saved) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    def step_and_terminate(self, state):
+        step(self, state)
+        steps.append(state.batch)
+        if len(saved) == 4 and state.batch == 5 and steps.count(5) == 5:
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(saver.Saver, "save_epoch", save_and_press_ctrl_c)
+    monkeypatch.setattr(TrainingProgress, "step", step_and_terminate)
     folder, one_seed = tmp_path / "stopped", (*SMALL, "--seeds", "1")
     code, _, err = cli(*one_seed, "--output", folder)
     assert code == 130
     assert f"Go on with: cnnreg compare --resume {folder}" in err
-    assert cli(*one_seed, "--output", folder)[0] == 143
+    code, _, err = cli(*one_seed, "--output", folder)
+    assert code == 143
+    assert "step 5/" in err
     code, out, err = cli("compare", "--resume", folder, "--json")
     assert code == 0, err
     assert len(saved) == len(set(saved)) == 8, "an epoch was trained twice"
+    assert len(steps) == 8 * max(steps), "a step was trained twice"
     expected = {key: value for key, value in accuracies(whole[1]).items() if key[2] == 0}
     assert accuracies(json.loads(out)) == expected
+    assert figures(folder) == figures(whole[0])
 
 
 @pytest.mark.parametrize(

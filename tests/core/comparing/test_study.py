@@ -21,8 +21,10 @@ from cnnreg.comparing.database import Database
 from cnnreg.comparing.results import failed_result
 from cnnreg.comparing.study import Study
 from cnnreg.errors import InUseError, MachineError, StoppedError, UsageError
+from cnnreg.training import saver
 from cnnreg.training.stopping import StopRequest
 from comparisons import result, trial
+from helpers import cli
 from postgresql import PASSWORD
 
 TESTS = Path(__file__).parents[2]
@@ -299,6 +301,54 @@ def test_two_machines_with_the_whole_command_one_of_them_killed(postgresql_url, 
         assert not [secret for secret in secrets if secret in text]
 
 
+KILLED = """
+import sys, time
+import cnnreg.training.saver as saver
+from cnnreg.cli import main
+
+def save_and_hang(self, record, save=saver.Saver.save_epoch):
+    save(self, record)
+    print("saved", flush=True)
+    time.sleep(600)
+
+saver.Saver.save_epoch = save_and_hang
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_training_goes_on_from_its_last_checkpoint(storage, tmp_path, monkeypatch):
+    """On the same machine, in the same folder, with the figures of one that was not killed."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(saver.Saver, "draw", lambda self: None)
+    command = ["compare", "mlp", "--optimizers", "adam", "--seeds", "2", "--epochs", "2"]
+    folder = tmp_path / f"killed-{storage is None}"
+    shared = ["--output", str(folder), *(["--storage", storage] if storage else [])]
+    victim = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *command, *shared], stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout.readline() == "saved\n"
+    victim.kill()
+    victim.communicate()
+    saved, save = [], saver.Saver.save_epoch
+
+    def save_epoch(self, record):
+        saved.append((self.run.name, record.epoch))
+        save(self, record)
+
+    monkeypatch.setattr(saver.Saver, "save_epoch", save_epoch)
+    reports = []
+    for output in (shared, ["--output", str(tmp_path / "whole")]):
+        code, out, err = cli(*command, *output, "--json")
+        assert code == 0, err
+        reports.append(json.loads(out)["trials"])
+        for of in reports[-1]:
+            del of["seconds"]
+    first, second = (trial("adam", seed=seed).name for seed in range(2))
+    assert saved[:3] == [(second, 1), (second, 2), (first, 2)]
+    assert reports[0] == reports[1]
+
+
 def test_a_trial_taken_over_meanwhile_is_left_to_the_other(opened):
     study, other = opened(), opened()
     study.join({}, [trial()])
@@ -361,6 +411,7 @@ def test_a_trial_whose_folder_is_in_use_is_waited_for(opened, monkeypatch):
 
     def train(of):
         taken.append(of.seed)
+        assert len(taken) < 9, "tried again and again"
         if not waited and of.seed == 0:
             raise InUseError("In use by another process.")
         return result(of)
