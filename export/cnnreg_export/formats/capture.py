@@ -54,7 +54,7 @@ def translation(program: ExportedProgram, title: str) -> Iterator[None]:
     """Turn a converter's failure into one line that names the operator and its layer."""
     try:
         yield
-    except CnnregError:
+    except (CnnregError, OSError):  # a disk that is full says nothing about the network
         raise
     except Exception as error:
         if culprit := _operator_in(_messages(error), program):
