@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
@@ -12,7 +13,9 @@ from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
+from cnnreg.serving import LAYOUT, serve
 from cnnreg.specs import ExporterSpec, Interface, Precision
+from cnnreg.termination import terminable
 
 from .common import (
     console,
@@ -68,15 +71,22 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 @click.option(
     "--fixed", is_flag=True, help="For one image of the network's own size at a time, as GPUs want."
 )
+@click.option(
+    "--serve-layout",
+    is_flag=True,
+    help="Also a folder that OpenVINO Model Server serves as it is, and a client; with --embed.",
+)
 @click.option("--output", type=folder_type, help="Folder to write to; default: RUN/exports.")
 @moved_data_options
 @json_option
+@terminable()
 def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
     max_drop: float | None,
     embed: bool,
     fixed: bool,
+    serve_layout: bool,
     output: Path | None,
     data: Path | None,
     data_dir: Path | None,
@@ -84,6 +94,9 @@ def command(
     **formats: bool,
 ) -> None:
     """Write RUN, or the newest run, in other formats, each proven equal before it is named."""
+    if serve_layout and fixed:
+        raise UsageError("--serve-layout serves pictures of any size, --fixed allows one alone.")
+    embed = embed or serve_layout
     registry = get_registry()
     flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
     chosen = zip(_formats().values(), flags, strict=True)
@@ -111,6 +124,10 @@ def command(
                     interface=Interface(embed=embed, fixed=fixed),
                     step=status.update,
                 )
+                if serve_layout:
+                    status.update("laying out what is served")
+                    served = serve(result.folder, result.folder.parent / LAYOUT)
+                    result = replace(result, served=served)
                 results.append(result)
                 if not as_json:
                     show(registry, result)
@@ -135,6 +152,14 @@ def show(registry: Registry, result: ExportResult) -> None:
             f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+    if served := result.served:
+        what = "version" if served.new else "unchanged, still version"
+        out.print(
+            f"    Served as [bold]{escape(served.model)}[/], {what} {served.version}: "
+            f"{escape(str(served.folder / 'README.md'))} says how",
+            soft_wrap=True,
+        )
+        return
     example = registry.exporters[result.format].example
     if result.interface.embed and example:
         out.print("    Anywhere, without cnnreg:\n")
