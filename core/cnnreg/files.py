@@ -13,6 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from .errors import InUseError, MachineError, ModelFileError
+from .exchange import exchange
 
 LOCK = ".cnnreg-lock"
 HOME_VARIABLE = "CNNREG_HOME"
@@ -20,6 +21,7 @@ CACHE_VARIABLE = "CNNREG_CACHE"
 TEMPORARY_PREFIX = ".cnnreg-tmp-"
 WINDOWS = os.name == "nt"
 PATIENCE = 2.0  # seconds: longer than a scanner looks at a file
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
@@ -96,25 +98,36 @@ def read_json(path: Path) -> Any:
 
 
 def publish_folder(temporary: Path, target: Path) -> None:
-    """Make the finished folder `temporary` appear as `target`, replacing an older one."""
+    """Make the finished folder `temporary` appear as `target`, replacing an older one.
+
+    At every moment `target` is the older one or the new one; only where the system cannot
+    exchange two folders there is none for a moment, which `sweep_temporaries` mends.
+    """
     with disk_errors(target):
         for file in temporary.rglob("*"):
             if file.is_file():
                 with file.open("rb+") as opened:
                     os.fsync(opened.fileno())
         sync_folder(temporary)
-        older = target.with_name(f"{REPLACED_PREFIX}{target.name}")
-        shutil.rmtree(older, ignore_errors=True)
-        if target.exists():
-            patiently(target.rename, older)
-        try:
+        if not target.exists():
             patiently(temporary.rename, target)
-        except OSError:
-            if older.exists():
-                patiently(older.rename, target)
-            raise
+        elif not exchange(temporary, target):
+            _replace_folder(temporary, target)
         sync_folder(target.parent)
-        shutil.rmtree(older, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)  # after an exchange, the older one
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
+    """By two renames."""
+    older = target.with_name(f"{REPLACED_PREFIX}{target.name}")
+    shutil.rmtree(older, ignore_errors=True)
+    patiently(target.rename, older)
+    try:
+        patiently(temporary.rename, target)
+    except BaseException:
+        patiently(older.rename, target)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def unique() -> str:
@@ -226,8 +239,19 @@ def disk_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
         raise MachineError(*_explain(error, path, needed), where=path) from error
 
 
+@contextmanager
+def full_disk(path: Path, *, needed: int = 0) -> Iterator[None]:
+    """As `disk_errors`, for code that may raise an OSError of its own: the others pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*FULL, errno.EFBIG):
+            raise
+        raise MachineError(*_explain(error, path, needed), where=path) from error
+
+
 def _explain(error: OSError, path: Path, needed: int) -> tuple[str]:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC):
+    if error.errno in FULL:
         free = shutil.disk_usage(_existing(path)).free
         return (_disk_full(needed, free),)
     if error.errno == errno.ENOENT and not path.parent.exists():

@@ -9,14 +9,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from .card import FILE_NAME as CARD
+from .card import Subject, model_card
 from .environment import environment
 from .errors import GateError, PluginError, UsageError
 from .files import (
     disk_errors,
+    full_disk,
     publish_folder,
     sole_writer,
     sweep_temporaries,
     temporary_folder,
+    write_text,
 )
 from .manifest import FILE_NAME, Manifest, write_manifest
 from .models import (
@@ -32,6 +36,7 @@ from .parity import DEFAULT_MAX_DROP, Parity, compare, logits_of
 from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, now
+from .serving import Served
 from .specs import (
     BARE,
     ExporterSpec,
@@ -69,6 +74,7 @@ class ExportResult:
     bytes: int
     seconds: float
     parity: dict[str, Parity]  # by runtime
+    served: Served | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,9 @@ def publish(
             )
             step(f"comparing {exporter.title} {precision} with the original")
             parity = _prove(registry, original, exported, max_drop=budget, device=device)
+            words = in_words(exported.contract, interface)
+            subject = Subject(registry, original, exporter, exported, words, parity)
+            write_text(folder / CARD, model_card(subject))
             write_manifest(folder, _manifest(original, exported, parity))
             size = sum(path.stat().st_size for path in folder.iterdir())
             publish_folder(folder, target)
@@ -195,7 +204,8 @@ def _write(
         calibration=original.calibration,
         interface=interface,
     )
-    with blaming(f"Exporter '{exporter.name}'"):
+    needed = original.model.path.stat().st_size
+    with blaming(f"Exporter '{exporter.name}'"), full_disk(folder.parent, needed=needed):
         written = exporter.write(request)
     if not written.is_file() or written.parent != folder:
         raise PluginError(f"Exporter '{exporter.name}' did not write its file.", where=written)

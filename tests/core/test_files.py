@@ -113,7 +113,40 @@ def test_nobody_elses_temporaries_are_swept(tmp_path):
     assert (tmp_path / ".tmp-of-another-tool").exists()
 
 
-def test_a_swap_that_fails_brings_the_older_folder_back(tmp_path, monkeypatch):
+@pytest.fixture
+def without_exchange(monkeypatch):
+    """As on Windows."""
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+
+
+@pytest.mark.usefixtures("without_exchange")
+def test_two_renames_replace_a_folder_where_nothing_can_be_exchanged(tmp_path):
+    test_a_published_folder_replaces_the_older_one_whole(tmp_path)
+
+
+@pytest.mark.skipif(files.WINDOWS, reason="Windows cannot exchange two folders")
+def test_there_is_a_folder_of_that_name_at_every_moment(tmp_path, monkeypatch):
+    target = tmp_path / "export"
+    target.mkdir()
+    rename = Path.rename
+    monkeypatch.setattr(
+        Path, "rename", lambda self, to: pytest.fail("gone") if self == target else rename(self, to)
+    )
+    with files.temporary_folder(target) as folder:
+        (folder / "new").write_text("")
+        files.publish_folder(folder, target)
+    assert [path.name for path in tmp_path.rglob("*")] == ["export", "new"]
+
+
+@pytest.mark.usefixtures("without_exchange")
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [
+        (OSError(errno.EIO, "Input/output error"), MachineError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_swap_that_fails_brings_the_older_folder_back(tmp_path, monkeypatch, stop, told):
     target = tmp_path / "export"
     target.mkdir()
     (target / "old").write_text("")
@@ -121,12 +154,12 @@ def test_a_swap_that_fails_brings_the_older_folder_back(tmp_path, monkeypatch):
 
     def failing(self, to):
         if self.name == "new":
-            raise OSError(errno.EIO, "Input/output error")
+            raise stop
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", failing)
     (tmp_path / "new").mkdir()
-    with pytest.raises(MachineError, match="Input/output error"):
+    with pytest.raises(told):
         files.publish_folder(tmp_path / "new", target)
     assert (target / "old").exists()
 

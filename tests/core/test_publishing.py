@@ -100,6 +100,9 @@ def test_an_equal_export_is_published_with_its_proof(toy, original, tmp_path):
     assert manifest.parity["engine0"]["agreement"] == 1.0
     assert manifest.source["run"] == original.run.name
     assert exported_model(result.folder).contract == original.model.contract
+    listed = json.loads((result.folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    assert [file["name"] for file in listed] == ["model-card.md", "model.npz"]
+    assert "| Engine 1 |" in (result.folder / "model-card.md").read_text(encoding="utf-8")
 
 
 def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, original, tmp_path):

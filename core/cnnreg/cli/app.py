@@ -14,6 +14,7 @@ import click
 
 from cnnreg import __version__
 from cnnreg.errors import CnnregError, MachineError, MissingExtraError, is_out_of_memory
+from cnnreg.termination import Terminated
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
@@ -106,9 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
 
             traceback.print_exc()
         sys.exit(_report(error, as_json="--json" in arguments))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         click.echo("Stopped at once; what was saved before is whole.", err=True)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
     sys.exit(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -13,8 +14,10 @@ from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
+from cnnreg.serving import LAYOUT, serve
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
 from cnnreg.targets import TARGETS, Target
+from cnnreg.termination import terminable
 
 from .common import (
     console,
@@ -76,9 +79,15 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 @click.option(
     "--fixed", is_flag=True, help="For one image of the network's own size at a time, as GPUs want."
 )
+@click.option(
+    "--serve-layout",
+    is_flag=True,
+    help="Also a folder that OpenVINO Model Server serves as it is, and a client; with --embed.",
+)
 @click.option("--output", type=folder_type, help="Folder to write to; default: RUN/exports.")
 @moved_data_options
 @json_option
+@terminable()
 def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
@@ -86,6 +95,7 @@ def command(
     max_drop: float | None,
     embed: bool,
     fixed: bool,
+    serve_layout: bool,
     output: Path | None,
     data: Path | None,
     data_dir: Path | None,
@@ -93,6 +103,7 @@ def command(
     **formats: bool,
 ) -> None:
     """Write RUN, or the newest run, in other formats, each proven equal before it is named."""
+    embed = embed or serve_layout
     registry = get_registry()
     flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
     chosen = zip(_formats().values(), flags, strict=True)
@@ -109,6 +120,9 @@ def command(
     if not jobs:
         known = " or ".join(f"--{name}" for name in _formats())
         raise UsageError("Say which format to write.", hint=f"Add {known}, or --target auto.")
+    if serve_layout and any(job.interface.fixed for job in jobs):
+        fixing = "--fixed allows" if fixed else f"--target {target} is for"
+        raise UsageError(f"--serve-layout serves pictures of any size, {fixing} one alone.")
     for job in jobs:
         need(job.exporter)
     opened = find_run(run)
@@ -130,6 +144,10 @@ def command(
                 step=status.update,
             )
             result = job.run(publish_in)
+            if serve_layout:
+                status.update("laying out what is served")
+                served = serve(result.folder, result.folder.parent / LAYOUT)
+                result = replace(result, served=served)
             results.append(result)
             if not as_json:
                 show(registry, result)
@@ -155,6 +173,14 @@ def show(registry: Registry, result: ExportResult) -> None:
             f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+    if served := result.served:
+        what = "version" if served.new else "unchanged, still version"
+        out.print(
+            f"    Served as [bold]{escape(served.model)}[/], {what} {served.version}: "
+            f"{escape(str(served.folder / 'README.md'))} says how",
+            soft_wrap=True,
+        )
+        return
     example = registry.exporters[result.format].example
     if result.interface.embed and example:
         out.print("    Anywhere, without cnnreg:\n")

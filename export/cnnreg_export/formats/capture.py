@@ -7,13 +7,14 @@ branch that the example image happened to take.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, is_concrete_int
 
 from cnnreg import CnnregError, GateError, ModelContract
 from cnnreg.specs import Shape
@@ -46,7 +47,8 @@ def _captured(model: nn.Module, example: Tensor, free: dict[int, str]) -> Export
             return torch.export.export(model.eval(), (example,), dynamic_shapes=(dynamic,))
     except Exception as error:
         what, hint = _explain(error)
-        raise GateError(f"Cannot export{_layer_of(error, model)}: {what}.", hint=hint) from error
+        layer = _layer_of(error, model) or _specializing_layer(model, example, dynamic)
+        raise GateError(f"Cannot export{layer}: {what}.", hint=hint) from error
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def translation(program: ExportedProgram, title: str) -> Iterator[None]:
     """Turn a converter's failure into one line that names the operator and its layer."""
     try:
         yield
-    except CnnregError:
+    except (CnnregError, OSError):  # a disk that is full says nothing about the network
         raise
     except Exception as error:
         if culprit := _operator_in(_messages(error), program):
@@ -88,10 +90,41 @@ def _layer_of(error: Exception, model: nn.Module) -> str:
     """The innermost layer whose code was running when the error arose."""
     names = {id(module): name for name, module in model.named_modules() if name}
     running = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
-    layers = [module for module in running if id(module) in names]
-    if not layers:
-        return ""
-    return f" layer '{names[id(layers[-1])]}' ({type(layers[-1]).__name__})"
+    layers = [module for module in running if isinstance(module, nn.Module) and id(module) in names]
+    return _told(names[id(layers[-1])], layers[-1]) if layers else ""
+
+
+def _specializing_layer(model: nn.Module, example: Tensor, dynamic: dict[int, Dim]) -> str:
+    """The innermost layer after which the number of images is no longer free.
+
+    Export tells of it only when all is over; so it is watched a second time.
+    """
+    sizes: list[Any] = []
+    found: list[str] = []
+
+    def begin(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes.append(inputs[0].shape[0])
+
+    def after(name: str) -> Callable[..., None]:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if sizes and not found and is_concrete_int(sizes[0]):
+                found.append(_told(name, module))
+
+        return look
+
+    hooks = [model.register_forward_pre_hook(begin)]
+    hooks += [m.register_forward_hook(after(name)) for name, m in model.named_modules() if name]
+    try:
+        with torch.no_grad(), suppress(Exception):
+            torch.export.export(model, (example,), dynamic_shapes=(dynamic,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else ""
+
+
+def _told(name: str, layer: nn.Module) -> str:
+    return f" layer '{name}' ({type(layer).__name__})"
 
 
 def _operator_in(message: str, program: ExportedProgram) -> tuple[str, str] | None:

@@ -47,7 +47,7 @@ def around(layer: nn.Module) -> nn.Module:
     ("layer", "said"),
     [
         (Branching(), ["layer '1.1' (Branching)", "branches on the values", "torch.where"]),
-        (FixedBatch(), ["fixes the number of images", "x.shape[0]"]),
+        (FixedBatch(), ["layer '1.1' (FixedBatch)", "fixes the number of images", "x.shape[0]"]),
         (Mirror(), ["cnnreg_tests.mirror.default", "layer '1.1' (Mirror)"]),
     ],
     ids=["branch", "batch", "operator"],

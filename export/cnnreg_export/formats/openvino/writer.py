@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
-from cnnreg import ExportRequest
+from cnnreg import ExportRequest, MachineError
 from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
 from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
 from cnnreg_export.formats.quantise import quantise
@@ -37,9 +38,24 @@ def write_openvino(request: ExportRequest) -> Path:
                 model.set_rt_info(text, [METADATA_ROOT, key])
             for key, text in model_info(request.contract, embed=interface.embed).items():
                 model.set_rt_info(text, ["model_info", key])
-            # save_model compresses to fp16 unless told not to.
-            ov.save_model(model, path, compress_to_fp16=request.precision == "fp16")
+            _save(model, path, half=request.precision == "fp16")
     return path
+
+
+def _save(model: Any, path: Path, *, half: bool) -> None:
+    """Raises MachineError if there is no room for the files."""
+    try:
+        # save_model compresses to fp16 unless told not to.
+        ov.save_model(model, path, compress_to_fp16=half)
+    except RuntimeError as error:
+        if "iostream" not in str(error):
+            raise
+        free = disk_usage(path.parent).free
+        raise MachineError(
+            f"OpenVINO could not write its files whole: {free / 1e6:.1f} MB free.",
+            where=path.parent.parent,
+            hint="Free some, or go elsewhere with --output.",
+        ) from error
 
 
 def _declare(model: Any, shape: list[int], layout: str) -> None:

@@ -1,0 +1,39 @@
+"""SIGTERM where nothing is to be saved first: what was begun is cleaned away, at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked to stop. No Exception, which others take for a failure of theirs."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Terminated in here, so that what cleans up is run."""
+    asked = False
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        nonlocal asked
+        asked = True
+        raise Terminated
+
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, stop)
+    try:
+        yield
+        if asked:  # while a destructor ran, say, where Python drops what is raised
+            raise Terminated
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

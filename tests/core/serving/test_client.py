@@ -1,0 +1,124 @@
+"""The layout's own client, as a stranger runs it: with numpy and Pillow, without cnnreg."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import model_server
+from cnnreg.cli.predict import predict
+from cnnreg.models import exported_model
+from cnnreg.publishing import load_original, publish
+from cnnreg.serving import serve
+from cnnreg.specs import Interface, RuntimeOptions
+from helpers import make_run, train
+
+ALONE = """
+import runpy, sys
+sys.modules.update(dict.fromkeys(("torch", "cnnreg", "cnnreg_export", "openvino")))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def layout(registry, tmp_path_factory):
+    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
+    train(registry, run)
+    original = load_original(registry, run, run.open_data(registry))
+    exporter, embed = registry.exporters["openvino"], Interface(embed=True)
+    result = publish(registry, original, exporter, "fp32", interface=embed)
+    return serve(result.folder, run.folder / "serving").folder
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        model_server.serving,
+        pytest.param(
+            model_server.real_serving,
+            marks=pytest.mark.skipif(
+                not model_server.OVMS,
+                reason="OpenVINO Model Server (ovms) is not installed: it is on no package index",
+            ),
+        ),
+    ],
+    ids=["stand-in", "ovms"],
+)
+def url(layout, request):
+    with request.param(layout) as address:
+        yield address
+
+
+def client(layout: Path, *arguments: str | Path, cwd: Path | None = None):
+    return subprocess.run(
+        [sys.executable, "-c", ALONE, str(layout / "client.py"), *map(str, arguments)],
+        cwd=cwd or layout,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def pictures(folder: Path) -> list[Path]:
+    """A digit as it is, larger and coloured, half transparent, turned by EXIF, and of 16 bits."""
+    plane = np.zeros((40, 60), np.uint8)
+    plane[5:35, 10:20] = plane[5:12, 10:50] = 255
+    image = Image.fromarray(plane)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = image.convert("RGBA")
+    clear.putalpha(Image.fromarray(plane))
+    paths = [folder / f"{name} ü.png" for name in ("grey", "colour", "clear", "turned", "deep")]
+    image.save(paths[0])
+    image.convert("RGB").resize((100, 90)).save(paths[1])
+    clear.save(paths[2])
+    image.save(paths[3], exif=turned)
+    Image.fromarray(plane.astype(np.uint16) * 257).save(paths[4])
+    return paths
+
+
+def test_it_prints_what_cnnreg_predicts(registry, layout, url, tmp_path):
+    model = exported_model(next(layout.glob("mlp-*/1")))
+    session = registry.runtimes["openvino"].open(model, RuntimeOptions(threads=1))
+    paths = pictures(tmp_path)
+    done = client(layout, *paths, "--url", url, "--top", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for path, line in zip(paths, done.stdout.splitlines(), strict=True):
+        (best,) = predict(session, model.contract, path, top=1)["top"]
+        name, _, share = line.removeprefix(f"{path}: ").rpartition(" %")[0].rpartition(" ")
+        assert name == best["class"]
+        assert float(share) == pytest.approx(100 * best["probability"], abs=1.5)
+
+
+def test_what_cannot_be_read_or_reached_is_one_line(layout, url, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    (good,) = pictures(tmp_path)[:1]
+    done = client(layout, tmp_path / "text.png", tmp_path / "gone.png", good, "--url", url)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert done.stdout.startswith(str(good))
+    done = client(layout, good, "--url", "http://127.0.0.1:9")
+    assert (done.returncode, "no server answers at" in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_labels_of_another_version_are_asked_for(layout, url, tmp_path):
+    (good,) = pictures(tmp_path)[:1]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "client.py").write_bytes((layout / "client.py").read_bytes())
+    labels = json.loads((layout / "labels.json").read_text(encoding="utf-8"))
+    old = {name: {"7": next(iter(versions.values()))} for name, versions in labels.items()}
+    (alone / "labels.json").write_text(json.dumps(old))
+    done = client(alone, good, "--url", url)
+    assert (done.returncode, "labels.json does not know '1'" in done.stderr) == (1, True)
