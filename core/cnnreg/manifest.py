@@ -14,6 +14,7 @@ from .specs import Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
+BARE = Interface()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Manifest:
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
-    interface: Interface = Interface()
+    interface: Interface = BARE
+    quantised: dict[str, Any] | None = None  # how int8 came about
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -55,6 +57,7 @@ def read_manifest(folder: Path) -> Manifest:
             parity=dict(data["parity"]),
             environment=dict(data["environment"]),
             created=str(data["created"]),
+            quantised=data.get("quantised"),
         )
         listed = {
             str(file["name"]): (int(file["bytes"]), str(file["sha256"])) for file in data["files"]

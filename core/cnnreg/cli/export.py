@@ -7,7 +7,9 @@ from textwrap import indent
 
 import click
 
+from cnnreg.budget import DEFAULT_MINUTES
 from cnnreg.errors import UsageError
+from cnnreg.interrupts import terminable
 from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
 from cnnreg.registry import Entry, Registry
@@ -61,6 +63,13 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
 )
 @click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_MINUTES,
+    show_default=True,
+    help="int8: longest time to look for layers to leave in float, and again for fine-tuning.",
+)
+@click.option(
     "--embed",
     is_flag=True,
     help="A self-contained file: uint8 RGB pictures of any size in, probabilities out.",
@@ -75,6 +84,7 @@ def command(
     run: Path | None,
     precisions: tuple[Precision, ...],
     max_drop: float | None,
+    max_minutes: float,
     embed: bool,
     fixed: bool,
     output: Path | None,
@@ -95,7 +105,7 @@ def command(
         need(exporter)
     opened = find_run(run)
     out = console(stderr=True)
-    with out.status("reading the run") as status:
+    with terminable(), out.status("reading the run") as status:
         dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
         results = []
@@ -108,6 +118,7 @@ def command(
                     precision,
                     output=output,
                     max_drop=max_drop,
+                    max_minutes=max_minutes,
                     interface=Interface(embed=embed, fixed=fixed),
                     step=status.update,
                 )
@@ -135,6 +146,8 @@ def show(registry: Registry, result: ExportResult) -> None:
             f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+    if result.quantised:
+        out.print(f"    {escape(str(result.quantised))}", soft_wrap=True)
     example = registry.exporters[result.format].example
     if result.interface.embed and example:
         out.print("    Anywhere, without cnnreg:\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch.export import ExportedProgram
+
 from cnnreg import ExportRequest
 from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
 from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
@@ -12,6 +14,7 @@ from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
 from cnnreg_export.untracked import untracked
 
+from .layers import operators_by_layer
 from .model_info import model_info
 
 ov = untracked("openvino")
@@ -25,10 +28,12 @@ def write_openvino(request: ExportRequest) -> Path:
     with quiet():
         program = capture(request.model, shape)
         with translation(program, "OpenVINO"):
-            model = ov.convert_model(program)
+            decoder = _decoder(program)
+            model = ov.convert_model(decoder)
             _declare(model, [-1, *shape], "NCHW")
             if request.precision == "int8":
-                model = quantise(model, request)
+                layers = operators_by_layer(model, decoder.pt_module)
+                model = quantise(model, request, layers)
             if interface.embed:
                 model = _self_contained(model, request)
             if interface.fixed:
@@ -40,6 +45,13 @@ def write_openvino(request: ExportRequest) -> Path:
             # save_model compresses to fp16 unless told not to.
             ov.save_model(model, path, compress_to_fp16=request.precision == "fp16")
     return path
+
+
+def _decoder(program: ExportedProgram) -> Any:
+    """What convert_model makes of a program itself; made here, its graph can be looked at."""
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    return TorchFXPythonDecoder.from_exported_program(program)
 
 
 def _declare(model: Any, shape: list[int], layout: str) -> None:
