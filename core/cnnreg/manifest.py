@@ -27,6 +27,7 @@ class Manifest:
     environment: dict[str, Any]
     created: str
     interface: Interface = BARE
+    quantised: dict[str, Any] | None = None  # how int8 came about
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -55,6 +56,7 @@ def read_manifest(folder: Path) -> Manifest:
             parity=dict(data["parity"]),
             environment=dict(data["environment"]),
             created=str(data["created"]),
+            quantised=data.get("quantised"),
         )
         listed = {
             str(file["name"]): (int(file["bytes"]), str(file["sha256"])) for file in data["files"]

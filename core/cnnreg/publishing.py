@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from .budget import DEFAULT_MINUTES, Attempt, Quantised
 from .card import FILE_NAME as CARD
 from .card import Subject, model_card
 from .environment import environment
-from .errors import GateError, PluginError, UsageError
+from .errors import CnnregError, GateError, PluginError, UsageError
 from .files import (
     disk_errors,
     full_disk,
@@ -22,7 +24,7 @@ from .files import (
     temporary_folder,
     write_text,
 )
-from .manifest import FILE_NAME, Manifest, write_manifest
+from .manifest import FILE_NAME, Manifest, read_manifest, write_manifest
 from .models import (
     CONTRACT_KEY,
     INTERFACE_KEY,
@@ -34,6 +36,7 @@ from .models import (
 )
 from .parity import DEFAULT_MAX_DROP, Parity, compare, logits_of
 from .plugins import blaming, one_line
+from .quantising import Trial, int8_within_budget
 from .registry import Registry
 from .runs import Run, now
 from .serving import Served
@@ -51,7 +54,7 @@ from .specs import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .data import Dataset
     from .specs import Labels, Logits, Pixels
@@ -74,6 +77,7 @@ class ExportResult:
     bytes: int
     seconds: float
     parity: dict[str, Parity]  # by runtime
+    quantised: Quantised | None = None  # of int8
     served: Served | None = None
 
 
@@ -91,13 +95,15 @@ class Original:
     labels: Labels
     calibration: Pixels
     logits: Logits
+    dataset: Dataset
 
-    def build(self) -> nn.Module:
-        """The network with the checkpoint's weights, new each time: exporters may change it."""
+    def build(self, weights: dict[str, Tensor] | None = None) -> nn.Module:
+        """The network with the checkpoint's or other weights, new each time: it may be changed."""
         from .training.checkpoint import model_of
 
         assert self.model.architecture is not None, "an original is a checkpoint"
-        return model_of(self.checkpoint, self.model.architecture, self.model.path)
+        checkpoint = replace(self.checkpoint, model=weights or self.checkpoint.model)
+        return model_of(checkpoint, self.model.architecture, self.model.path)
 
 
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
@@ -118,6 +124,7 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
         labels=val.labels,
         calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
         logits=logits_of_model(network, val.pixels, model.contract),
+        dataset=dataset,
     )
 
 
@@ -129,15 +136,18 @@ def publish(
     *,
     output: Path | None = None,
     max_drop: float | None = None,
+    max_minutes: float = DEFAULT_MINUTES,
     interface: Interface = BARE,
     device: str = "CPU",
     step: Callable[[str], None] = lambda text: None,
 ) -> ExportResult:
     """Write one format and precision, compare it, and publish it.
 
-    `max_drop` is the accuracy budget in percentage points of top-1; `device` is what it is
-    compared on, by engines that have it. Raises GateError, with nothing published and an
-    older export left as it was.
+    `max_drop` is the accuracy budget in percentage points of top-1, which int8 is brought
+    within if it can be; `max_minutes` is the longest time for each of the two slow ways;
+    `device` is what files are compared on, by engines that have it.
+    Raises GateError, with nothing published and an older export left as it was; where int8
+    costs too much, an fp16 file is published in its stead.
     """
     if precision not in exporter.precisions:
         raise UsageError(
@@ -155,61 +165,113 @@ def publish(
         sweep_temporaries(root)
         if target.exists() and not (target / FILE_NAME).is_file():
             raise UsageError("The target exists and is not an export.", where=target)
-        with temporary_folder(target) as folder:
-            step(f"writing {exporter.title} {precision}")
-            exported = ModelFile(
-                path=_write(original, exporter, precision, interface, folder),
-                format=exporter.name,
-                precision=precision,
-                contract=original.model.contract,
-                interface=interface,
+        with temporary_folder(target) as scratch:
+            write = _Writer(
+                registry, original, exporter, precision, interface, budget, device, scratch, step
             )
-            step(f"comparing {exporter.title} {precision} with the original")
-            parity = _prove(registry, original, exported, max_drop=budget, device=device)
-            words = in_words(exported.contract, interface)
-            subject = Subject(registry, original, exporter, exported, words, parity)
-            write_text(folder / CARD, model_card(subject))
-            write_manifest(folder, _manifest(original, exported, parity))
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            publish_folder(folder, target)
+            quantised = None
+            if precision == "int8":
+                trial, quantised = int8_within_budget(
+                    registry,
+                    original,
+                    write,
+                    refines=exporter.refines,
+                    minutes=max_minutes,
+                    step=step,
+                )
+            else:
+                trial = write(Attempt(way="fast"))
+            if trial.refused is None:
+                folder = trial.model.path.parent
+                words = in_words(trial.model.contract, interface)
+                subject = Subject(registry, original, exporter, trial.model, words, trial.parity)
+                write_text(folder / CARD, model_card(subject))
+                write_manifest(folder, _manifest(original, trial, quantised))
+                size = sum(path.stat().st_size for path in folder.iterdir())
+                publish_folder(folder, target)
+    if trial.refused is not None:
+        hint = _cure(precision, trial.parity[trial.refused])
+        if precision == "int8" and "fp16" in exporter.precisions:
+            hint = _fp16_instead(
+                registry,
+                original,
+                exporter,
+                output=output,
+                interface=interface,
+                device=device,
+                step=step,
+            )
+        raise _refusal(registry, trial, hint)
     return ExportResult(
         folder=target,
-        model=target / exported.path.name,
+        model=target / trial.model.path.name,
         format=exporter.name,
         precision=precision,
         interface=interface,
         bytes=size,
         seconds=perf_counter() - started,
-        parity=parity,
+        parity=trial.parity,
+        quantised=quantised,
     )
 
 
-def _write(
-    original: Original,
-    exporter: ExporterSpec,
-    precision: Precision,
-    interface: Interface,
-    folder: Path,
-) -> Path:
-    from .training.checkpoint import load_model
+@dataclass(slots=True)
+class _Writer:
+    """Writes and compares one file for each attempt, in folders of their own under `scratch`."""
 
-    architecture = original.model.architecture
-    assert architecture is not None, "an original is a checkpoint"
-    request = ExportRequest(
-        model=load_model(original.model.path, architecture),
-        contract=original.model.contract,
-        precision=precision,
-        folder=folder,
-        metadata=describe(original.model.contract, precision, interface),
-        calibration=original.calibration,
-        interface=interface,
-    )
-    needed = original.model.path.stat().st_size
-    with blaming(f"Exporter '{exporter.name}'"), full_disk(folder.parent, needed=needed):
-        written = exporter.write(request)
-    if not written.is_file() or written.parent != folder:
-        raise PluginError(f"Exporter '{exporter.name}' did not write its file.", where=written)
-    return written
+    registry: Registry
+    original: Original
+    exporter: ExporterSpec
+    precision: Precision
+    interface: Interface
+    max_drop: float
+    device: str
+    scratch: Path
+    step: Callable[[str], None]
+    count: int = 0
+
+    def __call__(self, attempt: Attempt) -> Trial:
+        self.count += 1
+        folder = self.scratch / str(self.count)
+        with disk_errors(folder):
+            folder.mkdir()
+        title = f"{self.exporter.title} {self.precision}"
+        if self.count > 1:
+            title += f" ({attempt.title})"
+        self.step(f"writing {title}")
+        exported = ModelFile(
+            path=self._write(attempt, folder),
+            format=self.exporter.name,
+            precision=self.precision,
+            contract=self.original.model.contract,
+            interface=self.interface,
+        )
+        self.step(f"comparing {title} with the original")
+        parity = _compare(
+            self.registry, self.original, exported, max_drop=self.max_drop, device=self.device
+        )
+        return Trial(exported, parity)
+
+    def _write(self, attempt: Attempt, folder: Path) -> Path:
+        contract = self.original.model.contract
+        request = ExportRequest(
+            model=self.original.build(attempt.weights),
+            contract=contract,
+            precision=self.precision,
+            folder=folder,
+            metadata=describe(contract, self.precision, self.interface),
+            calibration=self.original.calibration,
+            interface=self.interface,
+            quantisation=attempt.quantisation,
+        )
+        room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
+        with blaming(f"Exporter '{self.exporter.name}'"), room:
+            written = self.exporter.write(request)
+        if not written.is_file() or written.parent != folder:
+            raise PluginError(
+                f"Exporter '{self.exporter.name}' did not write its file.", where=written
+            )
+        return written
 
 
 def describe(
@@ -249,10 +311,10 @@ def in_words(contract: ModelContract, interface: Interface) -> tuple[str, str]:
     )
 
 
-def _prove(
+def _compare(
     registry: Registry, original: Original, exported: ModelFile, *, max_drop: float, device: str
 ) -> dict[str, Parity]:
-    """Compare in every installed runtime that opens the format."""
+    """In every installed runtime that opens the format, up to one in which it does not hold."""
     runtimes = runtimes_for(registry, exported.format)
     if not runtimes:
         raise GateError(
@@ -276,19 +338,55 @@ def _prove(
             precision=exported.precision,
             max_drop=max_drop,
         )
+        results[runtime.name] = replace(parity, device=place)
         if not parity.holds:
-            raise GateError(
-                f"Not published: {exported.format} {exported.precision} in {runtime.title}: "
-                f"{parity.complaint}.",
-                hint=_cure(exported.precision, parity),
-            )
+            return results
         if not resized:
             raise GateError(
                 f"Not published: {exported.format} {exported.precision} resizes pictures otherwise "
                 f"than cnnreg does, in {runtime.title}.",
             )
-        results[runtime.name] = replace(parity, device=place)
     return results
+
+
+def _refusal(registry: Registry, trial: Trial, hint: str) -> GateError:
+    assert trial.refused is not None
+    return GateError(
+        f"Not published: {trial.model.format} {trial.model.precision} in "
+        f"{registry.runtimes[trial.refused].title}: {trial.parity[trial.refused].complaint}.",
+        hint=hint,
+    )
+
+
+def _fp16_instead(
+    registry: Registry,
+    original: Original,
+    exporter: ExporterSpec,
+    *,
+    output: Path | None,
+    interface: Interface,
+    device: str,
+    step: Callable[[str], None],
+) -> str:
+    """Have an fp16 export of this checkpoint where int8 costs too much; says what came of it."""
+    folder = (output or original.run.exports) / f"{exporter.name}-fp16{interface.suffix}"
+    with suppress(CnnregError):
+        if read_manifest(folder).source["checkpoint_sha256"] == original.checkpoint.digest:
+            return f"Use fp16, which is there ({folder}), or allow more with --max-drop."
+    try:
+        publish(
+            registry,
+            original,
+            exporter,
+            "fp16",
+            output=output,
+            interface=interface,
+            device=device,
+            step=step,
+        )
+    except CnnregError as error:
+        return f"Allow more with --max-drop; fp16 is no way out: {error.what}"
+    return f"Use fp16, published instead ({folder}), or allow more with --max-drop."
 
 
 def _resized_alike(session: Session, original: Original, interface: Interface) -> bool:
@@ -321,7 +419,8 @@ def _cure(precision: Precision, parity: Parity) -> str:
     return "Keep a higher precision."
 
 
-def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]) -> Manifest:
+def _manifest(original: Original, trial: Trial, quantised: Quantised | None) -> Manifest:
+    exported = trial.model
     return Manifest(
         format=exported.format,
         precision=exported.precision,
@@ -329,7 +428,8 @@ def _manifest(original: Original, exported: ModelFile, parity: dict[str, Parity]
         contract=exported.contract,
         interface=exported.interface,
         source={"run": original.run.name, "checkpoint_sha256": original.checkpoint.digest},
-        parity={name: to_data(result) for name, result in parity.items()},
+        parity={name: to_data(result) for name, result in trial.parity.items()},
+        quantised=to_data(quantised),
         environment=environment(),
         created=now(),
     )

@@ -295,6 +295,14 @@ BARE = Interface()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantisation:
+    """How an int8 file is made: fast as it stands, slower and closer to the original otherwise."""
+
+    exact_bias: bool = False  # each layer's mean error is measured, and taken off its bias
+    float_layers: tuple[str, ...] = ()  # convolutions and linear layers, as the network names them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """All that writing a file needs. `model` is in evaluation mode, float32, on the CPU."""
 
@@ -305,11 +313,15 @@ class ExportRequest:
     metadata: Mapping[str, str]  # to be stored inside the file
     calibration: Pixels  # training images after the evaluation resize, for int8
     interface: Interface = BARE
+    quantisation: Quantisation = Quantisation()  # for int8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterSpec:
-    """`write(request)` writes the model and returns its main file, inside request.folder."""
+    """`write(request)` writes the model and returns its main file, inside request.folder.
+
+    With `refines` its int8 heeds request.quantisation, and raises GateError where it cannot.
+    """
 
     name: str
     title: str
@@ -318,6 +330,7 @@ class ExporterSpec:
     write: Callable[[ExportRequest], Path]
     requires: tuple[str, ...] = ()  # modules that must be importable
     extra: str = "train"  # the extra that brings them
+    refines: bool = False
     example: str = ""  # Python that uses a self-contained file, here called {model}; runs alone
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from textwrap import indent
 
 import click
 
+from cnnreg.budget import DEFAULT_MINUTES
 from cnnreg.errors import UsageError
 from cnnreg.models import need
 from cnnreg.publishing import ExportResult, load_original, publish
@@ -72,6 +73,13 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
 )
 @click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_MINUTES,
+    show_default=True,
+    help="int8: longest time to look for layers to leave in float, and again for fine-tuning.",
+)
+@click.option(
     "--embed",
     is_flag=True,
     help="A self-contained file: uint8 RGB pictures of any size in, probabilities out.",
@@ -93,6 +101,7 @@ def command(
     precisions: tuple[Precision, ...],
     target: Target | None,
     max_drop: float | None,
+    max_minutes: float,
     embed: bool,
     fixed: bool,
     serve_layout: bool,
@@ -139,6 +148,7 @@ def command(
                 job.exporter,
                 output=output,
                 max_drop=max_drop,
+                max_minutes=max_minutes,
                 interface=job.interface,
                 device=job.device,
                 step=status.update,
@@ -173,6 +183,8 @@ def show(registry: Registry, result: ExportResult) -> None:
             f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+    if result.quantised:
+        out.print(f"    {escape(str(result.quantised))}", soft_wrap=True)
     if served := result.served:
         what = "version" if served.new else "unchanged, still version"
         out.print(

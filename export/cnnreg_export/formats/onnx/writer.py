@@ -88,6 +88,18 @@ def _in_precision(model: ir.Model, request: ExportRequest) -> ir.Model:
         half.graph.sort()  # the converter appends the casts of the input at the end
         return half
     if request.precision == "int8":
-        quantised: ir.Model = ir.from_proto(quantise(ir.to_proto(model), request))
+        layers = _operators_by_layer(model)
+        quantised: ir.Model = ir.from_proto(quantise(ir.to_proto(model), request, layers))
         return quantised
     return model
+
+
+def _operators_by_layer(model: ir.Model) -> dict[str, list[str]]:
+    """Names of the operators that each layer became: weights are still called after it."""
+    found = dict[str, list[str]]()
+    for node in model.graph:
+        if node.op_type in {"Conv", "Gemm", "MatMul"} and node.inputs[1] is not None:
+            layer, _, parameter = str(node.inputs[1].name).rpartition(".")
+            if parameter == "weight":
+                found.setdefault(layer, []).append(str(node.name))
+    return found

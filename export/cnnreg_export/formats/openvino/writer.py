@@ -6,6 +6,8 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
+from torch.export import ExportedProgram
+
 from cnnreg import ExportRequest, MachineError
 from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
 from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
@@ -13,6 +15,7 @@ from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
 from cnnreg_export.untracked import untracked
 
+from .layers import operators_by_layer
 from .model_info import model_info
 
 ov = untracked("openvino")
@@ -26,10 +29,12 @@ def write_openvino(request: ExportRequest) -> Path:
     with quiet():
         program = capture(request.model, shape)
         with translation(program, "OpenVINO"):
-            model = ov.convert_model(program)
+            decoder = _decoder(program)
+            model = ov.convert_model(decoder)
             _declare(model, [-1, *shape], "NCHW")
             if request.precision == "int8":
-                model = quantise(model, request)
+                layers = operators_by_layer(model, decoder.pt_module)
+                model = quantise(model, request, layers)
             if interface.embed:
                 model = _self_contained(model, request)
             if interface.fixed:
@@ -56,6 +61,13 @@ def _save(model: Any, path: Path, *, half: bool) -> None:
             where=path.parent.parent,
             hint="Free some, or go elsewhere with --output.",
         ) from error
+
+
+def _decoder(program: ExportedProgram) -> Any:
+    """What convert_model makes of a program itself; made here, its graph can be looked at."""
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    return TorchFXPythonDecoder.from_exported_program(program)
 
 
 def _declare(model: Any, shape: list[int], layout: str) -> None:

@@ -1,0 +1,170 @@
+"""int8 within a budget of accuracy: from fast to slow, up to the first step that holds it.
+
+1. fast          post-training quantisation
+2. exact-bias    the same, with each layer's mean error taken off its bias
+3. float-layers  the same, but for as few as possible of the layers that cost most
+4. fine-tuning   up to three epochs with rounded weights and activations, then the first again
+
+Layers are ranked on training images and by the network itself, so that one loop serves every
+format; whether the budget holds is measured on the finished file, in the engines that run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from .errors import DivergedError, GateError
+from .specs import Quantisation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .training.progress import Progress
+
+DEFAULT_MINUTES = 10.0
+ENOUGH_IMAGES = 300
+FAST = Quantisation()
+
+Way = Literal["fast", "exact-bias", "float-layers", "fine-tuning"]
+IN_WORDS: dict[Way, str] = {
+    "fast": "post-training quantisation",
+    "exact-bias": "post-training quantisation with exact bias correction",
+    "float-layers": "quantisation of all but",
+    "fine-tuning": "fine-tuning and post-training quantisation",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    way: Way
+    quantisation: Quantisation = FAST
+    weights: dict[str, Tensor] | None = None  # None: the run's own
+    epochs: int = 0  # of fine-tuning behind them
+
+    @property
+    def title(self) -> str:
+        count = len(self.quantisation.float_layers)
+        return f"{self.way} {count}" if count else self.way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantised:
+    """How an int8 file came about; accuracies are 0..1, in the engine that loses most."""
+
+    way: Way
+    float_layers: tuple[str, ...]
+    epochs: int  # of fine-tuning
+    calibration_images: int
+    judging_images: int
+    original_accuracy: float
+    accuracy: float
+    seconds: float
+
+    def __str__(self) -> str:
+        floats = f" {len(self.float_layers)} layers ({', '.join(self.float_layers)})"
+        few = self.calibration_images < ENOUGH_IMAGES
+        return (
+            f"{IN_WORDS[self.way]}{floats if self.float_layers else ''}, calibrated on "
+            f"{self.calibration_images} images{f' (few: {ENOUGH_IMAGES} are better)' * few}, "
+            f"judged on {self.judging_images}, {self.seconds:.1f} s"
+        )
+
+
+class OutOfTimeError(Exception):
+    """The time for a step is up; raised inside it, and not seen outside."""
+
+
+class TimeLimit:
+    def __init__(self, minutes: float) -> None:
+        self.end = monotonic() + 60 * minutes
+
+    @property
+    def over(self) -> bool:
+        return monotonic() >= self.end
+
+
+def search(
+    holds: Callable[[Attempt], bool],
+    *,
+    refines: bool,
+    layer_errors: Callable[[], Iterable[tuple[str, float]]],
+    finetuned: Callable[[Callable[[Progress], None]], Iterable[dict[str, Tensor]]],
+    minutes: float,
+    step: Callable[[str], None],
+) -> Attempt | None:
+    """The first attempt that `holds`, which is also the last that did; None if none does.
+
+    `refines` says whether the format can be quantised otherwise than fast. `minutes` is the
+    longest time for layers in float, and again for fine-tuning.
+    """
+    if holds(fast := Attempt(way="fast")):
+        return fast
+
+    def tried(attempt: Attempt) -> bool:
+        with suppress(GateError):  # what one way cannot do, another may
+            return holds(attempt)
+        return False
+
+    if refines:
+        exact = Attempt(way="exact-bias", quantisation=Quantisation(exact_bias=True))
+        if tried(exact):
+            return exact
+        if found := _fewest_floats(tried, layer_errors, TimeLimit(minutes), step):
+            return found
+    return _finetune(tried, finetuned, TimeLimit(minutes), step)
+
+
+def _fewest_floats(
+    holds: Callable[[Attempt], bool],
+    layer_errors: Callable[[], Iterable[tuple[str, float]]],
+    limit: TimeLimit,
+    step: Callable[[str], None],
+) -> Attempt | None:
+    """Twice as many layers each time, at most half of them, then back to the fewest that do."""
+    errors = dict[str, float]()
+    for layer, error in layer_errors():
+        if limit.over:
+            return None
+        errors[layer] = error
+        step(f"int8: what each layer costs, {len(errors)} measured")
+    worst_first = sorted(errors, key=lambda layer: -errors[layer])
+    most, failed, found = len(errors) // 2, 0, None
+    while not limit.over:
+        if found:
+            count = (failed + len(found.quantisation.float_layers)) // 2
+        else:
+            count = min(max(1, 2 * failed), most)
+        if count == failed:
+            break
+        floats = tuple(worst_first[:count])
+        attempt = Attempt(
+            way="float-layers", quantisation=Quantisation(exact_bias=True, float_layers=floats)
+        )
+        if holds(attempt):
+            found = attempt
+        else:
+            failed = count
+    return found
+
+
+def _finetune(
+    holds: Callable[[Attempt], bool],
+    finetuned: Callable[[Callable[[Progress], None]], Iterable[dict[str, Tensor]]],
+    limit: TimeLimit,
+    step: Callable[[str], None],
+) -> Attempt | None:
+    def on_step(progress: Progress) -> None:
+        step(f"int8: fine-tuning, epoch {progress.epoch + 1}, step {progress.batch}")
+        if limit.over:
+            raise OutOfTimeError
+
+    with suppress(OutOfTimeError, DivergedError):
+        for epoch, weights in enumerate(finetuned(on_step), 1):
+            attempt = Attempt(way="fine-tuning", weights=weights, epochs=epoch)
+            if holds(attempt):
+                return attempt
+    return None
