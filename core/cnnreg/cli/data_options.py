@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cnnreg.data import Dataset, data_config, open_dataset
+from cnnreg.errors import UsageError
 from cnnreg.registry import Registry
 from cnnreg.runs import open_run
 from cnnreg.specs import ModelFile
@@ -36,7 +37,9 @@ def moved_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--data-dir", type=folder_type, help="Where downloaded data lie now, if moved."
     )(function)
     return click.option(
-        "--data", type=folder_type, help="Where the run's folder of images lies now, if moved."
+        "--data",
+        type=folder_type,
+        help="Where the run's folder of images lies now, if moved; data for an imported run.",
     )(function)
 
 
@@ -54,6 +57,12 @@ def data_for_model(
     if data is None and run_folder is not None:
         return open_run(run_folder).open_data(registry, downloads=data_dir)
     contract = model.contract
+    if not (data or contract.dataset):
+        raise UsageError(
+            "This model was imported without data.",
+            where=path,
+            hint="Name a data set or a folder of class folders with --data.",
+        )
     config = data_config(
         data or contract.dataset,
         registry,
