@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from cnnreg.importing.importer import Import
 
 
-class Numbers(click.ParamType):
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        try:
-            numbers = tuple(float(part) for part in str(value).replace(",", " ").split())
-        except ValueError:
-            numbers = ()
-        if not numbers or not all(map(isfinite, numbers)):
-            self.fail(f"{value!r} is not a number, nor several with commas between.", param, ctx)
-        return numbers
+def numbers(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """One for each channel, or one for all."""
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = ()
+    if not values or not all(map(isfinite, values)):
+        raise click.BadParameter(f"{text!r} is not a number, nor several with commas between.")
+    return values
 
 
 @click.command("import")
@@ -49,9 +49,9 @@ class Numbers(click.ParamType):
 @data_options
 @click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
 @click.option(
-    "--mean", type=Numbers(), help="Of the pixels, 0 to 1; default: the data's, ImageNet's."
+    "--mean", callback=numbers, help="Of the pixels, 0 to 1; default: the data's, ImageNet's."
 )
-@click.option("--std", type=Numbers(), help="Likewise, their deviation.")
+@click.option("--std", callback=numbers, help="Likewise, their deviation.")
 @click.option(
     "--resize",
     type=click.Choice(get_args(Resize)),
@@ -107,7 +107,7 @@ def command(
         else None
     )
     opened = _open(registry, architecture, config) if config else None
-    planned = plan_import(registry, architecture, weights, wishes, opened, say)
+    planned = plan_import(registry, architecture, weights, wishes, data=opened, note=say)
     run = create_run(planned.config, folder=output)
     write_import(run, planned, opened[1] if opened else None)
     if as_json:

@@ -91,8 +91,9 @@ def refuse_programs(file: Path) -> None:
 def read(file: Path) -> Any:
     # torchvision's own training script keeps its settings beside the weights in a Namespace,
     # which holds attributes and does nothing.
-    with torch.serialization.safe_globals([Namespace]):
-        return torch.load(file, map_location="cpu", weights_only=True)
+    # An open file: of a path torch would look at the suffix too.
+    with torch.serialization.safe_globals([Namespace]), file.open("rb") as opened:
+        return torch.load(opened, map_location="cpu", weights_only=True)
 
 
 def select(content: Any, key: str) -> dict[str, Tensor]:
@@ -156,7 +157,8 @@ def explain(error: Exception) -> tuple[str, str]:
         return "Reading the file takes more memory than a file of its size should.", ""
     if "weights_only" in text or "Unsupported" in text or "allowlisted" in text:
         return "The file holds more than tensors; nothing of it was run.", SAVE
-    return f"The file is cut short or damaged ({type(error).__name__}: {text[:120]}).", ""
+    said = f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__
+    return f"The file is cut short or damaged ({said.rstrip('.')}).", "Fetch or save it again."
 
 
 if __name__ == "__main__":

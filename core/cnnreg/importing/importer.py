@@ -57,6 +57,7 @@ def plan_import(
     architecture: str,
     weights: Weights,
     wishes: Wishes,
+    *,
     data: tuple[DataConfig, Dataset] | None = None,
     note: Note = lambda text: None,
 ) -> Import:

@@ -47,7 +47,11 @@ def read_weights(file: Path, key: str | None = None) -> Weights:
     elif start.startswith(PICKLES):
         tensors = _read_apart(file, key)
     else:
-        raise ModelFileError(looks_like(start), where=file, hint="A .pt, .pth or .safetensors?")
+        raise ModelFileError(
+            looks_like(start),
+            where=file,
+            hint="Name a file that torch.save wrote, or one of safetensors.",
+        )
     if not tensors:
         raise ModelFileError("The file holds no tensors.", where=file)
     return Weights(file, file_digest(file), tensors)
