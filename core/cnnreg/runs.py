@@ -14,6 +14,9 @@ runs/20261123-154210-resnet18-digits/
     confusion.png, classes.png, mistakes.png    the same as pictures
     summary.txt, .json  the network's stages and cost
     exports/            one folder for each published format and precision
+
+An imported run has run.json, best.safetensors and the summary alone; run.json says from
+which file, and without data its data's name is empty.
 """
 
 from __future__ import annotations

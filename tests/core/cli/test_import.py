@@ -133,7 +133,7 @@ def test_without_data_the_rest_asks_for_them(bare, command):
 def test_data_can_be_named_later(bare, tmp_path):
     code, out, err = cli("eval", bare, "--data", "digits", "--json")
     assert code == 0, err
-    assert json.loads(out)["images"] == 359
+    assert json.loads(out)["images"] == 360
     code, _, err = cli("export", bare, "--onnx", "--data", "digits")
     assert code == 0, err
     # An export that was moved away from its run still asks, rather than guess.

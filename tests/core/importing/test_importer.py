@@ -107,11 +107,11 @@ def test_the_form_that_fits_is_taken_and_told(registry, name, made_at, asked, fo
 
 
 def test_a_form_that_cannot_take_the_images(registry):
-    tensors = made(registry, "inception_v3", num_classes=4)
-    with pytest.raises(UsageError, match="standard form, which takes no images of 20x20"):
-        imported(registry, "inception_v3", tensors, image_size=20)
-    with pytest.raises(UsageError, match="Image size 9 is too small"):
-        imported(registry, "inception_v3", tensors, image_size=9)
+    tensors = made(registry, "densenet121", num_classes=4)
+    with pytest.raises(UsageError, match="standard form, which takes no images of 16x16"):
+        imported(registry, "densenet121", tensors, image_size=16)
+    with pytest.raises(UsageError, match="Image size 7 is too small"):
+        imported(registry, "densenet121", tensors, image_size=7)
 
 
 def test_the_data_says_the_rest(registry):
