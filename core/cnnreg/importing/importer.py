@@ -86,6 +86,8 @@ def plan_import(
     if classes is None:
         classes = tuple(f"class{number}" for number in range(fit.options.num_classes))
         note("the file does not name its classes: --classes FILE, or imagenet, does")
+    if not fit.whole:
+        note("what the file lacks is untrained: the run means nothing before a training")
     contract = _contract(entry, fit, wishes, classes, dataset)
     config = RunConfig(
         contract=contract,

@@ -88,7 +88,7 @@ def _read_apart(file: Path, key: str | None) -> dict[str, Tensor]:
     """A pickle's tensors, by way of the child and of a file that holds nothing else."""
     with TemporaryDirectory(prefix="cnnreg-import-", ignore_cleanup_errors=True) as folder:
         output = Path(folder, "tensors.safetensors")
-        # -P: a torch.py that lies beside the file is not what `import torch` means.
+        # -P: what lies beside a script, or where one stands, is not what `import torch` means.
         command = [sys.executable, "-P", str(CHILD), str(file.absolute()), str(output), key or ""]
         try:
             done = subprocess.run(  # noqa: S603 - our own file, and no shell

@@ -145,8 +145,8 @@ def looks_like(content: bytes) -> str:
     kinds = {
         b"<": "a web page",
         b"version https://git-lfs": "a git-lfs pointer; fetch the real file",
-        b"PK\x03\x04": "a pickle archive (.pt); `cnnreg import` reads its tensors, and runs nothing",
-        b"\x80": "a pickle; `cnnreg import` reads its tensors, and runs nothing",
+        b"PK\x03\x04": "a pickle archive (.pt); `cnnreg import` reads its tensors, runs nothing",
+        b"\x80": "a pickle; `cnnreg import` reads its tensors, runs nothing",
     }
     start = content[:64].lstrip()
     for prefix, kind in kinds.items():

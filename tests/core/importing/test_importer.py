@@ -150,7 +150,9 @@ def test_another_number_of_classes_is_refused_or_left_out(registry):
     said = r"fc.weight \[4, 64\] for \[3, 64\].*head is for 4 classes, not 3; --partial"
     with pytest.raises(ModelFileError, match=said):
         imported(registry, "resnet20", tensors, classes=names)
-    planned = imported(registry, "resnet20", tensors, classes=names, partial=True)
+    said = []
+    planned = imported(registry, "resnet20", tensors, classes=names, partial=True, note=said.append)
+    assert ["untrained" in text for text in said] == [True]
     assert [item.name for item in planned.fit.misshapen] == ["fc.weight", "fc.bias"]
     assert planned.model.fc.weight.shape == (3, 64)
     assert torch.equal(planned.model.conv1.weight, tensors["conv1.weight"])
