@@ -132,7 +132,9 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
     if path.suffix not in SUFFIXES:
         known = ", ".join([".safetensors", *SUFFIXES])
         raise ModelFileError(
-            "Not a model file this tool reads.", where=path, hint=f"Known: {known}"
+            "Not a model file this tool reads.",
+            where=path,
+            hint=f"Known: {known}. Weights made elsewhere: cnnreg import {path.name} --arch NAME",
         )
     if (path.parent / FILE_NAME).is_file():
         model = exported_model(path.parent)

@@ -23,7 +23,7 @@ class RunOverview:
 
     name: str
     folder: Path
-    state: str  # finished | being trained | stopped | diverged | failed | damaged
+    state: str  # finished | being trained | stopped | diverged | failed | damaged | imported
     detail: str = ""  # of the state, in words
     created: str = ""
     network: str = ""
@@ -110,7 +110,7 @@ def _read(run: Run) -> RunOverview:
         network=contract.architecture,
         data=run.config.data.label,
         epochs=len(history),
-        planned_epochs=run.config.recipe.epochs,
+        planned_epochs=0 if run.config.imported else run.config.recipe.epochs,
         best_epoch=best.epoch if best else None,
         val_accuracy=best.val_accuracy if best else None,
         test_accuracy=result["test_accuracy"] if result else None,
@@ -121,6 +121,9 @@ def _read(run: Run) -> RunOverview:
 
 def _state(run: Run, epochs: int, result: Any) -> tuple[str, str]:
     planned = run.config.recipe.epochs
+    if run.config.imported:
+        whole = run.best.exists()
+        return ("imported", f"from {run.config.imported['file']}") if whole else ("stopped", "")
     if result is not None:
         return "finished", ""
     if in_use(run.folder):

@@ -142,6 +142,12 @@ def data_for_model(
     if data is None and run_folder is not None:
         return open_run(run_folder).open_data(registry, downloads=data_dir)
     contract = model.contract
+    if not (data or contract.dataset):
+        raise UsageError(
+            "This model was imported without data.",
+            where=path,
+            hint="Name a data set or a folder of class folders with --data.",
+        )
     config = data_config(
         data or contract.dataset,
         registry,

@@ -14,6 +14,9 @@ runs/20261123-154210-resnet18-digits/
     confusion.png, classes.png, mistakes.png    the same as pictures
     summary.txt, .json  the network's stages and cost
     exports/            one folder for each published format and precision
+
+An imported run has run.json, best.safetensors and the summary alone; run.json says from
+which file, and without data its data's name is empty.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from math import nan
@@ -29,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from .contracts import contract_from_data
-from .data import DataConfig, Dataset, open_dataset
+from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.decode import Progress
 from .data.listing import compare_listings
 from .errors import (
@@ -75,6 +78,7 @@ class RunConfig:
     weights: str = ""  # to start from: "pretrained" or a file; empty: random ones
     loggers: tuple[str, ...] = ()  # plugins to tell each epoch
     changes: tuple[Change, ...] = ()  # since it began, oldest first
+    imported: dict[str, Any] = field(default_factory=dict)  # from which file, if not trained here
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,12 @@ class Run:
 
         Raises DataError if it is not the same: other images would be split anew, and
         what was trained on would turn up among the test images. `changed` allows it,
-        but never other classes.
+        but never other classes. A run without data of its own, an imported one, takes
+        what `folder` names.
         """
         config = self.config.data
+        if not config.name:
+            return self._open_named(registry, folder, downloads or config.downloads, progress)
         if config.name not in registry.datasets:
             raise PluginError(
                 f"The run's data set '{config.name}' is not installed.", where=self.folder
@@ -161,6 +168,23 @@ class Run:
                 where=where,
                 hint="Restore it, name where it lies now with --data or --data-dir, or train anew.",
             )
+        return dataset
+
+    def _open_named(
+        self, registry: Registry, named: Path | None, downloads: Path, progress: Progress | None
+    ) -> Dataset:
+        if named is None:
+            raise UsageError(
+                "This run was imported without data.",
+                where=self.folder,
+                hint="Name a data set or a folder of class folders with --data.",
+            )
+        contract = self.config.contract
+        config = data_config(str(named), registry, downloads=downloads, resize=contract.resize)
+        shape = contract.input_shape
+        dataset = open_dataset(registry, config, image_shape=shape, progress=progress)
+        if dataset.classes != contract.classes:
+            raise DataError("The data has other classes than this run.", where=named)
         return dataset
 
     def changed(self, **fields: Any) -> Run:
@@ -250,6 +274,7 @@ def run_from_data(folder: Path, data: Any) -> Run:
             weights=str(data["weights"]),
             loggers=tuple(map(str, data.get("loggers", ()))),
             changes=tuple(dict(change) for change in data.get("changes", ())),
+            imported=dict(data.get("imported", {})),
         )
         datetime.fromisoformat(config.created)
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
@@ -328,7 +353,8 @@ def now() -> str:
 def _free_folder(config: RunConfig) -> Path:
     """Made at once, so that two runs started in the same second cannot take one folder."""
     moment = datetime.fromisoformat(config.created).strftime("%Y%m%d-%H%M%S")
-    base = f"{moment}-{config.contract.architecture}-{config.data.label}"
+    data = config.data.label or "imported"
+    base = f"{moment}-{config.contract.architecture}-{data}"
     with disk_errors(DEFAULT_ROOT):
         for number in count(1):
             folder = DEFAULT_ROOT / (base if number == 1 else f"{base}-{number}")

@@ -31,6 +31,9 @@ Resize = Literal["crop", "squash", "letterbox"]
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
+Renames = tuple[tuple[str, str], ...]
+"""Regular expressions and what to put in their place, as for `re.sub`."""
+
 SMALL_BELOW = 64
 """Images whose shorter side is under this get an architecture's small form, unless it says."""
 
@@ -101,6 +104,7 @@ class ArchitectureSpec:
     small_below: int = SMALL_BELOW  # pixels of the shorter side
     aux_weight: float = 0.0
     pretrained: Callable[[], Mapping[str, torch.Tensor]] | None = None  # published weights
+    renames: Renames = ()  # of tensors in files made elsewhere, to the names they have here
     recipe: Recipe = field(default_factory=Recipe)
     tags: tuple[str, ...] = ()
 

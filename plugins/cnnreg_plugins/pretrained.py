@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,6 @@ from cnnreg.files import file_digest
 
 if TYPE_CHECKING:
     import torch
-
-OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|conv))\.")
-"""DenseNet's files name `norm.1` and `conv.1` what torchvision now names `norm1` and `conv1`."""
 
 
 def published(name: str) -> Callable[[], Mapping[str, torch.Tensor]]:
@@ -33,7 +29,7 @@ def _load(name: str) -> Mapping[str, torch.Tensor]:
     state: Mapping[str, torch.Tensor] = weights.get_state_dict(
         progress=False, check_hash=True, weights_only=True
     )
-    return {OLD_NAMES.sub(r"\1", key): tensor for key, tensor in state.items()}
+    return state
 
 
 def _check_cached(url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 
 import pytest
@@ -40,17 +39,6 @@ def cached(tmp_path, monkeypatch):
 def test_a_cached_file_is_read(cached):
     cached({"weight": torch.ones(2)})
     assert published("Net_Weights.V1")()["weight"].tolist() == [1, 1]
-
-
-def test_densenets_files_have_older_names(cached, registry):
-    spec = registry.architectures["densenet121"]
-    with torch.device("meta"):
-        wanted = spec.build(spec.options()).state_dict()
-    inner = re.compile(r"(denselayer\d+\.(?:norm|conv))(\d)")
-    old = {inner.sub(r"\1.\2", name): torch.zeros(0) for name in wanted}
-    assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    cached(old)
-    assert published("Net_Weights.V1")().keys() == wanted.keys()
 
 
 def test_a_cached_file_that_is_another_is_not_opened(cached, monkeypatch):

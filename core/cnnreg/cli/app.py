@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ COMMANDS = {
     "info": "Show one network: paper, size, cost and its stages.",
     "train": "Train a network.",
     "runs": "Show the trainings so far, or everything about one.",
+    "import": "Make a run of weights that were trained elsewhere.",
     "resume": "Go on with a training that was stopped.",
     "compare": "Train networks, optimizers and learning rates under equal conditions.",
     "export": "Write a trained run as ONNX or OpenVINO, proven equal first.",
@@ -42,7 +44,8 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
-            module = import_module(f"{__package__}.{cmd_name}")
+            module_name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            module = import_module(f"{__package__}.{module_name}")
             command: click.Command = module.command
             return command
         return _plugin_commands().get(cmd_name)

@@ -30,5 +30,7 @@ def moved_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--data-dir", type=folder_type, help="Where downloaded data lie now, if moved."
     )(function)
     return click.option(
-        "--data", type=folder_type, help="Where the run's folder of images lies now, if moved."
+        "--data",
+        type=folder_type,
+        help="Where the run's folder of images lies now, if moved; data for an imported run.",
     )(function)

@@ -56,6 +56,7 @@ def command(
     registry = get_registry()
     opened = run_of_first(find_run(run) if world.writes else None, world)
     registry.entry_of(opened.config.contract)
+    _refuse_imported(opened)
     recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
     if world.writes:
         _refuse_finished(opened, recipe)
@@ -94,6 +95,16 @@ def _changed_recipe(run: Run, flags: dict[str, Any], *, accepted: bool) -> Recip
                 hint="Say --accept-changes too, to go on all the same.",
             )
     return new
+
+
+def _refuse_imported(run: Run) -> None:
+    if run.config.imported:
+        name = run.config.contract.architecture
+        raise UsageError(
+            "An imported run holds weights alone, no state of a training to go on from.",
+            where=run.folder,
+            hint=f"Train from them: cnnreg train {name} --weights {run.folder}",
+        )
 
 
 def _refuse_finished(run: Run, recipe: Recipe) -> None:

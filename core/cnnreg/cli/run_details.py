@@ -26,6 +26,8 @@ from .list import shape_text
 CONFUSIONS = 10  # pairs that are told
 LISTED = 30  # classes that are printed; the JSON has all
 
+OF_TRAINING = ("recipe", "computed in", "epochs", "time", "validation", "test")
+
 FILES = {
     "run.json": "what was asked",
     "metrics.jsonl": "a line an epoch",
@@ -118,7 +120,7 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
         ("network", f"{contract.architecture}, {contract.form} form ({contract.plugin})"),
         (
             "data",
-            f"{config.data.folder or contract.dataset}, {contract.num_classes} classes, "
+            f"{config.data.folder or contract.dataset or 'none'}, {contract.num_classes} classes, "
             f"images {shape_text(contract.input_shape)} ({contract.resize})",
         ),
         ("recipe", f"as usual but {', '.join(changed)}" if changed else "the network's own"),
@@ -131,6 +133,9 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
         ("machine", f"{environment.get('processor')}, {environment.get('cores')} cores"),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
+    if source := config.imported:
+        rows = [row for row in rows if row[0] not in OF_TRAINING]
+        rows.insert(1, ("sha256", f"{source['sha256']} of {source['file']}"))
     for label, text in rows:
         facts.add_row(label, _escaped(text.strip()))
     out = console()

@@ -101,11 +101,11 @@ def _row(run: RunOverview) -> tuple[str, ...]:
     return (
         run.name,
         run.network,
-        run.data,
+        run.data or "-",
         percent(run.val_accuracy),
         percent(run.test_accuracy),
-        f"{run.epochs}/{run.planned_epochs}",
-        human_time(run.seconds),
+        f"{run.epochs}/{run.planned_epochs}" if run.planned_epochs else "-",
+        human_time(run.seconds) if run.planned_epochs else "-",
         ", ".join(run.exports) or "-",
         run.status,
     )

@@ -129,23 +129,24 @@ def read_content(path: Path) -> bytes:
 def _header(path: Path, content: bytes) -> str:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > MAX_HEADER_BYTES or size + 8 > len(content):
-        raise ModelFileError(_looks_like(content), where=path, hint=_CURE)
+        raise ModelFileError(looks_like(content), where=path, hint=_CURE)
     try:
         entries = json.loads(content[8 : 8 + size])
         header = entries["__metadata__"][HEADER_KEY]
         if len(entries) > MAX_TENSORS or not isinstance(header, str):
             raise ValueError("unreasonable header")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelFileError(_looks_like(content), where=path, hint=_CURE) from error
+        raise ModelFileError(looks_like(content), where=path, hint=_CURE) from error
     return header
 
 
-def _looks_like(content: bytes) -> str:
+def looks_like(content: bytes) -> str:
+    """What a file that is no checkpoint seems to be, told from how it begins."""
     kinds = {
         b"<": "a web page",
         b"version https://git-lfs": "a git-lfs pointer; fetch the real file",
-        b"PK\x03\x04": "a pickle archive (.pt), which could run code and is refused",
-        b"\x80": "a pickle, which could run code and is refused",
+        b"PK\x03\x04": "a pickle archive (.pt); `cnnreg import` reads its tensors, runs nothing",
+        b"\x80": "a pickle; `cnnreg import` reads its tensors, runs nothing",
     }
     start = content[:64].lstrip()
     for prefix, kind in kinds.items():

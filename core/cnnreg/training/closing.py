@@ -15,18 +15,17 @@ import torch
 from torch import nn
 
 from cnnreg.data import Dataset
-from cnnreg.files import write_json, write_text
 from cnnreg.plugins import one_line
 from cnnreg.report import Report, make_report, write_report
 from cnnreg.runs import Run
-from cnnreg.specs import EpochRecord, to_data
+from cnnreg.specs import EpochRecord
 
 from .batches import Batch
 from .curves import draw_curves
 from .loop import stopped
 from .pictures import draw_classes, draw_confusion, draw_mistakes
 from .stopping import StopRequest
-from .summary import as_text, summarise
+from .summary import write_summary
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -94,9 +93,7 @@ def show_what_came_of_it(
     with _attempt("the picture of the mistakes", stop, note):
         draw_mistakes(report, pixels, title, run.folder / "mistakes.png")
     with _attempt("the model summary", stop, note):
-        summary = summarise(model, contract)
-        write_json(run.folder / "summary.json", to_data(summary))
-        write_text(run.folder / "summary.txt", as_text(summary))
+        write_summary(run.folder, model, contract)
     with _attempt("the report", stop, note):
         write_report(run.report, report)
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
@@ -20,6 +18,7 @@ from cnnreg.specs import ArchitectureSpec
 from .building import build_model, refuse_unshareable
 from .checkpoint import is_finite
 from .distributed import ALONE, World
+from .foreign import named_as, read_tensors
 
 LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
 
@@ -40,6 +39,7 @@ def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -
     """
     state = _published(architecture) if weights == PRETRAINED else _read(Path(weights))
     own = model.state_dict()
+    state = named_as(own, state, architecture.renames)
     fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
     taken = sum(own[name].numel() for name in fitting)
     total = sum(tensor.numel() for tensor in own.values())
@@ -86,15 +86,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise ModelFileError(
             "Weights are read from safetensors files alone: others may hold code.",
             where=path,
-            hint="A run's best.safetensors is one.",
+            hint="`cnnreg import` makes a run of other files of tensors.",
         )
-    try:
-        tensors: Mapping[str, Tensor] = safetensors.load(path.read_bytes())
-    except OSError as error:
-        raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelFileError(f"Not a safetensors file: {one_line(error)}.", where=path) from error
-    return tensors
+    return read_tensors(path)
 
 
 def _listed(names: list[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
-from cnnreg.specs import ModelContract
+from cnnreg.files import write_json, write_text
+from cnnreg.specs import ModelContract, to_data
 
 from .anatomy import Stage, count_macs, count_parameters, stages
 
@@ -38,6 +40,13 @@ def summarise(model: nn.Module, contract: ModelContract) -> Summary:
         macs=count_macs(model, contract.input_shape),
         stages=tuple(stages(model, contract.input_shape)),
     )
+
+
+def write_summary(folder: Path, model: nn.Module, contract: ModelContract) -> None:
+    """summary.json, and summary.txt for human eyes."""
+    summary = summarise(model, contract)
+    write_json(folder / "summary.json", to_data(summary))
+    write_text(folder / "summary.txt", as_text(summary))
 
 
 def as_text(summary: Summary) -> str:

@@ -24,6 +24,9 @@ SIZES = (  # depth, parameters, MACs
     (201, 20_013_928, 4_291_365_888),
 )
 
+OLD_NAMES = ((r"(denselayer\d+\.(?:norm|conv))\.", r"\1"),)
+"""The published files name `norm.1` and `conv.1` what torchvision now names `norm1` and `conv1`."""
+
 
 def build(options: ModelOptions, *, depth: int) -> nn.Module:
     from .model import densenet
@@ -45,6 +48,7 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
             small_form="3x3 stem with stride 1, no max-pool",
             paper=PAPER,
             pretrained=published(f"DenseNet{depth}_Weights.IMAGENET1K_V1"),
+            renames=OLD_NAMES,
             licence="BSD-3-Clause",
             tags=("classic", "dense"),
         )

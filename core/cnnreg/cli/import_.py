@@ -1,0 +1,165 @@
+"""`cnnreg import`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from cnnreg.data import DataConfig, Dataset, data_config
+from cnnreg.planning import DEFAULT_DOWNLOADS, open_for
+from cnnreg.registry import Registry
+from cnnreg.runs import Run, create_run
+from cnnreg.specs import Resize
+
+from .common import console, folder_type, get_registry, json_option, print_json, say
+from .data_options import data_options
+from .list import shape_text
+from .progress import DecodeProgress
+from .train import about, report_skipped
+
+if TYPE_CHECKING:
+    from cnnreg.importing.importer import Import
+
+
+def numbers(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """One for each channel, or one for all."""
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = ()
+    if not values or not all(map(isfinite, values)):
+        raise click.BadParameter(f"{text!r} is not a number, nor several with commas between.")
+    return values
+
+
+@click.command("import")
+@click.argument("file", type=folder_type)
+@click.option("--arch", "architecture", required=True, help="The network: `cnnreg list`.")
+@click.option("--key", help="Part of the file to take, for example model_ema.")
+@click.option("--partial", is_flag=True, help="Take what fits, leave the rest untrained.")
+@click.option("--classes", help="A file with their names, a line each or a JSON list; imagenet.")
+@data_options
+@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
+@click.option(
+    "--mean", callback=numbers, help="Of the pixels, 0 to 1; default: the data's, ImageNet's."
+)
+@click.option("--std", callback=numbers, help="Likewise, their deviation.")
+@click.option(
+    "--resize",
+    type=click.Choice(get_args(Resize)),
+    default="squash",
+    show_default=True,
+    help="How images of another shape are made to fit.",
+)
+@click.option("--output", type=folder_type, help="The run's folder; default: a new one in runs/.")
+@json_option
+def command(
+    file: Path,
+    architecture: str,
+    key: str | None,
+    partial: bool,
+    classes: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    image_size: int | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    resize: Resize,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a run of weights in FILE that were trained elsewhere: .pt, .pth or .safetensors.
+
+    Only tensors are read, never code. With --data the run knows its images, as if it had
+    been trained here.
+    """
+    registry = get_registry()
+    name = registry.architectures[architecture].name
+    from cnnreg.importing.classes import read_classes
+    from cnnreg.importing.importer import Wishes, plan_import, write_import
+    from cnnreg.importing.reading import read_weights
+
+    wishes = Wishes(
+        classes=read_classes(classes) if classes else None,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        resize=resize,
+        partial=partial,
+    )
+    with console(stderr=True).status(f"reading {file.name}"):
+        weights = read_weights(file, key)
+    config = (
+        replace(
+            data_config(data, registry, downloads=data_dir or DEFAULT_DOWNLOADS),
+            image_size=image_size,
+            resize=resize,
+        )
+        if data
+        else None
+    )
+    opened = _open(registry, architecture, config) if config else None
+    planned = plan_import(registry, architecture, weights, wishes, data=opened, note=say)
+    run = create_run(planned.config, folder=output)
+    write_import(run, planned, opened[1] if opened else None)
+    if as_json:
+        contract = planned.config.contract
+        print_json({"run": run.folder, "contract": contract, **planned.config.imported})
+        return
+    _show(run, planned, name)
+
+
+def _open(registry: Registry, architecture: str, config: DataConfig) -> tuple[DataConfig, Dataset]:
+    with DecodeProgress(console(stderr=True)) as decoding:
+        dataset = open_for(registry, architecture, config, progress=decoding.update)
+        report_skipped(dataset)
+    return replace(config, image_size=dataset.image_shape[1]), dataset
+
+
+def _show(run: Run, planned: Import, name: str) -> None:
+    from cnnreg.importing.fitting import listed
+
+    contract, fit = run.config.contract, planned.fit
+    total = len(fit.taken) + len(fit.missing) + len(fit.misshapen)
+    out = console()
+    out.print(
+        f"[green]✓[/] [bold]{name}[/]: {len(fit.taken)} of {total} tensors taken",
+        soft_wrap=True,
+    )
+    moments = " and ".join(
+        "/".join(f"{value:.3g}" for value in values) for values in (contract.mean, contract.std)
+    )
+    rows = [
+        ("differs", fit.differences()),
+        ("form", contract.form),
+        ("classes", f"{contract.num_classes}: {listed(contract.classes)}"),
+        (
+            "images",
+            f"{shape_text(contract.input_shape)}, {contract.resize}, mean and std {moments}",
+        ),
+        ("data", contract.dataset),
+        ("run", str(run.folder)),
+        *_next(run, contract.architecture, known=bool(contract.dataset)),
+    ]
+    for label, text in rows:
+        if text:
+            out.print(f"  {label:<8} {text}", markup=False, soft_wrap=True)
+
+
+def _next(run: Run, name: str, *, known: bool) -> list[tuple[str, str]]:
+    """The commands that go on from here."""
+    data = "" if known else " --data photos/"
+    return [
+        ("next", f"cnnreg predict {run.folder} picture.jpg"),
+        ("", f"cnnreg eval {run.folder}{data}"),
+        ("", f"cnnreg {about('export', run)} --onnx{data}"),
+        ("", f"cnnreg train {name} --weights {run.folder} --data photos/"),
+    ]

@@ -1,0 +1,56 @@
+"""The names of the classes that a network made elsewhere tells apart."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from cnnreg.errors import DataError
+
+from .reading import printable
+
+IMAGENET = "imagenet"
+MAX_BYTES = 16 << 20
+
+
+def read_classes(text: str) -> tuple[str, ...]:
+    """`imagenet`, or a file: a name a line, or a JSON list. Raises DataError."""
+    if text == IMAGENET:
+        from torchvision.models import ResNet18_Weights
+
+        return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    file = Path(text)
+    names = _parse(_read(file), file)
+    if not all(isinstance(name, str) and name for name in names):
+        raise DataError("A class without a name, or with one that is no text.", where=file)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError(f"The class '{printable(repeated[0])}' is named twice.", where=file)
+    return tuple(names)
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise DataError(f"The file is larger than {MAX_BYTES >> 20} MiB.", where=file)
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"The names of the classes cannot be read: {error.strerror}.",
+            where=file,
+            hint=f"A file with a name a line, a JSON list, or `{IMAGENET}`.",
+        ) from error
+    except ValueError as error:
+        raise DataError("The names of the classes are no UTF-8 text.", where=file) from error
+
+
+def _parse(text: str, file: Path) -> list[Any]:
+    if not text.lstrip().startswith("["):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        names: list[Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"Not a JSON list: {error}.", where=file) from error
+    return names

@@ -1,0 +1,154 @@
+"""Which of a file's tensors a network takes, in the form and with the channels that fit best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cnnreg.errors import ModelFileError
+from cnnreg.plugins import blaming
+from cnnreg.specs import ArchitectureSpec, ModelOptions, Shape
+from cnnreg.training.foreign import named_as
+from cnnreg.training.groups import head_of
+
+from .reading import printable
+
+SHOWN = 3  # differences that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Misshapen:
+    name: str
+    found: tuple[int, ...]  # in the file
+    wanted: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{printable(self.name)} {list(self.found)} for {list(self.wanted)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What became of each tensor of a file, by the network's names."""
+
+    options: ModelOptions  # the network that was tried
+    classes: int | None  # that the file's own head tells apart, if it has one
+    tensors: Mapping[str, Tensor]
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    misshapen: tuple[Misshapen, ...]
+
+    @property
+    def whole(self) -> bool:
+        return not (self.missing or self.misshapen or self.surplus)
+
+    @property
+    def surplus(self) -> tuple[str, ...]:
+        """Unused ones inside a part that the network has: they are a deeper network's.
+
+        Whole parts that it lacks, heads for training alone say, change none of its answers.
+        """
+        parts = {name.partition(".")[0] for name in (*self.taken, *self.missing)}
+        return tuple(name for name in self.unused if name.partition(".")[0] in parts)
+
+    @property
+    def share(self) -> float:
+        """Of the tensors, those that were taken."""
+        return len(self.taken) / (len(self.taken) + len(self.missing) + len(self.misshapen))
+
+    def differences(self) -> str:
+        """The first of each kind, in words; empty if there is none."""
+        kinds = (
+            ("of another shape", [str(item) for item in self.misshapen]),
+            ("missing", self.missing),
+            ("not used", self.unused),
+        )
+        return "; ".join(f"{len(items)} {kind} ({listed(items)})" for kind, items in kinds if items)
+
+
+def listed(names: Iterable[str]) -> str:
+    shown = [printable(name, 120) for name in names]
+    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+
+
+def best_fit(
+    architecture: ArchitectureSpec,
+    tensors: Mapping[str, Tensor],
+    *,
+    shape: Shape,
+    channels: Iterable[int],
+    num_classes: int | None,
+) -> Fit:
+    """In the form that `shape` asks for, or the other one, if that fits better.
+
+    Of `channels` the first that fits is taken. Without `num_classes` the file's head
+    decides on them.
+    """
+    fits = []
+    for options in _candidates(architecture, shape, tuple(channels)):
+        fits.append(_fit(architecture, options, tensors, num_classes))
+        if fits[-1].whole:
+            break
+    return max(fits, key=lambda fit: fit.share)
+
+
+def _candidates(
+    architecture: ArchitectureSpec, shape: Shape, channels: tuple[int, ...]
+) -> Iterator[ModelOptions]:
+    for count in channels:
+        usual = architecture.options(input_shape=(count, *shape[1:]))
+        yield usual
+        if architecture.small_form:
+            yield replace(usual, form="standard" if usual.form == "small" else "small")
+
+
+def _fit(
+    architecture: ArchitectureSpec,
+    options: ModelOptions,
+    tensors: Mapping[str, Tensor],
+    num_classes: int | None,
+) -> Fit:
+    with blaming(f"Building '{architecture.name}'"):
+        wanted = _shapes(architecture, options)
+        head = head_of(architecture, options)
+    named = named_as(wanted, tensors, architecture.renames)
+    classes = _classes_of(head, named)
+    count = num_classes or classes or options.num_classes
+    if count < 2:
+        raise ModelFileError("The file's classifier has one output; two classes are needed.")
+    if count != options.num_classes:
+        options = replace(options, num_classes=count)
+        with blaming(f"Building '{architecture.name}'"):
+            wanted = _shapes(architecture, options)
+    fitting = {name for name in wanted if name in named and named[name].shape == wanted[name]}
+    return Fit(
+        options=options,
+        classes=classes,
+        tensors=named,
+        taken=tuple(name for name in wanted if name in fitting),
+        # Counters of batches seen, which files of before 2018 lack and no result depends on.
+        missing=tuple(n for n in wanted if n not in named and not n.endswith("batches_tracked")),
+        unused=tuple(name for name in named if name not in wanted),
+        misshapen=tuple(
+            Misshapen(name, tuple(named[name].shape), tuple(shape))
+            for name, shape in wanted.items()
+            if name in named and name not in fitting
+        ),
+    )
+
+
+def _shapes(architecture: ArchitectureSpec, options: ModelOptions) -> dict[str, torch.Size]:
+    """Of all tensors of the network, which is built without memory for it."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        state = architecture.build(options).state_dict()
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _classes_of(head: frozenset[str], tensors: Mapping[str, Tensor]) -> int | None:
+    """The rows that most of the classifier's tensors have in the file."""
+    rows = Counter(len(tensors[name]) for name in head if name in tensors and tensors[name].ndim)
+    return rows.most_common(1)[0][0] if rows else None

@@ -1,0 +1,212 @@
+"""Foreign tensors in our networks: the form, the head, what is refused, and torchvision's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from cnnreg.data import DataConfig
+from cnnreg.errors import DataError, ModelFileError, UsageError
+from cnnreg.importing.importer import Wishes, plan_import
+from cnnreg.importing.reading import Weights
+from cnnreg.planning import open_for
+
+LARGE = ("vgg11_bn", "densenet121", "inception_v3")
+TORCHVISION = (
+    "resnet18",
+    "mobilenet_v2",
+    "googlenet",
+    "shufflenet_v2_x1_0",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE),
+)
+
+
+def weights(tensors) -> Weights:
+    return Weights(Path("elsewhere.pt"), "0" * 64, tensors)
+
+
+def made(registry, name: str, **options):
+    """Tensors as the registry's network has them, built with these options."""
+    spec = registry.architectures[name]
+    with torch.device("meta"):
+        state = spec.build(spec.options(**options)).state_dict()
+    torch.manual_seed(5)
+    return {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in state.items()}
+
+
+def imported(registry, name, tensors, *, data=None, note=lambda text: None, **wishes):
+    return plan_import(registry, name, weights(tensors), Wishes(**wishes), data=data, note=note)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvisions_own_answers(registry, name):
+    torch.manual_seed(1)
+    skipped = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    theirs = torchvision.models.get_model(name, weights=None, num_classes=11, **skipped).eval()
+    planned = imported(registry, name, theirs.state_dict())
+    assert planned.config.contract.num_classes == 11
+    assert planned.fit.whole
+    assert all(name.startswith("aux") for name in planned.fit.unused)
+    images = torch.randn(2, *planned.config.contract.input_shape)
+    with torch.inference_mode():
+        torch.testing.assert_close(planned.model(images), theirs(images), rtol=1e-5, atol=1e-6)
+
+
+def test_the_contract_without_data(registry):
+    said = []
+    tensors = made(registry, "resnet20", num_classes=7, input_shape=(3, 32, 32))
+    planned = imported(registry, "resnet20", tensors, resize="crop", note=said.append)
+    contract = planned.config.contract
+    assert contract.classes == tuple(f"class{number}" for number in range(7))
+    assert contract.input_shape == registry.architectures["resnet20"].input_shape
+    assert (contract.mean, contract.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (contract.resize, contract.dataset, contract.dropout) == ("crop", "", None)
+    assert planned.config.imported["file"] == "elsewhere.pt"
+    assert ["--classes" in text for text in said] == [True]
+
+
+def test_what_is_said_of_the_weights_counts(registry):
+    tensors = made(registry, "resnet20", num_classes=2, input_shape=(3, 32, 32))
+    contract = imported(
+        registry,
+        "resnet20",
+        tensors,
+        classes=("cat", "dog"),
+        image_size=48,
+        mean=(0.5,),
+        std=(1, 2, 3),
+    ).config.contract
+    assert (contract.classes, contract.input_shape) == (("cat", "dog"), (3, 48, 48))
+    assert (contract.mean, contract.std) == ((0.5, 0.5, 0.5), (1, 2, 3))
+
+
+def test_grey_weights_are_told_by_their_shape(registry):
+    tensors = made(registry, "resnet18", num_classes=4, input_shape=(1, 224, 224))
+    contract = imported(registry, "resnet18", tensors).config.contract
+    assert (contract.input_shape, contract.mean) == ((1, 224, 224), (0.449,))
+
+
+@pytest.mark.parametrize(
+    ("name", "made_at", "asked", "form"),
+    [
+        ("resnet18", 224, 32, "standard"),
+        ("resnet18", 32, 224, "small"),
+        ("vgg11", 32, 224, "small"),
+    ],
+)
+def test_the_form_that_fits_is_taken_and_told(registry, name, made_at, asked, form):
+    said = []
+    tensors = made(registry, name, num_classes=4, input_shape=(3, made_at, made_at))
+    planned = imported(registry, name, tensors, image_size=asked, note=said.append)
+    assert planned.config.contract.form == form
+    assert any(f"fits the {form} form alone" in text for text in said)
+
+
+def test_a_form_that_cannot_take_the_images(registry):
+    tensors = made(registry, "densenet121", num_classes=4)
+    with pytest.raises(UsageError, match="standard form, which takes no images of 16x16"):
+        imported(registry, "densenet121", tensors, image_size=16)
+    with pytest.raises(UsageError, match="Image size 7 is too small"):
+        imported(registry, "densenet121", tensors, image_size=7)
+
+
+def test_the_data_says_the_rest(registry):
+    config = DataConfig(name="digits")
+    dataset = open_for(registry, "mlp", config)
+    shape = dataset.image_shape
+    tensors = made(registry, "mlp", num_classes=10, input_shape=shape)
+    config = imported(registry, "mlp", tensors, data=(config, dataset)).config
+    assert config.data_fingerprint == dataset.fingerprint
+    assert config.contract.classes == dataset.classes
+    assert (config.contract.mean, config.contract.dataset) == (dataset.mean, "digits")
+    with pytest.raises(
+        DataError, match="these classes in another order: 0, 1, 2, ... instead of 9"
+    ):
+        imported(
+            registry, "mlp", tensors, data=(DataConfig(name="digits"), dataset),
+            classes=dataset.classes[::-1],
+        )  # fmt: skip
+    with pytest.raises(DataError, match="10 other classes"):
+        imported(
+            registry, "mlp", tensors, data=(DataConfig(name="digits"), dataset), classes=("a", "b")
+        )
+
+
+def test_another_network_is_refused(registry):
+    tensors = made(registry, "resnet20", num_classes=4)
+    with pytest.raises(ModelFileError, match=r"does not fit 'vgg11'.*missing \(.*of 'vgg11'\?"):
+        imported(registry, "vgg11", tensors)
+    with pytest.raises(ModelFileError, match=r"Only \d+ of the 22 tensors"):
+        imported(registry, "vgg11", tensors, partial=True, classes=("a", "b"))
+
+
+def test_a_deeper_network_is_no_shallower_one(registry):
+    deeper = made(registry, "resnet32", num_classes=10, input_shape=(3, 32, 32))
+    with pytest.raises(ModelFileError, match="not used"):
+        imported(registry, "resnet20", deeper)
+
+
+def test_another_number_of_classes_is_refused_or_left_out(registry):
+    tensors = made(registry, "resnet20", num_classes=4)
+    names = ("a", "b", "c")
+    said = r"fc.weight \[4, 64\] for \[3, 64\].*head is for 4 classes, not 3; --partial"
+    with pytest.raises(ModelFileError, match=said):
+        imported(registry, "resnet20", tensors, classes=names)
+    said = []
+    planned = imported(registry, "resnet20", tensors, classes=names, partial=True, note=said.append)
+    assert ["untrained" in text for text in said] == [True]
+    assert [item.name for item in planned.fit.misshapen] == ["fc.weight", "fc.bias"]
+    assert planned.model.fc.weight.shape == (3, 64)
+    assert torch.equal(planned.model.conv1.weight, tensors["conv1.weight"])
+    again = imported(registry, "resnet20", tensors, classes=names, partial=True)
+    assert torch.equal(planned.model.fc.weight, again.model.fc.weight)
+
+
+def test_a_file_without_a_head(registry):
+    tensors = made(registry, "resnet20", num_classes=4)
+    body = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+    with pytest.raises(ModelFileError, match=r"2 missing \(fc.weight, fc.bias\)"):
+        imported(registry, "resnet20", body)
+    with pytest.raises(ModelFileError, match="number of classes is not known"):
+        imported(registry, "resnet20", body, partial=True)
+    planned = imported(registry, "resnet20", body, partial=True, classes=("a", "b"))
+    assert planned.fit.missing == ("fc.weight", "fc.bias")
+
+
+def test_old_files_lack_counters(registry):
+    tensors = made(registry, "resnet20", num_classes=4)
+    old = {name: t for name, t in tensors.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(tensors)
+    assert imported(registry, "resnet20", old).fit.whole
+
+
+def test_numbers_become_the_networks_own_kind(registry):
+    tensors = made(registry, "mlp", num_classes=4)
+    half = {name: tensor.half() for name, tensor in tensors.items()}
+    state = imported(registry, "mlp", half).model.state_dict()
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    assert all(torch.equal(state[name], tensor.float()) for name, tensor in half.items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_is_refused(registry, value):
+    tensors = made(registry, "resnet20", num_classes=4)
+    tensors["layer2.0.conv1.weight"][0, 0, 0, 0] = value
+    with pytest.raises(ModelFileError, match=r"'layer2.0.conv1.weight' holds NaN or infinity"):
+        imported(registry, "resnet20", tensors)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"mean": (0.5, 0.5)}, "--mean has 2 numbers; the images have 3"),
+        ({"std": (0.0,)}, "std must be above 0"),
+    ],
+)
+def test_moments_that_make_no_sense(registry, wishes, said):
+    tensors = made(registry, "resnet20", num_classes=4)
+    with pytest.raises(UsageError, match=said):
+        imported(registry, "resnet20", tensors, **wishes)
