@@ -114,9 +114,12 @@ def _interface(subject: Subject) -> str:
 
 
 def _data(subject: Subject) -> str:
-    spec = subject.registry.datasets[subject.run.config.data.name]
+    data = subject.run.config.data
+    if not data.name:
+        return "The weights were imported without their training data."
+    spec = subject.registry.datasets[data.name]
     lines = [
-        f"{escape(spec.name)}: {_sentence(spec.summary)}",
+        f"{escape(data.label)}: {_sentence(spec.summary)}",
         "",
         f"- Licence: {escape(spec.licence)}",
     ]
@@ -128,6 +131,11 @@ def _data(subject: Subject) -> str:
 
 def _training(subject: Subject) -> str:
     config, result = subject.run.config, subject.run.result
+    if imported := config.imported:
+        return (
+            f"- Trained elsewhere: imported from {escape(imported['file'])}, sha256 "
+            f"`{imported['sha256'][:16]}`"
+        )
     recipe = config.recipe
     lines = [
         f"- {escape(recipe.optimizer)}, learning rate {recipe.learning_rate:g} "
