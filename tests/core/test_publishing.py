@@ -149,12 +149,93 @@ def test_a_refused_export_leaves_the_older_one(toy, original, tmp_path):
     read_manifest(first.folder)
 
 
+def wrong(logits):
+    return np.roll(logits, 1, axis=1)
+
+
 def test_int8_is_published_within_its_budget_only(toy, original, tmp_path):
-    registry, exporter = toy(lambda logits: np.roll(logits, 1, axis=1))
-    with pytest.raises(GateError, match=r"accuracy drops from .* \(limit 1 points\)"):
+    registry, exporter = toy(wrong)
+    with pytest.raises(GateError, match=r"accuracy drops from .* \(limit 1 points\)") as caught:
         publish(registry, original, exporter, "int8", output=tmp_path)
+    assert caught.value.exit_code == 8
+    assert "Keep a higher precision" in caught.value.hint
+    assert visible(tmp_path) == []
     registry, exporter = toy(lambda logits: logits + 0.5)
-    assert publish(registry, original, exporter, "int8", output=tmp_path).parity
+    result = publish(registry, original, exporter, "int8", output=tmp_path)
+    assert result.quantised.way == read_manifest(result.folder).quantised["way"] == "fast"
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3, 6])
+def test_int8_goes_on_to_the_way_that_holds(toy, original, tmp_path, bad):
+    """The first `bad` files answer wrongly. Of an MLP's three layers one may be float."""
+    opened, written = [], []
+
+    def refine(request):
+        written.append(request.quantisation)
+        return write(request)
+
+    class Improving(Answering):
+        def __init__(self, logits, change):
+            opened.append(self)
+            super().__init__(logits, wrong if len(opened) <= bad else change)
+
+    exporter = dataclasses.replace(EXPORTER, write=refine, refines=True)
+    registry, _ = toy()
+    runtime = registry.runtimes["engine0"]
+    same = dataclasses.replace(
+        runtime, open=lambda model, options: Improving(original.logits, lambda logits: logits)
+    )
+    catalog = Catalog("runtime", [Entry(same, registry.plugins[0])])
+    registry = dataclasses.replace(registry, runtimes=catalog)
+    if bad == 6:  # fast, exact, one float layer, three epochs
+        with pytest.raises(GateError, match="accuracy drops"):
+            publish(registry, original, exporter, "int8", output=tmp_path)
+        assert visible(tmp_path) == []
+        return
+    result = publish(registry, original, exporter, "int8", output=tmp_path)
+    quantised = result.quantised
+    assert quantised.way == ("exact-bias", "float-layers", "fine-tuning")[bad - 1]
+    assert written[bad].exact_bias == (bad < 3)
+    assert written[bad].float_layers == quantised.float_layers
+    assert len(quantised.float_layers) == (bad == 2)
+    assert quantised.epochs == (bad == 3)
+    assert quantised.calibration_images == 300
+    assert quantised.judging_images == len(original.images)
+    assert quantised.accuracy == quantised.original_accuracy > 0.5
+    assert {path.name for path in result.folder.iterdir()} == {"model.npz", "manifest.json"}
+    manifest = read_manifest(result.folder)
+    assert manifest.quantised["float_layers"] == list(quantised.float_layers)
+    assert visible(tmp_path) == ["toy-int8"]
+
+
+def test_where_int8_costs_too_much_fp16_is_kept_and_the_old_int8_stays(toy, original, tmp_path):
+    both = dataclasses.replace(EXPORTER, precisions=("fp16", "int8"))
+    registry, _ = toy()
+    old = publish(registry, original, both, "int8", output=tmp_path)
+    before = (old.folder / "manifest.json").read_bytes()
+
+    def answer(model, options):
+        change = wrong if model.precision == "int8" else lambda logits: logits
+        return Answering(original.logits, change)
+
+    runtime = dataclasses.replace(registry.runtimes["engine0"], open=answer)
+    catalog = Catalog("runtime", [Entry(runtime, registry.plugins[0])])
+    registry = dataclasses.replace(registry, runtimes=catalog)
+    with pytest.raises(GateError) as caught:
+        publish(registry, original, both, "int8", output=tmp_path)
+    assert f"fp16, published instead ({tmp_path / 'toy-fp16'})" in caught.value.hint
+    assert read_manifest(tmp_path / "toy-fp16").precision == "fp16"
+    assert (old.folder / "manifest.json").read_bytes() == before
+    with pytest.raises(GateError, match="which is there"):
+        publish(registry, original, both, "int8", output=tmp_path)
+
+
+def test_where_fp16_fails_too_the_hint_says_so(toy, original, tmp_path):
+    both = dataclasses.replace(EXPORTER, precisions=("fp16", "int8"))
+    registry, _ = toy(wrong)
+    with pytest.raises(GateError, match="fp16 is no way out: Not published: toy fp16"):
+        publish(registry, original, both, "int8", output=tmp_path)
+    assert visible(tmp_path) == []
 
 
 def test_a_format_that_nothing_opens_is_not_published(registry, original, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +15,6 @@ from cnnreg.images import normalise
 from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
-from cnnreg.specs import Pixels
 
 from .building import choose_device
 from .checkpoint import Checkpoint, model_of
@@ -28,6 +28,9 @@ from .progress import Progress
 from .state import seed_streams
 from .step import Step, Trainee
 from .stopping import StopRequest
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Pixels
 
 EPOCHS = 3
 RATE_SHARE = 0.02  # of the recipe's peak: the weights shall settle nearby, not learn anew

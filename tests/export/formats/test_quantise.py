@@ -2,17 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from torch import nn
 
 from cnnreg import ExportRequest, GateError
 from cnnreg.images import normalise
 from cnnreg.registry import Registry
+from cnnreg.specs import Quantisation
 from cnnreg_export.formats import quantise
+from cnnreg_export.runtimes.openvino.session import read_model
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -45,12 +49,92 @@ def test_calibration_counts_images_and_normalises_them(
         quantize=lambda model, items, **settings: seen.update(settings, items=items) or model,
         QuantizationPreset=SimpleNamespace(MIXED="mixed"),
         TargetDevice=SimpleNamespace(CPU="cpu"),
+        IgnoredScope=dict,
         AdvancedQuantizationParameters=dict,
     )
     monkeypatch.setattr(quantise, "untracked", lambda name: fake)
     monkeypatch.setattr(quantise, "MAX_IMAGES", 5)
     request = request_for(network, "int8")
-    assert quantise.quantise("model", request) == "model"
+    assert quantise.quantise("model", request, {}) == "model"
     assert seen["subset_size"] == len(seen["items"]) == 5
+    assert seen["advanced_parameters"] == {"disable_bias_correction": True}
+    exact = Quantisation(exact_bias=True, float_layers=("stem.0",))
+    quantise.quantise("model", replace(request, quantisation=exact), {"stem.0": ["a", "b"]})
+    assert seen["advanced_parameters"] == {"disable_bias_correction": False}
+    assert seen["ignored_scope"] == {"names": ["a", "b"]}
+    assert seen["fast_bias_correction"] is False
     inputs = normalise(images[4:5], request.contract.mean, request.contract.std)
     np.testing.assert_array_equal(seen["items"][4]["images"], inputs)
+
+
+FLOATS = ("branch.0", "classifier")
+WEIGHTS = {
+    "stem.0": (8, 3, 3, 3),
+    "branch.0": (8, 1, 3, 3),
+    "last.0": (16, 8, 1, 1),
+    "classifier": (4, 16),
+}
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_layers_left_in_float_are_float_in_the_file_and_no_others(
+    registry: Registry,
+    request_for: Callable[..., ExportRequest],
+    network: nn.Module,
+    format_name: str,
+) -> None:
+    wish = Quantisation(exact_bias=True, float_layers=FLOATS)
+    request = replace(request_for(network, "int8"), quantisation=wish)
+    path = registry.exporters[format_name].write(request)
+    floats = _onnx_floats(path) if format_name == "onnx" else _openvino_floats(path)
+    assert floats == sorted(tuple(sorted(WEIGHTS[layer])) for layer in FLOATS)
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_the_same_network_gives_the_same_bytes_of_weights(
+    registry: Registry,
+    request_for: Callable[..., ExportRequest],
+    network: nn.Module,
+    format_name: str,
+) -> None:
+    def weights() -> bytes:
+        path = registry.exporters[format_name].write(request_for(network, "int8"))
+        return (path if format_name == "onnx" else path.with_suffix(".bin")).read_bytes()
+
+    assert weights() == weights()
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_a_layer_that_the_file_has_not_cannot_be_left_in_float(
+    registry: Registry,
+    request_for: Callable[..., ExportRequest],
+    network: nn.Module,
+    format_name: str,
+) -> None:
+    wish = Quantisation(float_layers=("head.1",))
+    request = replace(request_for(network, "int8"), quantisation=wish)
+    with pytest.raises(GateError, match="Layer 'head.1' cannot be left in float"):
+        registry.exporters[format_name].write(request)
+
+
+def _onnx_floats(path: Path) -> list[tuple[int, ...]]:
+    """Shapes of the float weights that a convolution or product takes as they are."""
+    graph = onnx.load(path).graph
+    shapes = {t.name: tuple(t.dims) for t in graph.initializer if t.data_type == 1}
+    taken = [node.input[1] for node in graph.node if node.op_type in {"Conv", "Gemm", "MatMul"}]
+    return sorted(tuple(sorted(shapes[name])) for name in taken if name in shapes)
+
+
+def _openvino_floats(path: Path) -> list[tuple[int, ...]]:
+    """The same; a grouped convolution has its groups as a dimension of their own."""
+    found = []
+    for node in read_model(path).get_ordered_ops():
+        if node.get_type_name() in {"Convolution", "GroupConvolution", "MatMul"}:
+            origin = node.input_value(1).get_node()
+            while origin.get_type_name() in {"Convert", "Reshape"}:
+                origin = origin.input_value(0).get_node()
+            if origin.get_type_name() == "Constant" and origin.get_element_type().is_real():
+                shape = tuple(node.input_value(1).get_shape())
+                sizes = shape[:1] + shape[2:] if len(shape) == 5 else shape
+                found.append(tuple(sorted(sizes)))
+    return sorted(found)
