@@ -15,29 +15,23 @@ so this needs a POSIX system.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
-import mmap
-import multiprocessing.connection
 import os
 import random
-import re
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
+from killing import PATIENCE, Beacon, in_parallel, traced, wait
 
 from cnnreg import files, runs
 from cnnreg.data import DataConfig
@@ -79,7 +73,6 @@ IMAGES = 400  # of the digits: a trial is to take seconds
 TIMES = ("seconds", "images_per_second")
 KILLS = (1, 3)  # of one trial: at least, at most
 WRITING = 0.03  # seconds: about what it takes to save an epoch
-PATIENCE = 300.0  # seconds after which a training hangs
 
 # --- Where a training is, told through a byte that outlives it ----------------------------
 
@@ -97,15 +90,11 @@ PHASES = (
 WRITES = ("save best", "save last", "write other", "fsync", "rename")
 
 
-class Beacon:
-    """Two bytes of memory shared with the forked training: its phase, its finished steps."""
+class Training(Beacon):
+    """Where a forked training is: its phase, and how many steps are finished."""
 
     def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, 2)
-
-    @property
-    def phase(self) -> str:
-        return PHASES[self.memory[0]]
+        super().__init__(PHASES, 2)
 
     @property
     def steps(self) -> int:
@@ -113,23 +102,6 @@ class Beacon:
 
     def step(self, progress: Any) -> None:
         self.memory[1] = progress.step
-
-    @contextmanager
-    def during(self, phase: str) -> Iterator[None]:
-        before = self.memory[0]
-        self.memory[0] = PHASES.index(phase)
-        try:
-            yield
-        finally:
-            self.memory[0] = before
-
-    def marking(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def marked(*arguments: Any, **options: Any) -> Any:
-            with self.during(phase):
-                return function(*arguments, **options)
-
-        return marked
 
     def watch(self) -> None:
         """In the forked training: tell the phase. What is done stays the same."""
@@ -170,7 +142,7 @@ class Trainer:
     def new(self, name: str) -> Run:
         return create_run(replace(self.config, created=runs.now()), folder=self.folder / name)
 
-    def fork(self, run: Run, beacon: Beacon, prepare: Callable[[], None] = lambda: None) -> int:
+    def fork(self, run: Run, beacon: Training, prepare: Callable[[], None] = lambda: None) -> int:
         """Train `run` from where it stands to its end, in a process; returns its id."""
         pid = os.fork()
         if pid:
@@ -192,20 +164,7 @@ class Trainer:
             os._exit(code)
 
     def to_the_end(self, run: Run) -> bool:
-        return wait(self.fork(run, Beacon())) == 0
-
-
-def wait(pid: int, seconds: float = PATIENCE) -> int | None:
-    """The exit code, negative for a signal; None, after killing it, if it hangs."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
+        return wait(self.fork(run, Training())) == 0
 
 
 def digest(run: Run) -> str:
@@ -231,7 +190,7 @@ def digest(run: Run) -> str:
 
 
 def kill_at_random(
-    pid: int, beacon: Beacon, chance: random.Random, step: int, pause: float
+    pid: int, beacon: Training, chance: random.Random, step: int, pause: float
 ) -> str | None:
     """Kill after that step, at a write or any time; returns the phase, None if it had ended."""
     at_a_write = chance.random() < 0.5
@@ -254,7 +213,7 @@ def trial(made: Trainer, number: int, seed: int, expected: str, seconds: float) 
     chance = random.Random(f"{seed} {number}")  # noqa: S311 - reproducible, not secret
     run, phases = made.new(f"trial-{number}"), []
     for step in sorted(chance.randint(0, made.steps) for _ in range(chance.randint(*KILLS))):
-        beacon = Beacon()
+        beacon = Training()
         pause = seconds / made.steps
         phase = kill_at_random(made.fork(run, beacon), beacon, chance, step, pause)
         if phase is None:
@@ -293,36 +252,6 @@ def random_kills(registry: Registry, folder: Path, options: argparse.Namespace) 
     return all(outcome["equal"] for outcome in outcomes)
 
 
-def in_parallel(
-    function: Callable[[Any], dict[str, Any]], items: list[Any], jobs: int
-) -> list[dict[str, Any]]:
-    """Each of `jobs` forked processes takes every `jobs`-th item."""
-    context = multiprocessing.get_context("fork")
-
-    # Pipes, not a queue: its thread could hold a lock just when a training is forked.
-    def work(part: int, sender: Connection) -> None:
-        for item in items[part::jobs]:
-            sender.send(function(item))
-        sender.close()
-
-    receivers = []
-    for part in range(jobs):
-        receiver, sender = context.Pipe(duplex=False)
-        context.Process(target=work, args=(part, sender), daemon=True).start()
-        sender.close()
-        receivers.append(receiver)
-    outcomes: list[dict[str, Any]] = []
-    while receivers:
-        for receiver in multiprocessing.connection.wait(receivers):
-            try:
-                outcomes.append(receiver.recv())
-            except EOFError:
-                receivers.remove(receiver)
-    if len(outcomes) < len(items):
-        raise SystemExit(f"Only {len(outcomes)} of {len(items)} trials came to an end.")
-    return outcomes
-
-
 def report(outcomes: list[dict[str, Any]], seconds: float) -> None:
     trials, equal = len(outcomes), sum(outcome["equal"] for outcome in outcomes)
     phases = Counter(phase for outcome in outcomes for phase in outcome["phases"])
@@ -354,14 +283,14 @@ def syscall_kills(registry: Registry, folder: Path, options: argparse.Namespace)
     if not made.to_the_end(run := made.new("reference")):
         raise SystemExit("The reference run failed.")
     expected = digest(run)
-    calls = [name for name in traced(made, made.new("traced"), []) if name != "exit_group"]
+    calls = [name for name in save(made, made.new("traced")) if name != "exit_group"]
     print(f"{len(calls)} system calls save an epoch: {dict(Counter(calls))}", flush=True)
     seen: Counter[str] = Counter()
     outcomes = []
     for number, name in enumerate(calls):
         seen[name] += 1
         run = made.new(f"call-{number}")
-        traced(made, run, ["-e", f"inject={name}:signal=KILL:when={seen[name]}"])
+        save(made, run, ["-e", f"inject={name}:signal=KILL:when={seen[name]}"])
         killed = open_run(run.folder).result is None
         whole = read_checkpoint(run.last).state["progress"]["epoch"] in (EPOCH - 1, EPOCH)
         went_on = made.to_the_end(run) if killed else True
@@ -376,44 +305,26 @@ def syscall_kills(registry: Registry, folder: Path, options: argparse.Namespace)
     return all(killed and equal for _, _, killed, equal, _ in outcomes)
 
 
-def traced(made: Trainer, run: Run, inject: list[str]) -> list[str]:
+def save(made: Trainer, run: Run, inject: Sequence[str] = ()) -> list[str]:
     """Train with strace attached while epoch EPOCH is saved; returns that save's system calls."""
-    ready, go = os.pipe(), os.pipe()
-    end = f"{run.folder}/end-of-save"
 
-    def prepare() -> None:
-        save_epoch = saver.Saver.save_epoch
+    def fork(begin: Callable[[], None], finish: Callable[[], None]) -> int:
+        def prepare() -> None:
+            save_epoch = saver.Saver.save_epoch
 
-        def stop_first(self: saver.Saver, record: Any) -> None:
-            if record.epoch == EPOCH:
-                os.write(ready[1], b".")
-                os.read(go[0], 1)
-            save_epoch(self, record)
-            if record.epoch == EPOCH:
-                os.path.exists(end)  # noqa: PTH110 - one system call, to be seen in the trace
+            def stop_first(self: saver.Saver, record: Any) -> None:
+                if record.epoch == EPOCH:
+                    begin()
+                save_epoch(self, record)
+                if record.epoch == EPOCH:
+                    finish()
 
-        saver.Saver.save_epoch = stop_first  # type: ignore[method-assign]
+            saver.Saver.save_epoch = stop_first  # type: ignore[method-assign]
 
-    pid = made.fork(run, Beacon(), prepare)
-    os.read(ready[0], 1)
-    log = made.folder / f"{run.name}.strace"
-    command = ["strace", "-f", "-p", str(pid), "-o", str(log), *inject]
-    strace = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8"):
-        time.sleep(0.005)
-    time.sleep(0.05)
-    os.write(go[1], b".")
-    wait(pid)
-    strace.wait()
-    for handle in (*ready, *go):
-        os.close(handle)
-    calls = []
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if end in line:
-            break
-        if found := re.match(rf"{pid} +(\w+)\(", line):
-            calls.append(found[1])
-    return calls[1:]  # the first is the read that waited
+        return made.fork(run, Training(), prepare)
+
+    calls, _ = traced(fork, made.folder / f"{run.name}.strace", inject)
+    return calls
 
 
 def main() -> None:
