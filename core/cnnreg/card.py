@@ -162,10 +162,11 @@ def _report(subject: Subject) -> tuple[Report, str]:
     try:
         return read_report(original.run.report), "test"
     except CnnregError:
-        probabilities = _softmax(original.logits)
+        logits = original.logits[: len(original.labels)]
+        probabilities = _softmax(logits)
         report = make_report(
             original.labels,
-            original.logits.argmax(1),
+            logits.argmax(1),
             probabilities.max(1),
             classes=original.model.contract.classes,
             epoch=0,
@@ -216,7 +217,7 @@ def _proof(subject: Subject) -> str:
     ]
     titles = ("engine", ">images", ">same top-1", ">accuracy", ">largest difference of a logit")
     return (
-        "Compared with the original network on validation images before it was published:\n\n"
+        "Compared with the original network on its own images before it was published:\n\n"
         + table(titles, rows)
     )
 

@@ -21,7 +21,8 @@ BATCH = 64
 class Parity:
     """Accuracies and agreement are 0..1; differences are in logits."""
 
-    images: int
+    images: int  # whose logits are compared
+    judged: int  # of them, those of the validation split, which accuracy is measured on
     largest_difference: float
     mean_difference: float
     tolerance: float  # 0 where the difference is not judged
@@ -54,6 +55,7 @@ def compare(
 ) -> Parity:
     """Measure and judge; `max_drop` is in percentage points of top-1 accuracy.
 
+    `labels` are those of the first images; the rest is compared by logits alone.
     fp32 is judged by its logits alone: where none differs by more than the tolerance,
     top-1 can differ only between classes that were level. Raises GateError where
     there is nothing to compare.
@@ -67,7 +69,10 @@ def compare(
     difference = np.abs(original - exported)
     tolerance = FP32_TOLERANCE * float(np.abs(original).max()) if precision == "fp32" else 0.0
     same = original.argmax(1) == exported.argmax(1)
-    accuracies = [float((logits.argmax(1) == labels).mean()) for logits in (original, exported)]
+    judged = len(labels)
+    accuracies = [
+        float((logits[:judged].argmax(1) == labels).mean()) for logits in (original, exported)
+    ]
     drop = 100 * (accuracies[0] - accuracies[1])
     complaint = ""
     if not np.isfinite(exported).all():
@@ -83,7 +88,8 @@ def compare(
             f"(limit {max_drop:g} points)"
         )
     return Parity(
-        images=len(labels),
+        images=len(original),
+        judged=judged,
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         tolerance=tolerance,

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 300
 VERIFICATION_IMAGES = 1000
+LEAST_IMAGES = 256
 SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own height and width
 RESIZED = 4  # images tried in each of them
 RESIZE_TOLERANCE = 0.05  # of the largest logit
@@ -91,8 +92,8 @@ class Original:
     run: Run
     model: ModelFile
     checkpoint: Checkpoint
-    images: Pixels
-    labels: Labels
+    images: Pixels  # of the validation split, then of the training split if those are few
+    labels: Labels  # of the former
     calibration: Pixels
     logits: Logits
     dataset: Dataset
@@ -107,7 +108,12 @@ class Original:
 
 
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
-    """The run's best checkpoint, run over its validation images (a seeded sample if many)."""
+    """The run's best checkpoint, run over its validation images (a seeded sample if many).
+
+    Where there are few, training images make up the number whose logits are compared.
+    """
+    import numpy as np
+
     from .training.checkpoint import model_of, read_checkpoint
     from .training.inference import logits_of_model
 
@@ -116,14 +122,17 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     checkpoint = read_checkpoint(model.path)
     network = model_of(checkpoint, model.architecture, model.path)
     val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
+    images = val.pixels
+    if (few := LEAST_IMAGES - len(images)) > 0:
+        images = np.concatenate([images, dataset.train.take(few, seed=0).pixels])
     return Original(
         run=run,
         model=model,
         checkpoint=checkpoint,
-        images=val.pixels,
+        images=images,
         labels=val.labels,
         calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
-        logits=logits_of_model(network, val.pixels, model.contract),
+        logits=logits_of_model(network, images, model.contract),
         dataset=dataset,
     )
 

@@ -79,7 +79,7 @@ def int8_within_budget(
         float_layers=attempt.quantisation.float_layers,
         epochs=attempt.epochs,
         calibration_images=len(original.calibration),
-        judging_images=worst.images,
+        judging_images=worst.judged,
         original_accuracy=worst.original_accuracy,
         accuracy=worst.exported_accuracy,
         seconds=perf_counter() - started,

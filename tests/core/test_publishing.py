@@ -200,9 +200,13 @@ def test_int8_goes_on_to_the_way_that_holds(toy, original, tmp_path, bad):
     assert len(quantised.float_layers) == (bad == 2)
     assert quantised.epochs == (bad == 3)
     assert quantised.calibration_images == 300
-    assert quantised.judging_images == len(original.images)
+    assert quantised.judging_images == len(original.labels)
     assert quantised.accuracy == quantised.original_accuracy > 0.5
-    assert {path.name for path in result.folder.iterdir()} == {"model.npz", "manifest.json"}
+    assert {path.name for path in result.folder.iterdir()} == {
+        "model.npz",
+        "manifest.json",
+        "model-card.md",
+    }
     manifest = read_manifest(result.folder)
     assert manifest.quantised["float_layers"] == list(quantised.float_layers)
     assert visible(tmp_path) == ["toy-int8"]
@@ -279,7 +283,10 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
     data = original.run.open_data(registry)
     val = {image.tobytes() for image in data.val.pixels}
     training = {image.tobytes() for image in data.train.pixels}
-    assert {image.tobytes() for image in original.images} == val
+    judged, more = np.split(original.images, [len(original.labels)])
+    assert {image.tobytes() for image in judged} == val
+    assert {image.tobytes() for image in more} <= training
+    assert len(original.images) == 256
     assert {image.tobytes() for image in original.calibration} <= training
     assert len(original.calibration) == 300
 

@@ -177,10 +177,12 @@ def show(registry: Registry, result: ExportResult) -> None:
         soft_wrap=True,
     )
     for name, parity in result.parity.items():
+        on = "" if parity.judged == parity.images else f" on {parity.judged} of them"
         out.print(
             f"    {registry.runtimes[name].title}: same top-1 on {percent(parity.agreement)} of "
             f"{parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
-            f"{percent(parity.exported_accuracy)}, logits within {parity.largest_difference:.1e}",
+            f"{percent(parity.exported_accuracy)}{on}, logits within "
+            f"{parity.largest_difference:.1e}",
             soft_wrap=True,
         )
     if result.quantised:
