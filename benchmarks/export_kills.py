@@ -113,8 +113,9 @@ class Place:
 
 def watch(beacon: Beacon) -> None:
     """In the forked process: tell the phase."""
-    publishing._write = beacon.marking("writing", publishing._write)
-    publishing._prove = beacon.marking("comparing", publishing._prove)
+    writer = publishing._Writer
+    writer._write = beacon.marking("writing", writer._write)  # type: ignore[method-assign]
+    publishing._compare = beacon.marking("comparing", publishing._compare)
     for name in ("write_text", "write_manifest", "publish_folder"):
         setattr(publishing, name, beacon.marking("publishing", getattr(publishing, name)))
     export.serve = beacon.marking("laying out", export.serve)
@@ -123,7 +124,7 @@ def watch(beacon: Beacon) -> None:
 def quick(made: Path, original: publishing.Original) -> None:
     """In the forked process: the run is read already, and the model's files were `made` before."""
 
-    def write(original: Any, exporter: Any, precision: Any, interface: Any, folder: Path) -> Path:
+    def write(writer: Any, attempt: Any, folder: Path) -> Path:
         for name in ("model.xml", "model.bin"):
             shutil.copyfile(made / name, folder / name)
         return folder / "model.xml"
@@ -132,7 +133,8 @@ def quick(made: Path, original: publishing.Original) -> None:
     parity = {name: Parity(**figures) for name, figures in proof.items()}
     Run.open_data = lambda *_, **__: None  # type: ignore[method-assign]
     export.load_original = lambda *_: original
-    publishing._write, publishing._prove = write, lambda *_, **__: parity
+    publishing._Writer._write = write  # type: ignore[method-assign]
+    publishing._compare = lambda *_, **__: parity
 
 
 class Trials:

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
+
+from cnnreg_export.runtimes.openvino.hardware import core
 
 OVMS = shutil.which("ovms")
 TYPES = {"UINT8": np.uint8, "FP32": np.float32}
@@ -37,7 +38,7 @@ class Model:
         self.version = max(names, key=int)
         folder = base / self.version
         (path,) = [*folder.glob("*.xml"), *folder.glob("*.onnx")]
-        self.compiled = openvino.compile_model(openvino.Core().read_model(path), "CPU")
+        self.compiled = core().compile_model(path, "CPU")
 
     def infer(self, inputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         (taken,) = self.compiled.inputs

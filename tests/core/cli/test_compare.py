@@ -141,10 +141,10 @@ def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("place", "finished"),
-    [("cnnreg.training.closing.draw_curves", 1), ("cnnreg.comparing.work.open_trial", 0)],
+    "place",
+    ["cnnreg.training.closing.draw_curves", "cnnreg.comparing.work.open_trial"],
 )
-def test_a_stop_just_after_a_training_or_before_it_is_heard(place, finished, tmp_path, monkeypatch):
+def test_a_stop_just_after_a_training_or_before_it_is_heard(place, tmp_path, monkeypatch):
     module, _, name = place.rpartition(".")
     real = getattr(sys.modules[module], name)
 
@@ -163,7 +163,7 @@ def test_a_stop_just_after_a_training_or_before_it_is_heard(place, finished, tmp
     code, _, err = cli(*command, "--output", tmp_path / "x")
     assert code == 143, err
     assert len(list((tmp_path / "x/runs").iterdir())) == 1
-    assert len(list((tmp_path / "x/runs").glob("*/report.json"))) == finished
+    assert not list((tmp_path / "x/runs").glob("*/report.json"))  # made when it goes on
     monkeypatch.setattr(place, real)
     code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
     assert code == 0, err
