@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 
 import model_server
-from cnnreg.cli.predict import predict
-from cnnreg.models import exported_model
 from cnnreg.publishing import load_original, publish
 from cnnreg.serving import serve
-from cnnreg.specs import Interface, RuntimeOptions
+from cnnreg.specs import Interface
+from cnnreg.using import load, predict
 from helpers import make_run, train
 
 ALONE = """
@@ -88,16 +87,15 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def test_it_prints_what_cnnreg_predicts(registry, layout, url, tmp_path):
-    model = exported_model(next(layout.glob("mlp-*/1")))
-    session = registry.runtimes["openvino"].open(model, RuntimeOptions(threads=1))
+    model = load(next(layout.glob("mlp-*/1")), threads=1, registry=registry)
     paths = pictures(tmp_path)
     done = client(layout, *paths, "--url", url, "--top", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for path, line in zip(paths, done.stdout.splitlines(), strict=True):
-        (best,) = predict(session, model.contract, path, top=1)["top"]
+        (best,) = predict(model, path, top=1)
         name, _, share = line.removeprefix(f"{path}: ").rpartition(" %")[0].rpartition(" ")
-        assert name == best["class"]
-        assert float(share) == pytest.approx(100 * best["probability"], abs=1.5)
+        assert name == best.name
+        assert float(share) == pytest.approx(100 * best.probability, abs=1.5)
 
 
 def test_what_cannot_be_read_or_reached_is_one_line(layout, url, tmp_path):
