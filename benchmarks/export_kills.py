@@ -42,7 +42,7 @@ import onnxruntime  # noqa: F401
 import openvino  # noqa: F401
 import sklearn.datasets  # noqa: F401
 import torch
-from killing import Beacon, traced, wait
+from killing import Beacon, name_of, traced, wait
 
 import cnnreg_export.formats.openvino.writer  # noqa: F401
 from cnnreg import publishing
@@ -61,8 +61,10 @@ NAME = "openvino-fp32-embed"
 PHASES = ("start", "writing", "comparing", "publishing", "laying out")
 WRITES = ("writing", "publishing", "laying out")
 # A kill at a call that only reads leaves what one at the next of these leaves.
-CHANGING = "openat write pwrite64 sendfile copy_file_range fsync rename renameat2 mkdir"
-REMOVING = "unlink unlinkat rmdir"
+CHANGING = (
+    *("openat", "write", "pwrite64", "sendfile", "copy_file_range", "fsync"),
+    *("rename", "renameat2", "mkdir", "unlink", "unlinkat", "rmdir"),
+)
 SIZES = 20  # of the tmpfs: from room for nothing to room for all
 
 
@@ -209,7 +211,7 @@ class Trials:
             good, state = False, f"{state}, temporaries left"
         self.counts[f"{what}: exit {code}, {state}"] += 1
         if not good:
-            self.failed.append(f"{what}: exit {code}, {state} [{place.exports}]")
+            self.fail(f"{what}: exit {code}, {state} [{place.exports}]")
         if go_on:
             self.go_on(what, place)
         if good:
@@ -221,7 +223,11 @@ class Trials:
         whole = code == 0 and place.state(self.old) == "new" and not place.leftovers()
         self.counts["the next export: whole, all swept" if whole else "the next export: NOT"] += 1
         if not whole:
-            self.failed.append(f"after {what}: exit {code} [{place.exports}]")
+            self.fail(f"after {what}: exit {code} [{place.exports}]")
+
+    def fail(self, what: str) -> None:
+        print(f"failed: {what}", file=sys.stderr, flush=True)
+        self.failed.append(what)
 
 
 KILLED = {-signal.SIGKILL: "old new", 0: "new"}
@@ -274,15 +280,18 @@ def at_system_calls(trials: Trials, options: argparse.Namespace) -> None:
             return traced(fork, log, inject)
 
         calls, _ = export(trials.fresh(), [])
-        print(f"{part}: {len(calls)} system calls, {dict(Counter(calls))}", flush=True)
+        print(
+            f"{part}: {len(calls)} system calls, {dict(Counter(map(name_of, calls)))}", flush=True
+        )
         for name, allowed in (("KILL", KILLED), ("TERM", STOPPED)):
             seen: Counter[str] = Counter()
             for call in calls:
-                seen[call] += 1
-                if call not in f"{CHANGING} {REMOVING}".split():
+                kind = name_of(call)
+                seen[kind] += 1
+                if kind not in CHANGING or "O_RDONLY" in call:
                     continue
                 place = trials.fresh()
-                inject = ["-e", f"inject={call}:signal={name}:when={seen[call]}"]
+                inject = ["-e", f"inject={kind}:signal={name}:when={seen[kind]}"]
                 _, code = export(place, inject)
                 trials.judge(f"SIG{name} at a call of {part}", place, code, allowed)
 
@@ -339,7 +348,7 @@ def inside(folder: Path) -> None:
     used = sum(path.stat().st_size + 4096 for path in files_of(trials.first.exports))
     small = folder / "small"
     small.mkdir()
-    unmount = ["umount", str(small)]
+    unmount = ["umount", "-l", str(small)]
     for number in range(SIZES):
         size = (used + 65536 + used * number // SIZES) // 1024
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", str(small)]

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from killing import PATIENCE, Beacon, in_parallel, traced, wait
+from killing import PATIENCE, Beacon, in_parallel, name_of, traced, wait
 
 from cnnreg import files, runs
 from cnnreg.data import DataConfig
@@ -324,7 +324,7 @@ def save(made: Trainer, run: Run, inject: Sequence[str] = ()) -> list[str]:
         return made.fork(run, Training(), prepare)
 
     calls, _ = traced(fork, made.folder / f"{run.name}.strace", inject)
-    return calls
+    return [name_of(call) for call in calls]
 
 
 def main() -> None:

@@ -91,12 +91,16 @@ def in_parallel(
     return outcomes
 
 
+def name_of(call: str) -> str:
+    return call.partition("(")[0]
+
+
 def traced(
     fork: Callable[[Callable[[], None], Callable[[], None]], int],
     log: Path,
     inject: Sequence[str] = (),
 ) -> tuple[list[str], int | None]:
-    """The system calls of a part of a process, and its exit code; strace may cut them.
+    """The system calls of a part of a process, as strace writes them, and its exit code.
 
     `fork(begin, finish)` forks one that calls `begin` before that part, where strace is
     attached, and `finish` after it.
@@ -127,6 +131,6 @@ def traced(
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if end in line:
             break
-        if found := re.match(rf"{pid} +(\w+)\(", line):
-            calls.append(found[1])
+        if re.match(rf"{pid} +\w+\(", line):
+            calls.append(line.partition(" ")[2].lstrip())
     return calls[1:], code  # the first is the read that waited

@@ -138,9 +138,9 @@ def unique() -> str:
 def temporary_folder(beside: Path) -> Iterator[Path]:
     """A fresh folder on the same disk as `beside`, swept on leaving unless renamed away."""
     folder = beside.with_name(f"{TEMPORARY_PREFIX}{unique()}")
-    with disk_errors(beside):
-        folder.mkdir(parents=True)
-    try:
+    try:  # around making it, too: a signal may come just then
+        with disk_errors(beside):
+            folder.mkdir(parents=True)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -99,6 +99,19 @@ def test_a_failed_folder_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_just_when_it_is_made_leaves_nothing(tmp_path, monkeypatch):
+    mkdir = Path.mkdir
+
+    def stopped(self, **options):
+        mkdir(self, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", stopped)
+    with pytest.raises(KeyboardInterrupt), files.temporary_folder(tmp_path / "export"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path):
     (tmp_path / ".cnnreg-tmp-1-x").write_text("")
     (tmp_path / ".cnnreg-tmp-2").mkdir()
