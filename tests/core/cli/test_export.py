@@ -37,6 +37,6 @@ def test_int8_says_how_it_came_about(run):
     assert (quantised["way"], quantised["float_layers"]) == ("fast", [])
     assert quantised["calibration_images"] == 300
     judged = quantised["judging_images"]
-    assert judged == result["parity"]["openvino"]["images"]
+    assert judged == result["parity"]["openvino"]["judged"]
     code, out, err = cli(*command)
     assert f"post-training quantisation, calibrated on 300 images, judged on {judged}" in out
