@@ -65,7 +65,8 @@ class Quantised:
     seconds: float
 
     def __str__(self) -> str:
-        floats = f" {len(self.float_layers)} layers ({', '.join(self.float_layers)})"
+        count = len(self.float_layers)
+        floats = f" {count} layer{'s' * (count > 1)} ({', '.join(self.float_layers)})"
         few = self.calibration_images < ENOUGH_IMAGES
         return (
             f"{IN_WORDS[self.way]}{floats if self.float_layers else ''}, calibrated on "
@@ -105,9 +106,11 @@ def search(
         return fast
 
     def tried(attempt: Attempt) -> bool:
-        with suppress(GateError):  # what one way cannot do, another may
+        try:
             return holds(attempt)
-        return False
+        except GateError as error:  # what one way cannot do, another may
+            step(f"int8: not by {attempt.title}: {error.what}")
+            return False
 
     if refines:
         exact = Attempt(way="exact-bias", quantisation=Quantisation(exact_bias=True))

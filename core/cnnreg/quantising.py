@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .publishing import Original
     from .training.progress import Progress
 
-RANKING_IMAGES = 64
+RANKING_IMAGES = 32
 
 
 @dataclass(frozen=True, slots=True)

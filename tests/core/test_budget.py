@@ -98,7 +98,9 @@ def test_what_one_way_cannot_do_another_may():
             raise GateError("no such layer")
         return attempt.way == "fine-tuning"
 
-    assert find(good)[0].way == "fine-tuning"
+    found, _, said = find(good)
+    assert found.way == "fine-tuning"
+    assert "int8: not by float-layers 4: no such layer" in said
 
 
 def test_the_first_way_says_why_it_cannot():

@@ -67,7 +67,7 @@ def test_calibration_counts_images_and_normalises_them(
     np.testing.assert_array_equal(seen["items"][4]["images"], inputs)
 
 
-FLOATS = ("branch.0", "classifier")
+FLOATS = ("stem.0", "branch.0", "classifier")  # with batch norm, grouped, a product
 WEIGHTS = {
     "stem.0": (8, 3, 3, 3),
     "branch.0": (8, 1, 3, 3),

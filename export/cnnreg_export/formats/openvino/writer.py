@@ -6,8 +6,6 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from torch.export import ExportedProgram
-
 from cnnreg import ExportRequest, MachineError
 from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
 from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
@@ -29,11 +27,10 @@ def write_openvino(request: ExportRequest) -> Path:
     with quiet():
         program = capture(request.model, shape)
         with translation(program, "OpenVINO"):
-            decoder = _decoder(program)
-            model = ov.convert_model(decoder)
+            model = ov.convert_model(program)
             _declare(model, [-1, *shape], "NCHW")
             if request.precision == "int8":
-                layers = operators_by_layer(model, decoder.pt_module)
+                layers = operators_by_layer(model, request.model)
                 model = quantise(model, request, layers)
             if interface.embed:
                 model = _self_contained(model, request)
@@ -61,13 +58,6 @@ def _save(model: Any, path: Path, *, half: bool) -> None:
             where=path.parent.parent,
             hint="Free some, or go elsewhere with --output.",
         ) from error
-
-
-def _decoder(program: ExportedProgram) -> Any:
-    """What convert_model makes of a program itself; made here, its graph can be looked at."""
-    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
-
-    return TorchFXPythonDecoder.from_exported_program(program)
 
 
 def _declare(model: Any, shape: list[int], layout: str) -> None:
