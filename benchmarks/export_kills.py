@@ -53,6 +53,7 @@ from cnnreg.errors import CnnregError
 from cnnreg.files import TEMPORARY_PREFIX
 from cnnreg.manifest import read_manifest
 from cnnreg.models import exported_model
+from cnnreg.original import Original, load_original
 from cnnreg.parity import Parity
 from cnnreg.runs import Run, open_run
 from cnnreg.serving import LAYOUT
@@ -117,13 +118,13 @@ def watch(beacon: Beacon) -> None:
     """In the forked process: tell the phase."""
     writer = publishing._Writer
     writer._write = beacon.marking("writing", writer._write)  # type: ignore[method-assign]
-    publishing._compare = beacon.marking("comparing", publishing._compare)
+    publishing.prove = beacon.marking("comparing", publishing.prove)
     for name in ("write_text", "write_manifest", "publish_folder"):
         setattr(publishing, name, beacon.marking("publishing", getattr(publishing, name)))
     export.serve = beacon.marking("laying out", export.serve)
 
 
-def quick(made: Path, original: publishing.Original) -> None:
+def quick(made: Path, original: Original) -> None:
     """In the forked process: the run is read already, and the model's files were `made` before."""
 
     def write(writer: Any, attempt: Any, folder: Path) -> Path:
@@ -136,7 +137,7 @@ def quick(made: Path, original: publishing.Original) -> None:
     Run.open_data = lambda *_, **__: None  # type: ignore[method-assign]
     export.load_original = lambda *_: original
     publishing._Writer._write = write  # type: ignore[method-assign]
-    publishing._compare = lambda *_, **__: parity
+    publishing.prove = lambda *_, **__: parity
 
 
 class Trials:
@@ -171,9 +172,9 @@ class Trials:
         return (self.first.target / "manifest.json").read_bytes()
 
     @functools.cached_property
-    def original(self) -> publishing.Original:
+    def original(self) -> Original:
         registry, run = get_registry(), open_run(self.first.run)
-        return publishing.load_original(registry, run, run.open_data(registry))
+        return load_original(registry, run, run.open_data(registry))
 
     def quick(self) -> None:
         quick(self.first.target, self.original)

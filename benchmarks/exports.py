@@ -20,8 +20,9 @@ from cnnreg.data import DataConfig, data_config
 from cnnreg.environment import environment
 from cnnreg.errors import GateError
 from cnnreg.files import write_text
+from cnnreg.original import Original, load_original
 from cnnreg.planning import plan
-from cnnreg.publishing import Original, load_original, publish
+from cnnreg.publishing import publish
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
 from cnnreg.specs import ExporterSpec, Interface

@@ -2,7 +2,7 @@
 
 1. fast          post-training quantisation
 2. exact-bias    the same, with each layer's mean error taken off its bias
-3. float-layers  the same, but for as few as possible of the layers that cost most
+3. float-layers  the better of the two, but for as few as possible of the layers that cost most
 4. fine-tuning   up to three epochs with rounded weights and activations, then the first again
 
 Layers are ranked on training images and by the network itself, so that one loop serves every
@@ -12,12 +12,12 @@ format; whether the budget holds is measured on the finished file, in the engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from .errors import DivergedError, GateError
+from .errors import DivergedError, GateError, ModelFileError
 from .specs import Quantisation
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ class Attempt:
     def title(self) -> str:
         count = len(self.quantisation.float_layers)
         return f"{self.way} {count}" if count else self.way
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On the file that an attempt came to."""
+
+    holds: bool
+    drop: float  # points of accuracy, in the engine that loses most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +93,11 @@ class TimeLimit:
 
     @property
     def over(self) -> bool:
-        return monotonic() >= self.end
+        return not monotonic() < self.end  # so too if it is no number
 
 
 def search(
-    holds: Callable[[Attempt], bool],
+    judge: Callable[[Attempt], Verdict],
     *,
     refines: bool,
     layer_errors: Callable[[], Iterable[tuple[str, float]]],
@@ -97,28 +105,35 @@ def search(
     minutes: float,
     step: Callable[[str], None],
 ) -> Attempt | None:
-    """The first attempt that `holds`, which is also the last that did; None if none does.
+    """The first attempt that holds, which is also the last that did; None if none does.
 
     `refines` says whether the format can be quantised otherwise than fast. `minutes` is the
     longest time for layers in float, and again for fine-tuning.
     """
-    if holds(fast := Attempt(way="fast")):
+    plain = judge(fast := Attempt(way="fast"))
+    if plain.holds:
         return fast
 
-    def tried(attempt: Attempt) -> bool:
+    def tried(attempt: Attempt) -> Verdict:
         try:
-            return holds(attempt)
-        except GateError as error:  # what one way cannot do, another may
+            return judge(attempt)
+        except (GateError, ModelFileError) as error:  # what one way cannot do, another may
             step(f"int8: not by {attempt.title}: {error.what}")
-            return False
+            return Verdict(holds=False, drop=inf)
+
+    def holds(attempt: Attempt) -> bool:
+        return tried(attempt).holds
 
     if refines:
         exact = Attempt(way="exact-bias", quantisation=Quantisation(exact_bias=True))
-        if tried(exact):
+        corrected = tried(exact)
+        if corrected.holds:
             return exact
-        if found := _fewest_floats(tried, layer_errors, TimeLimit(minutes), step):
+        exact_bias = corrected.drop <= plain.drop
+        limit = TimeLimit(minutes)
+        if found := _fewest_floats(holds, layer_errors, limit, step, exact_bias=exact_bias):
             return found
-    return _finetune(tried, finetuned, TimeLimit(minutes), step)
+    return _finetune(holds, finetuned, TimeLimit(minutes), step)
 
 
 def _fewest_floats(
@@ -126,6 +141,8 @@ def _fewest_floats(
     layer_errors: Callable[[], Iterable[tuple[str, float]]],
     limit: TimeLimit,
     step: Callable[[str], None],
+    *,
+    exact_bias: bool,
 ) -> Attempt | None:
     """Twice as many layers each time, at most half of them, then back to the fewest that do."""
     errors = dict[str, float]()
@@ -145,7 +162,8 @@ def _fewest_floats(
             break
         floats = tuple(worst_first[:count])
         attempt = Attempt(
-            way="float-layers", quantisation=Quantisation(exact_bias=True, float_layers=floats)
+            way="float-layers",
+            quantisation=Quantisation(exact_bias=exact_bias, float_layers=floats),
         )
         if holds(attempt):
             found = attempt
@@ -165,9 +183,13 @@ def _finetune(
         if limit.over:
             raise OutOfTimeError
 
-    with suppress(OutOfTimeError, DivergedError):
+    try:
         for epoch, weights in enumerate(finetuned(on_step), 1):
             attempt = Attempt(way="fine-tuning", weights=weights, epochs=epoch)
             if holds(attempt):
                 return attempt
+    except (DivergedError, GateError) as error:
+        step(f"int8: not by fine-tuning: {error.what}")
+    except OutOfTimeError:
+        pass
     return None

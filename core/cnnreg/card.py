@@ -12,8 +12,9 @@ from .environment import environment
 from .errors import CnnregError
 from .files import read_json
 from .markdown import code, escape, table
+from .models import title_of
 from .overview import changes
-from .parity import Parity
+from .parity import Parity, softmax
 from .recipe import Recipe, label
 from .registry import Registry
 from .report import ClassResult, Report, make_report, read_report
@@ -21,7 +22,7 @@ from .runs import Run
 from .specs import ExporterSpec, ModelFile
 
 if TYPE_CHECKING:
-    from .publishing import Original
+    from .original import Original
 
 FILE_NAME = "model-card.md"
 MODEL = "{model}"  # in an exporter's example
@@ -103,12 +104,17 @@ def _interface(subject: Subject) -> str:
     contract = subject.exported.contract
     takes, gives = map(code, subject.contract)
     lines = [f"- Takes: {takes}", f"- Gives: {gives}"]
-    if subject.exported.interface.embed:
-        resized = "" if subject.exported.interface.fixed else ", resizing"
+    interface = subject.exported.interface
+    if interface.embed:
+        resized = "" if interface.fixed else ", resizing"
         lines.append(f"- Inside the file: all preprocessing{resized} and softmax")
     else:
         lines.append(f"- Mean {_numbers(contract.mean)}, deviation {_numbers(contract.std)}")
-    lines.append(f"- Pictures of another shape are {RESIZED[contract.resize]}")
+    resizing = RESIZED[contract.resize]
+    if interface.embed and not interface.fixed:
+        lines.append(f"- Pictures of another shape are {resizing}")
+    else:
+        lines.append(f"- For training, pictures of another shape were {resizing}")
     lines.append("- Labels, in the order of the output: in the file itself and in `manifest.json`")
     return "\n".join(lines)
 
@@ -163,7 +169,7 @@ def _report(subject: Subject) -> tuple[Report, str]:
         return read_report(original.run.report), "test"
     except CnnregError:
         logits = original.logits[: len(original.labels)]
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         report = make_report(
             original.labels,
             logits.argmax(1),
@@ -172,13 +178,6 @@ def _report(subject: Subject) -> tuple[Report, str]:
             epoch=0,
         )
         return report, "validation"
-
-
-def _softmax(logits: Any) -> Any:
-    import numpy as np
-
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return shares / shares.sum(1, keepdims=True)
 
 
 def _accuracy(report: Report, split: str) -> str:
@@ -207,7 +206,7 @@ def _class_row(one: ClassResult) -> tuple[str, ...]:
 def _proof(subject: Subject) -> str:
     rows = [
         (
-            escape(subject.registry.runtimes[name].title),
+            escape(title_of(subject.registry, name)),
             f"{parity.images:,}",
             _percent(parity.agreement),
             f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}",
@@ -239,8 +238,7 @@ def _speed(subject: Subject) -> str:
     except (CnnregError, KeyError, TypeError, ValueError):  # none, or a damaged one
         rows, about = [], ""
     if len(rows) < 2:
-        how = code(f"cnnreg bench {subject.run.name}")
-        return f"Not measured yet: {how} does it, on the machine at hand."
+        return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
     titles = ("engine", ">p50", ">p90", ">p99", ">speed-up")
     return f"{about}\n\n{table(titles, rows)}"
 
@@ -271,7 +269,8 @@ def _limits(subject: Subject, report: Report, split: str) -> str:
 def _use(subject: Subject) -> str:
     with_cnnreg = "In this folder: `cnnreg predict . picture.jpg`"
     example = subject.exporter.example
-    if not (subject.exported.interface.embed and example):
+    interface = subject.exported.interface
+    if not example or not interface.embed or interface.fixed:  # it feeds pictures of any size
         return with_cnnreg
     lines = indent(example.replace(MODEL, repr(subject.exported.path.name)).rstrip(), "    ")
     return f"{with_cnnreg}\n\nWithout cnnreg:\n\n{lines}"

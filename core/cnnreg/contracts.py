@@ -8,7 +8,7 @@ from .specs import Interface, ModelContract
 
 
 def contract_from_data(data: Any) -> ModelContract:
-    """Raises ValueError, KeyError or TypeError for anything but a contract."""
+    """Raises ValueError, KeyError, TypeError or OverflowError for anything but a contract."""
     dropout = data["dropout"]
     channels, height, width = (int(size) for size in data["input_shape"])
     return ModelContract(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .contracts import contract_from_data, interface_from_data
-from .errors import ModelFileError
-from .files import file_digest, write_json
+from .errors import CnnregError, ModelFileError
+from .files import file_digest, read_json, write_json
 from .specs import BARE, Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
@@ -35,6 +35,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     files = [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(folder.iterdir())
+        if not is_clutter(path.name)
     ]
     write_json(folder / FILE_NAME, {"schema": SCHEMA, **to_data(manifest), "files": files})
 
@@ -63,17 +64,31 @@ def read_manifest(folder: Path) -> Manifest:
         }
     except OSError as error:
         raise ModelFileError(f"Cannot read: {error.strerror}.", where=path) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelFileError(f"Damaged manifest: {error}.", where=path) from error
     _check_files(folder, manifest, listed)
     return manifest
 
 
+def is_export_alone(folder: Path) -> bool:
+    """Whether a folder holds an export, however damaged, and nothing that somebody added."""
+    try:
+        data = read_json(folder / FILE_NAME)
+        listed = {file["name"] for file in data["files"]} | {FILE_NAME}
+    except (CnnregError, KeyError, TypeError):
+        return False
+    return all(is_clutter(path.name) or path.name in listed for path in folder.iterdir())
+
+
 def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, str]]) -> None:
     cure = "Export the run again."
-    present = {path.name for path in folder.iterdir() if not _is_clutter(path.name)} - {FILE_NAME}
+    present = {path.name for path in folder.iterdir() if not is_clutter(path.name)} - {FILE_NAME}
     if stray := sorted(present - listed.keys()):
-        raise ModelFileError(f"File '{stray[0]}' is not in the manifest.", where=folder, hint=cure)
+        raise ModelFileError(
+            f"File '{stray[0]}' is not in the manifest.",
+            where=folder,
+            hint="Move it elsewhere: an export's folder holds the export alone.",
+        )
     if manifest.model not in listed:
         raise ModelFileError("The manifest does not list its model.", where=folder, hint=cure)
     for name, (size, digest) in listed.items():
@@ -87,6 +102,6 @@ def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, 
             raise ModelFileError("Its sha256 differs from the manifest.", where=path, hint=cure)
 
 
-def _is_clutter(name: str) -> bool:
+def is_clutter(name: str) -> bool:
     """What file managers leave in a folder that was looked at."""
     return name.startswith(".") or name.lower() in {"thumbs.db", "desktop.ini"}

@@ -72,6 +72,11 @@ def runtimes_for(registry: Registry, format_name: str) -> list[RuntimeSpec]:
     ]
 
 
+def title_of(registry: Registry, runtime: str) -> str:
+    """Of one that files are compared in; two plugins may offer the same name."""
+    return next(spec.title for spec in registry.runtimes.specs if spec.name == runtime)
+
+
 def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None) -> RuntimeSpec:
     """The runtime asked for, or the first that fits: an engine named like the format wins."""
     if name is not None:
@@ -154,7 +159,7 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
             contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
             interface = interface_from_data(json.loads(texts[INTERFACE_KEY]))
             precision = texts[PRECISION_KEY]
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ModelFileError(
                 f"The file does not say how to use it: {one_line(error)}.",
                 where=path,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .budget import Attempt, Quantised, search
+from .budget import Attempt, Quantised, Verdict, search
 from .parity import Parity
 from .registry import Registry
 from .specs import ModelFile
@@ -16,7 +16,7 @@ from .specs import ModelFile
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .publishing import Original
+    from .original import Original
     from .training.progress import Progress
 
 RANKING_IMAGES = 32
@@ -52,18 +52,18 @@ def int8_within_budget(
     started = perf_counter()
     best: Trial | None = None
 
-    def holds(attempt: Attempt) -> bool:
+    def judge(attempt: Attempt) -> Verdict:
         nonlocal best
         trial = write(attempt)
-        good = trial.refused is None
-        better = best is None or good or trial.worst.drop < best.worst.drop
+        holds, drop = trial.refused is None, trial.worst.drop
+        better = best is None or holds or (best.refused is not None and drop < best.worst.drop)
         if dropped := best if better else trial:
             shutil.rmtree(dropped.model.path.parent, ignore_errors=True)
         best = trial if better else best
-        return good
+        return Verdict(holds, drop)
 
     attempt = search(
-        holds,
+        judge,
         refines=refines,
         layer_errors=lambda: _layer_errors(original),
         finetuned=lambda on_step: _finetuned(registry, original, on_step),

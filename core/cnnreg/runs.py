@@ -277,7 +277,7 @@ def run_from_data(folder: Path, data: Any) -> Run:
             imported=dict(data.get("imported", {})),
         )
         datetime.fromisoformat(config.created)
-    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, DataError) as error:
         raise ModelFileError(f"Damaged run: {error}.", where=folder / "run.json") from error
     return Run(folder, config)
 
@@ -318,7 +318,7 @@ def read_metrics(folder: Path) -> tuple[EpochRecord, ...]:
         return ()
     except OSError as error:
         raise MachineError(f"Cannot read: {error.strerror}.", where=path) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"Damaged metrics: {error}.", where=path) from error
 
 

@@ -367,7 +367,11 @@ class RuntimeOptions:
 
 
 class Session(Protocol):
-    """A loaded model. `prepare` is not part of inference time, `infer` is."""
+    """A loaded model. `prepare` is not part of inference time, `infer` is.
+
+    Where it opens self-contained files, `probabilities(inputs)` gives the other output
+    [N, classes]; it is compared with the logits when such a file is exported.
+    """
 
     def prepare(self, images: Pixels) -> Any:
         """Resized images [N, H, W, C] as this engine's input."""

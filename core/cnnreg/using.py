@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import DataError, UsageError
 from .images import fit, from_pixels, read_image
 from .models import choose_runtime, find_model, open_session
-from .parity import logits_of
+from .parity import logits_of, softmax
 from .planning import data_for_model
 from .registry import Registry, load_registry
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
@@ -85,9 +85,7 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     import numpy as np
 
     pixels = pixels_for(model.file.contract, picture)
-    logits = model.session.infer(model.session.prepare(pixels[None]))[0].astype(np.float64)
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
+    shares = softmax(model.session.infer(model.session.prepare(pixels[None])))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from .bench import BenchOptions
+from .budget import DEFAULT_MINUTES
 from .data import data_config
 from .errors import UnknownNameError
+from .original import load_original
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
-from .publishing import ExportResult, load_original, publish
+from .publishing import ExportResult, publish
 from .race import Race, race
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
@@ -92,20 +94,34 @@ def export(
     embed: bool = False,
     fixed: bool = False,
     max_drop: float | None = None,
+    max_minutes: float = DEFAULT_MINUTES,
+    data: Path | str | None = None,
+    data_dir: Path | str | None = None,
     output: Path | str | None = None,
     registry: Registry | None = None,
 ) -> ExportResult:
-    """Write a run's best weights in another format, proven equal. Raises GateError if not."""
+    """Write a run's best weights in another format, proven equal. Raises GateError if not.
+
+    `data` is where a run's images lie now, if they were moved, or whose they are, if it was
+    imported without; `data_dir` the same for a data set by name.
+    """
+
+    def path(given: Path | str | None) -> Path | None:
+        return None if given is None else Path(given)
+
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(Path(run))
-    original = load_original(registry, opened, opened.open_data(registry))
+    original = load_original(
+        registry, opened, opened.open_data(registry, folder=path(data), downloads=path(data_dir))
+    )
     return publish(
         registry,
         original,
         registry.exporters[format],
         precision,
-        output=None if output is None else Path(output),
+        output=path(output),
         max_drop=max_drop,
+        max_minutes=max_minutes,
         interface=Interface(embed=embed, fixed=fixed),
     )
 

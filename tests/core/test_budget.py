@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnreg.budget import Attempt, Quantised, search
+from cnnreg.budget import Attempt, Quantised, Verdict, search
 from cnnreg.errors import DivergedError, GateError
 from cnnreg.training.progress import Progress
 
@@ -14,12 +14,12 @@ ERRORS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.4, "e": 0.0, "f": 0.3, "g": 0.0, 
 class Judge:
     """Holds what it is told to, and keeps the titles of all it was asked."""
 
-    def __init__(self, good):
-        self.good, self.asked = good, []
+    def __init__(self, good, drop):
+        self.good, self.drop, self.asked = good, drop, []
 
-    def __call__(self, attempt: Attempt) -> bool:
+    def __call__(self, attempt: Attempt) -> Verdict:
         self.asked.append(attempt.title)
-        return bool(self.good(attempt))
+        return Verdict(bool(self.good(attempt)), self.drop(attempt))
 
 
 def epochs(on_step, count=3):
@@ -28,8 +28,8 @@ def epochs(on_step, count=3):
         yield {"epoch": epoch + 1}
 
 
-def find(good, *, refines=True, errors=ERRORS, finetuned=epochs, minutes=10.0):
-    judge, said = Judge(good), []
+def find(good, *, refines=True, errors=ERRORS, finetuned=epochs, minutes=10.0, drop=lambda _: 1.0):
+    judge, said = Judge(good, drop), []
     found = search(
         judge,
         refines=refines,
@@ -59,6 +59,15 @@ def test_as_few_as_possible_of_the_worst_layers_are_left_in_float():
     assert found.quantisation.exact_bias
     assert asked[2:] == [f"float-layers {count}" for count in (1, 2, 4, 3)]
     assert said[-1] == "int8: what each layer costs, 8 measured"
+
+
+@pytest.mark.parametrize("harm", [True, False])
+def test_layers_in_float_keep_the_bias_correction_only_where_it_helped(harm):
+    found, _, _ = find(
+        lambda attempt: attempt.quantisation.float_layers,
+        drop=lambda attempt: 2.0 if attempt.quantisation.exact_bias == harm else 1.0,
+    )
+    assert found.quantisation.exact_bias is not harm
 
 
 def test_at_most_half_of_the_layers_are_left_in_float():
@@ -117,6 +126,16 @@ def test_fine_tuning_that_diverges_is_none():
         raise DivergedError("nan")
 
     assert find(lambda attempt: False, finetuned=diverges)[0] is None
+
+
+def test_fine_tuning_that_cannot_begin_says_why():
+    def impossible(on_step):
+        raise GateError("no such optimizer")
+        yield
+
+    found, _, said = find(lambda attempt: False, finetuned=impossible)
+    assert found is None
+    assert said[-1] == "int8: not by fine-tuning: no such optimizer"
 
 
 def test_the_report_says_what_few_images_are():

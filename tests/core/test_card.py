@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from cnnreg.card import Subject, model_card
+from cnnreg.description import in_words
+from cnnreg.original import load_original
 from cnnreg.parity import Parity
-from cnnreg.publishing import in_words, load_original
 from cnnreg.runs import Run
 from cnnreg.specs import Interface, ModelFile
 from helpers import make_run, train

@@ -39,7 +39,7 @@ def run(trained, tmp_path, monkeypatch):
         return path
 
     monkeypatch.setattr(publishing._Writer, "_write", write)
-    monkeypatch.setattr(publishing, "_compare", lambda *_, **__: {})
+    monkeypatch.setattr(publishing, "prove", lambda *_, **__: {})
     folder = Path(shutil.copytree(trained, tmp_path / "run"))
     assert export(folder)[0] == 0
     return folder
@@ -78,7 +78,7 @@ def others(run: Path) -> list[str]:
 
 STAGES = {
     "writing": (publishing._Writer, "_write"),
-    "comparing": (publishing, "_compare"),
+    "comparing": (publishing, "prove"),
     "listing": (publishing, "write_manifest"),
     "publishing": (publishing, "publish_folder"),
     "exchanging": (files, "exchange"),

@@ -52,6 +52,7 @@ def change(folder, **fields):
         (lambda f: change(f, schema=99), "format 99"),
         (lambda f: change(f, model="../other.xml"), "does not list its model"),
         (lambda f: change(f, contract={}), "Damaged manifest"),
+        (lambda f: change(f, files=[{"name": "a", "bytes": 1e999, "sha256": ""}]), "Damaged"),
     ],
 )
 def test_what_does_not_match_is_refused(folder, damage, said):

@@ -46,6 +46,10 @@ def test_int8_is_judged_by_accuracy_against_the_budget():
     assert judge(worse, "int8", max_drop=25.0).holds
 
 
+def test_a_budget_that_is_no_number_holds_nothing():
+    assert not judge(LOGITS[:, ::-1].copy(), "int8", max_drop=float("nan")).holds
+
+
 def test_fp16_must_also_agree():
     worse = LOGITS.copy()
     worse[0] = [0.0, 9.0, 0.0]

@@ -14,7 +14,9 @@ from cnnreg.errors import GateError, PluginError, UsageError
 from cnnreg.files import LOCK
 from cnnreg.manifest import read_manifest
 from cnnreg.models import exported_model, find_model
-from cnnreg.publishing import load_original, publish
+from cnnreg.original import load_original
+from cnnreg.parity import softmax
+from cnnreg.publishing import publish
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import ExporterSpec, Interface, RuntimeSpec
 from helpers import make_run, train
@@ -274,9 +276,71 @@ def test_a_folder_that_is_no_export_is_not_replaced(toy, original, tmp_path):
     (tmp_path / "toy-fp32").mkdir()
     (tmp_path / "toy-fp32" / "thesis.txt").write_text("mine")
     registry, exporter = toy()
-    with pytest.raises(UsageError, match="not an export"):
+    with pytest.raises(UsageError, match="no part of an export"):
         publish(registry, original, exporter, "fp32", output=tmp_path)
     assert (tmp_path / "toy-fp32" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "engine.plan"])
+def test_what_somebody_put_beside_an_export_is_not_replaced(toy, original, tmp_path, name):
+    """A manifest of another program, or a file of one's own in a real export."""
+    registry, exporter = toy()
+    mine = tmp_path / "toy-fp32" / name
+    if name == "manifest.json":
+        mine.parent.mkdir()
+    else:
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    mine.write_text("{}")
+    with pytest.raises(UsageError, match="no part of an export"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert mine.read_text() == "{}"
+
+
+@pytest.mark.parametrize("odd", [".weights", "parts"])
+def test_a_file_that_could_not_be_checked_is_not_published(toy, original, tmp_path, odd):
+    def oddly(request):
+        (request.folder / odd).mkdir()
+        return write(request)
+
+    registry, exporter = toy(exporter=dataclasses.replace(EXPORTER, write=oddly))
+    with pytest.raises(PluginError, match="no plain, visible file"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert visible(tmp_path) == []
+
+
+@pytest.mark.parametrize(("instead", "left"), [(True, ["toy-fp16"]), (False, [])])
+def test_fp16_is_published_instead_where_that_is_wanted(toy, original, tmp_path, instead, left):
+    registry, exporter = toy(exporter=dataclasses.replace(EXPORTER, precisions=("fp16", "int8")))
+    runtime = dataclasses.replace(
+        registry.runtimes["engine0"],
+        open=lambda model, options: Answering(
+            original.logits, wrong if model.precision == "int8" else lambda same: same
+        ),
+    )
+    catalog = Catalog("runtime", [Entry(runtime, registry.plugins[0])])
+    registry = dataclasses.replace(registry, runtimes=catalog)
+    with pytest.raises(GateError):
+        publish(registry, original, exporter, "int8", output=tmp_path, fp16_instead=instead)
+    assert visible(tmp_path) == left
+
+
+def test_fp16_keeps_to_the_budget_that_int8_broke(toy, original, tmp_path):
+    right = int(np.flatnonzero(original.logits[:64].argmax(1) == original.labels[:64])[0])
+    batches = []
+
+    def miss_one(logits):  # of 256 images, fewer than fp16 may answer otherwise
+        if len(batches) % 4 == 0:
+            logits[right] = np.roll(logits[right], 1)
+        batches.append(logits)
+        return logits
+
+    registry, exporter = toy(
+        miss_one, exporter=dataclasses.replace(EXPORTER, precisions=("fp16", "int8"))
+    )
+    publish(registry, original, exporter, "fp16", output=tmp_path, max_drop=100)
+    with pytest.raises(GateError) as caught:
+        publish(registry, original, exporter, "int8", output=tmp_path, max_drop=0)
+    assert "fp16 is no way out" in caught.value.hint
 
 
 def test_the_images_are_those_of_the_validation_and_training_splits(registry, original):
@@ -292,7 +356,7 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
 
 
 def test_the_file_says_how_to_use_it(original):
-    from cnnreg.publishing import describe
+    from cnnreg.description import describe
 
     texts = describe(original.model.contract, "fp16")
     assert json.loads(texts["labels"]) == list(original.model.contract.classes)
@@ -312,6 +376,35 @@ def test_a_self_contained_export_stands_beside_the_bare_one(registry, original, 
     moved = tmp_path / "elsewhere.onnx"
     moved.write_bytes(whole.model.read_bytes())
     assert find_model(registry, moved).interface == Interface(embed=True)
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_one_whose_probabilities_are_no_softmax_is_refused(
+    registry, original, tmp_path, monkeypatch, format_name
+):
+    from cnnreg import proof
+
+    monkeypatch.setattr(proof, "softmax", lambda logits: np.roll(softmax(logits), 1, axis=1))
+    with pytest.raises(GateError, match="not the softmax of its logits"):
+        publish(
+            registry,
+            original,
+            registry.exporters[format_name],
+            "fp32",
+            output=tmp_path,
+            interface=Interface(embed=True),
+        )
+    assert visible(tmp_path) == []
+
+
+def test_memory_that_runs_out_in_an_engine_is_not_the_files_fault(toy, original, tmp_path):
+    def exhausted(logits):
+        raise RuntimeError("bad allocation")
+
+    registry, exporter = toy(exhausted)
+    with pytest.raises(RuntimeError, match="bad allocation"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert visible(tmp_path) == []
 
 
 def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch):

@@ -10,9 +10,11 @@ from textwrap import indent
 import click
 
 from cnnreg.budget import DEFAULT_MINUTES
+from cnnreg.card import MODEL
 from cnnreg.errors import UsageError
-from cnnreg.models import need
-from cnnreg.publishing import ExportResult, load_original, publish
+from cnnreg.models import need, title_of
+from cnnreg.original import load_original
+from cnnreg.publishing import ExportResult, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve
@@ -31,8 +33,6 @@ from .common import (
 )
 from .data_options import moved_data_options
 from .export_target import Job, jobs_for
-
-MODEL = "{model}"  # in an exporter's example
 
 
 class ExportCommand(click.Command):
@@ -134,6 +134,8 @@ def command(
         raise UsageError(f"--serve-layout serves pictures of any size, {fixing} one alone.")
     for job in jobs:
         need(job.exporter)
+    from rich.markup import escape
+
     opened = find_run(run)
     out = console(stderr=True)
     with out.status("reading the run") as status:
@@ -151,7 +153,8 @@ def command(
                 max_minutes=max_minutes,
                 interface=job.interface,
                 device=job.device,
-                step=status.update,
+                fp16_instead=job.plan is None,  # a target goes on with fp32
+                step=lambda text: status.update(escape(text)),
             )
             result = job.run(publish_in)
             if serve_layout:
@@ -160,26 +163,26 @@ def command(
                 result = replace(result, served=served)
             results.append(result)
             if not as_json:
-                show(registry, result)
+                show(registry, job.exporter, result)
     if as_json:
         targets = [{"target": job.target} if job.target else {} for job in jobs]
         print_json([to_data(r) | t for r, t in zip(results, targets, strict=True)])
 
 
-def show(registry: Registry, result: ExportResult) -> None:
+def show(registry: Registry, exporter: ExporterSpec, result: ExportResult) -> None:
     """What was published, and the proof in one line for each runtime."""
     from rich.markup import escape
 
     out = console()
     out.print(
-        f"[green]✓[/] [bold]{registry.exporters[result.format].title} {result.precision}[/]  "
+        f"[green]✓[/] [bold]{exporter.title} {result.precision}[/]  "
         f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {escape(str(result.folder))}",
         soft_wrap=True,
     )
     for name, parity in result.parity.items():
         on = "" if parity.judged == parity.images else f" on {parity.judged} of them"
         out.print(
-            f"    {registry.runtimes[name].title}: same top-1 on {percent(parity.agreement)} of "
+            f"    {title_of(registry, name)}: same top-1 on {percent(parity.agreement)} of "
             f"{parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
             f"{percent(parity.exported_accuracy)}{on}, logits within "
             f"{parity.largest_difference:.1e}",
@@ -195,8 +198,8 @@ def show(registry: Registry, result: ExportResult) -> None:
             soft_wrap=True,
         )
         return
-    example = registry.exporters[result.format].example
-    if result.interface.embed and example:
+    example, interface = exporter.example, result.interface
+    if example and interface.embed and not interface.fixed:  # it feeds pictures of any size
         out.print("    Anywhere, without cnnreg:\n")
         code = example.replace(MODEL, repr(str(result.model)))
         out.print(indent(code, "      "), markup=False, highlight=False, soft_wrap=True)

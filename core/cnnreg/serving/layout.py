@@ -97,6 +97,8 @@ def _identity(manifest: Manifest | None) -> dict[str, Any] | None:
     if manifest is None:
         return None
     kept = {name: item for name, item in to_data(manifest).items() if name not in OF_ITS_MAKING}
+    if kept["quantised"]:
+        kept["quantised"] = {**kept["quantised"], "seconds": None}
     return {**kept, "versions": manifest.environment.get("versions")}
 
 

@@ -135,7 +135,7 @@ def _header(path: Path, content: bytes) -> str:
         header = entries["__metadata__"][HEADER_KEY]
         if len(entries) > MAX_TENSORS or not isinstance(header, str):
             raise ValueError("unreasonable header")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelFileError(looks_like(content), where=path, hint=_CURE) from error
     return header
 
@@ -166,7 +166,7 @@ def _parse(path: Path, header: str, tensors: dict[str, Tensor]) -> Checkpoint:
             )
         contract = contract_from_data(data["contract"])
         state = data["state"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelFileError(f"Damaged checkpoint header: {error}.", where=path) from error
     return Checkpoint(
         contract=contract,

@@ -7,7 +7,7 @@ a whole, between the extremes seen on sample images. Gradients pass as if nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ Range = tuple[float, float]
 """The smallest and the largest value of a layer's input, 0 included."""
 
 LAYERS = (nn.Conv2d, nn.Linear)
+AT_ONCE = 32  # images whose intermediate results are in memory
 PARAMETRISED = ".parametrizations.weight.original"
 
 
@@ -42,7 +43,8 @@ def input_ranges(model: nn.Module, images: Tensor) -> dict[str, Range]:
         for name, module in model.named_modules():
             if isinstance(module, LAYERS) and not is_parametrized(module):
                 hooks.callback(module.register_forward_pre_hook(watch(name)).remove)
-        model(images)
+        for some in torch.split(images, AT_ONCE):
+            model(some)
     return ranges
 
 
@@ -58,10 +60,11 @@ def fake_quantised(model: nn.Module, ranges: Mapping[str, Range]) -> Iterator[No
         yield
 
 
-def plain_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the state of a network that may be fake-quantised, with its usual names."""
+def plain_weights(model: nn.Module, rounded: Iterable[str]) -> dict[str, Tensor]:
+    """A copy of the state of a network whose layers `rounded` are so, with its usual names."""
+    usual = {f"{layer}{PARAMETRISED}": f"{layer}.weight" for layer in rounded}
     return {
-        name.replace(PARAMETRISED, ".weight"): tensor.detach().to("cpu", copy=True)
+        usual.get(name, name): tensor.detach().to("cpu", copy=True)
         for name, tensor in model.state_dict().items()
     }
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cnnreg.data import Dataset
+from cnnreg.errors import GateError
 from cnnreg.images import normalise
 from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
@@ -48,7 +49,10 @@ def finetuned(
     """The weights after each of EPOCHS epochs from `checkpoint`, on the recipe's batches.
 
     Whatever `on_step` raises ends it, as DivergedError does. The run is not touched.
+    Raises GateError where the run's optimizer is not installed here.
     """
+    if recipe.optimizer not in registry.optimizers:
+        raise GateError(f"the run's optimizer, {recipe.optimizer}, is not installed")
     contract, device = checkpoint.contract, choose_device("auto")
     architecture = registry.entry_of(contract).spec
     recipe = gentle(recipe)
@@ -82,7 +86,7 @@ def finetuned(
                 on_stop=lambda: None,
                 stop=StopRequest(),  # never entered: a signal ends all at once, nothing is lost
             ):
-                yield plain_weights(model)
+                yield plain_weights(model, ranges)
 
 
 def gentle(recipe: Recipe) -> Recipe:

@@ -15,7 +15,8 @@ import pytest
 from cnnreg import files
 from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.manifest import read_manifest, write_manifest
-from cnnreg.publishing import load_original, publish
+from cnnreg.original import load_original
+from cnnreg.publishing import publish
 from cnnreg.runs import now
 from cnnreg.serving import serve
 from cnnreg.specs import Interface
@@ -79,6 +80,10 @@ def test_an_unchanged_model_gets_no_version_and_a_changed_one_the_next(export, t
     rewrite(export, created=now())
     assert serve(export, layout) == serve(export, layout)
     assert serve(export, layout).new is False
+    for seconds, new in ((1.0, True), (2.0, False)):  # how long int8 took is no part of it
+        rewrite(export, quantised={"way": "fast", "seconds": seconds})
+        assert serve(export, tmp_path / "timed").new is new
+    rewrite(export, quantised=None)
     del before[layout / files.LOCK]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     rewrite(export, source={"run": "another", "checkpoint_sha256": "0"})

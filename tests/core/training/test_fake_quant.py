@@ -52,10 +52,27 @@ def test_nothing_of_it_stays_behind(model, images):
     wanted = model(images)
     with fake_quantised(model, input_ranges(model, images)):
         assert not torch.equal(model(images), wanted)
-        assert plain_weights(model).keys() == before.keys()
+        assert plain_weights(model, ["rough", "fine"]).keys() == before.keys()
     assert torch.equal(model(images), wanted)
     assert type(model.rough) is nn.Linear
     assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)
+
+
+def test_a_networks_own_parametrisation_keeps_its_names(model, images):
+    nn.utils.parametrizations.weight_norm(model.rough)
+    names = model.state_dict().keys()
+    ranges = input_ranges(model, images)
+    assert "rough" not in ranges
+    with fake_quantised(model, ranges):
+        assert plain_weights(model, ranges).keys() == names
+
+
+def test_many_images_are_not_in_memory_at_once(model, images):
+    sizes = []
+    model.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    whole = input_ranges(model, images.repeat(5, 1))
+    assert sizes == [32, 32, 16]
+    assert whole == input_ranges(model, images)
 
 
 def test_weights_have_255_levels_in_each_channel(model, images):

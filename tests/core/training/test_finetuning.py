@@ -5,7 +5,7 @@ import torch
 
 from cnnreg.budget import OutOfTimeError
 from cnnreg.files import file_digest
-from cnnreg.publishing import load_original
+from cnnreg.original import load_original
 from cnnreg.recipe import Recipe
 from cnnreg.training.finetuning import EPOCHS, finetuned, gentle
 from helpers import make_run, train

@@ -14,6 +14,7 @@ from cnnreg_export.runtimes.devices import checked_device, processor
 from cnnreg_export.runtimes.image_input import ImageInput
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
@@ -32,10 +33,16 @@ class OnnxRuntimeSession(ImageInput):
         inputs, outputs = self.engine.get_inputs(), self.engine.get_outputs()
         self.check_fit(model.path, [i.shape for i in inputs], [o.shape for o in outputs])
         self.input, self.output = inputs[0].name, outputs[-1].name
+        self.first = outputs[0].name
 
     def run(self, inputs: NDArray[Any]) -> Logits:
         logits: Logits = self.engine.run([self.output], {self.input: inputs})[0]
         return logits
+
+    def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Of a self-contained model [N, classes]."""
+        shares: NDArray[np.float32] = self.engine.run([self.first], {self.input: inputs})[0]
+        return shares
 
     def _sizes(self, batch: int | None) -> dict[str, int]:
         """Of the dimensions that the file leaves open and the options do not."""

@@ -15,6 +15,7 @@ from .compiling import compile_model, kind_of, settings
 from .hardware import core, ov
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
@@ -52,6 +53,12 @@ class OpenVINOSession(ImageInput):
         self.request.infer([inputs], share_inputs=True)
         logits: Logits = self.request.get_output_tensor(self.last).data
         return logits.copy()  # the engine's own memory, which the next call overwrites
+
+    def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Of a self-contained model [N, classes]."""
+        self.request.infer([inputs], share_inputs=True)
+        shares: NDArray[np.float32] = self.request.get_output_tensor(0).data
+        return shares.copy()
 
     def describe(self) -> Mapping[str, str]:
         """Read back from the compiled model, not repeated from what was asked for."""
