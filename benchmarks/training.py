@@ -94,21 +94,21 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="folder of the idx files; default: made images")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    results = {}
+    results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks.split(","):
             data = _data(NETWORKS[name], Path(folder), options)
             results[name] = race(name.partition("@")[0], data, options)
             print(_line(name, results[name]), flush=True)
+            if options.json:  # after each, for the next may take minutes
+                report = {"results": results, "environment": environment()}
+                options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     ratios = [result["ratio"]["median"] for result in results.values()]
     print(
         f"\ngeometric mean of the ratios {prod(ratios) ** (1 / len(ratios)):.2f}, least "
         f"{min(ratios):.2f}"
     )
-    report = {"results": results, "environment": environment()}
-    print(json.dumps(report["environment"], indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(environment(), indent=2))
 
 
 CONTESTANTS = {
