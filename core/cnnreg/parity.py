@@ -50,6 +50,11 @@ def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits
     return np.concatenate([session.infer(session.prepare(chunk)) for chunk in chunks])
 
 
+def within(max_drop: float, drop: float) -> bool:
+    """Whether a drop keeps to its budget, both in points; nothing does if that is no number."""
+    return drop <= max_drop + 1e-9
+
+
 def softmax(logits: Logits) -> Logits:
     """Probabilities [N, classes]."""
     import numpy as np
@@ -91,7 +96,7 @@ def compare(
             complaint = f"logits differ by {difference.max():.2g}, tolerance {tolerance:.2g}"
     elif same.mean() < MIN_AGREEMENT.get(precision, 0.0):
         complaint = f"top-1 agreement is {100 * same.mean():.2f} %"
-    elif not drop <= max_drop + 1e-9:  # so too if the budget is no number
+    elif not within(max_drop, drop):
         complaint = (
             f"accuracy drops from {100 * accuracies[0]:.2f} to {100 * accuracies[1]:.2f} % "
             f"(limit {max_drop:g} points)"

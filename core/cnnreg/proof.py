@@ -26,7 +26,7 @@ def prove(
 ) -> dict[str, Parity]:
     """Compare in every installed runtime that opens the format, up to one in which it fails.
 
-    Raises GateError where that cannot be done, or pictures are resized otherwise.
+    Raises GateError where that cannot be done, or a self-contained file has a fault.
     """
     runtimes = runtimes_for(registry, exported.format)
     if not runtimes:
@@ -39,8 +39,7 @@ def prove(
             place = device if device != "CPU" and device in runtime.devices() else "CPU"
             session = open_session(runtime, exported, RuntimeOptions(device=place))
             logits = logits_of(session, original.images)
-            resized = _resizes_alike(session, original, exported.interface)
-            shares = _gives_probabilities(session, original, exported.interface)
+            fault = _fault(session, original, exported.interface)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -56,35 +55,37 @@ def prove(
         results[runtime.name] = replace(parity, device=place)
         if not parity.holds:
             return results
-        if not resized:
+        if fault:
             raise GateError(
-                f"Not published: {exported.format} {exported.precision} resizes pictures otherwise "
-                f"than cnnreg does, in {runtime.title}.",
-            )
-        if not shares:
-            raise GateError(
-                f"Not published: {exported.format} {exported.precision} gives probabilities that "
-                f"are not the softmax of its logits, in {runtime.title}."
+                f"Not published: {exported.format} {exported.precision} {fault}, "
+                f"in {runtime.title}."
             )
     return results
 
 
-def _gives_probabilities(session: Session, original: Original, interface: Interface) -> bool:
-    """Whether a self-contained file's probabilities are the softmax of its logits."""
-    probabilities = getattr(session, "probabilities", None)
-    if not interface.embed or probabilities is None:
-        return True
+def _fault(session: Session, original: Original, interface: Interface) -> str:
+    """What a self-contained file does otherwise than it should; empty: nothing."""
+    if interface.embed and not interface.fixed and not _resizes_alike(session, original):
+        return "resizes pictures otherwise than cnnreg does"
+    if interface.embed and not _gives_probabilities(session, original):
+        return "gives probabilities that are not the softmax of its logits"
+    return ""
+
+
+def _gives_probabilities(session: Session, original: Original) -> bool:
+    """Whether its probabilities are the softmax of its logits, where the engine has them."""
     import numpy as np
 
+    probabilities = getattr(session, "probabilities", None)
+    if probabilities is None:
+        return True
     inputs = session.prepare(original.images[:1])
     shares = softmax(session.infer(inputs))
     return bool(np.abs(probabilities(inputs) - shares).max() <= SHARE_TOLERANCE)
 
 
-def _resizes_alike(session: Session, original: Original, interface: Interface) -> bool:
-    """Whether a self-contained file answers to pictures of other sizes as to resized ones."""
-    if not interface.embed or interface.fixed:
-        return True
+def _resizes_alike(session: Session, original: Original) -> bool:
+    """Whether it answers to pictures of other sizes as to resized ones."""
     import numpy as np
 
     from .images import fit, from_pixels

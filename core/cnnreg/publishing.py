@@ -26,7 +26,7 @@ from .files import (
 from .manifest import Manifest, is_clutter, is_export_alone, read_manifest, write_manifest
 from .models import need, title_of
 from .original import Original
-from .parity import DEFAULT_MAX_DROP, Parity
+from .parity import DEFAULT_MAX_DROP, Parity, within
 from .plugins import blaming
 from .proof import prove
 from .quantising import Trial, int8_within_budget
@@ -193,9 +193,9 @@ class _Writer:
             quantisation=attempt.quantisation,
         )
         room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
-        with blaming(f"Exporter '{self.exporter.name}'"), room:
-            written = self.exporter.write(request)
         name = f"Exporter '{self.exporter.name}'"
+        with blaming(name), room:
+            written = self.exporter.write(request)
         if not written.is_file() or written.parent != folder:
             raise PluginError(f"{name} did not write its file.", where=written)
         if odd := next((p for p in folder.iterdir() if p.is_dir() or is_clutter(p.name)), None):
@@ -251,13 +251,9 @@ def _is_there(folder: Path, original: Original, max_drop: float) -> bool:
     if manifest.source.get("checkpoint_sha256") != original.checkpoint.digest:
         return False
     try:
-        drops = [
-            100 * (parity["original_accuracy"] - parity["exported_accuracy"])
-            for parity in manifest.parity.values()
-        ]
-    except (KeyError, TypeError):  # written by another hand
+        return all(within(max_drop, Parity(**found).drop) for found in manifest.parity.values())
+    except TypeError:  # written by another hand
         return False
-    return all(drop <= max_drop + 1e-9 for drop in drops)
 
 
 def _cure(precision: Precision, parity: Parity) -> str:

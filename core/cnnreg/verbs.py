@@ -80,7 +80,7 @@ def train(
         registry, architecture, config, chosen, form=form, dropout=dropout, weights=weights
     )
     try_out(registry, planned, dataset)
-    run = create_run(planned, folder=None if output is None else Path(output))
+    run = create_run(planned, folder=_path(output))
     for record in run_training(registry, run, dataset, device=device, note=note):
         on_epoch(record)
     return open_run(run.folder)
@@ -105,21 +105,17 @@ def export(
     `data` is where a run's images lie now, if they were moved, or whose they are, if it was
     imported without; `data_dir` the same for a data set by name.
     """
-
-    def path(given: Path | str | None) -> Path | None:
-        return None if given is None else Path(given)
-
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(Path(run))
     original = load_original(
-        registry, opened, opened.open_data(registry, folder=path(data), downloads=path(data_dir))
+        registry, opened, opened.open_data(registry, folder=_path(data), downloads=_path(data_dir))
     )
     return publish(
         registry,
         original,
         registry.exporters[format],
         precision,
-        output=path(output),
+        output=_path(output),
         max_drop=max_drop,
         max_minutes=max_minutes,
         interface=Interface(embed=embed, fixed=fixed),
@@ -150,3 +146,7 @@ def benchmark(
         threads=threads,
         options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds),
     )
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
