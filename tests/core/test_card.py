@@ -141,3 +141,13 @@ def test_of_many_classes_the_worst_are_shown(card, original, monkeypatch):
     accuracy = sections(card(folder=original.run.folder))["Accuracy"]
     assert "The 3 classes recognised worst" in accuracy
     assert len([line for line in accuracy.splitlines() if line.startswith("|")]) == 5
+
+
+@pytest.mark.parametrize(
+    ("interface", "anywhere"),
+    [(Interface(), False), (EMBED, True), (Interface(embed=True, fixed=True), False)],
+)
+def test_only_what_takes_pictures_of_any_size_is_said_to(card, interface, anywhere):
+    text = card(interface)
+    assert ("Without cnnreg:" in text) is anywhere
+    assert ("- Pictures of another shape are stretched" in text) is anywhere

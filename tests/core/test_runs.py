@@ -14,7 +14,7 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
 from cnnreg.specs import to_data
-from helpers import make_run
+from helpers import contract, make_run
 
 
 def test_a_run_reads_back_as_it_was_made(registry, tmp_path):
@@ -64,6 +64,7 @@ def test_a_name_that_no_disk_takes_is_refused_before_anything_is_made(registry, 
         ("recipe", {"surprise": 1}),
         ("data", {}),
         ("created", None),
+        ("contract", {**to_data(contract()), "num_classes": float("inf")}),
     ],
 )
 def test_a_damaged_run_is_refused(registry, tmp_path, field, value):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from cnnreg.budget import OutOfTimeError
+from cnnreg.errors import GateError
 from cnnreg.files import file_digest
 from cnnreg.original import load_original
 from cnnreg.recipe import Recipe
@@ -54,3 +57,10 @@ def test_the_recipe_is_the_runs_with_a_small_rate():
     assert (recipe.augment, recipe.mixup, recipe.seed) == ("crop", 0.2, 7)
     assert recipe.learning_rate < run.learning_rate / 10
     assert (recipe.ema, recipe.warmup, recipe.epochs) == (0, 0, EPOCHS)
+
+
+def test_without_the_runs_optimizer_it_cannot_begin(registry, original):
+    recipe = replace(original.run.config.recipe, optimizer="elsewhere")
+    run = replace(original.run, config=replace(original.run.config, recipe=recipe))
+    with pytest.raises(GateError, match="optimizer, elsewhere, is not installed"):
+        next(iter(tune(registry, replace(original, run=run))))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from cnnreg_export.formats.capture import capture
@@ -18,3 +19,14 @@ def test_every_layer_is_found_where_batch_norm_was_folded_into_it(network: nn.Mo
         "Convolution",
         "GroupConvolution",
     ]
+
+
+def test_grouped_convolutions_are_found() -> None:
+    """OpenVINO holds their weights by group: [groups, outputs / groups, inputs / groups, ...]."""
+    torch.manual_seed(0)
+    grouped = nn.Sequential(nn.Conv2d(4, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8))
+    with quiet():
+        model = ov.convert_model(capture(grouped.eval(), (4, 16, 24)))
+    found = operators_by_layer(model, grouped)
+    assert sorted(found) == ["0", "2"]
+    assert len(found["0"]) == len(found["2"]) == 1
