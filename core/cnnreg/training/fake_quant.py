@@ -19,11 +19,12 @@ from torch.nn.utils.parametrize import (
     remove_parametrizations,
 )
 
+from .inference import BATCH
+
 Range = tuple[float, float]
 """The smallest and the largest value of a layer's input, 0 included."""
 
 LAYERS = (nn.Conv2d, nn.Linear)
-AT_ONCE = 32  # images whose intermediate results are in memory
 PARAMETRISED = ".parametrizations.weight.original"
 
 
@@ -43,7 +44,7 @@ def input_ranges(model: nn.Module, images: Tensor) -> dict[str, Range]:
         for name, module in model.named_modules():
             if isinstance(module, LAYERS) and not is_parametrized(module):
                 hooks.callback(module.register_forward_pre_hook(watch(name)).remove)
-        for some in torch.split(images, AT_ONCE):
+        for some in torch.split(images, BATCH):
             model(some)
     return ranges
 
