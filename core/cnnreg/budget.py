@@ -3,7 +3,8 @@
 1. fast          post-training quantisation
 2. exact-bias    the same, with each layer's mean error taken off its bias
 3. float-layers  the better of the two, but for as few as possible of the layers that cost most
-4. fine-tuning   up to three epochs with rounded weights and activations, then the first again
+4. fine-tuning   up to three epochs with rounded weights and activations, then the first again,
+                 and at last with layers in float as well
 
 Layers are ranked on training images and by the network itself, so that one loop serves every
 format; whether the budget holds is measured on the finished file, in the engines that run it.
@@ -11,8 +12,8 @@ format; whether the budget holds is measured on the finished file, in the engine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
@@ -74,7 +75,8 @@ class Quantised:
 
     def __str__(self) -> str:
         count = len(self.float_layers)
-        floats = f" {count} layer{'s' * (count > 1)} ({', '.join(self.float_layers)})"
+        layers = f" {count} layer{'s' * (count > 1)} ({', '.join(self.float_layers)})"
+        floats = layers if self.way == "float-layers" else f" of all but{layers}"
         few = self.calibration_images < ENOUGH_IMAGES
         return (
             f"{IN_WORDS[self.way]}{floats if self.float_layers else ''}, calibrated on "
@@ -124,35 +126,45 @@ def search(
     def holds(attempt: Attempt) -> bool:
         return tried(attempt).holds
 
+    worst_first: list[str] = []
     if refines:
         exact = Attempt(way="exact-bias", quantisation=Quantisation(exact_bias=True))
         corrected = tried(exact)
         if corrected.holds:
             return exact
-        exact_bias = corrected.drop <= plain.drop
         limit = TimeLimit(minutes)
-        if found := _fewest_floats(holds, layer_errors, limit, step, exact_bias=exact_bias):
+        worst_first = _worst_first(layer_errors, limit, step)
+        better = exact if corrected.drop <= plain.drop else fast
+        base = replace(better, way="float-layers")
+        if found := _fewest_floats(holds, base, worst_first, limit):
             return found
-    return _finetune(holds, finetuned, TimeLimit(minutes), step)
+    limit, tuned = TimeLimit(minutes), None
+    for tuned in _finetuned(finetuned, limit, step):
+        if holds(tuned):
+            return tuned
+    return _fewest_floats(holds, tuned, worst_first, limit) if tuned else None
 
 
-def _fewest_floats(
-    holds: Callable[[Attempt], bool],
+def _worst_first(
     layer_errors: Callable[[], Iterable[tuple[str, float]]],
     limit: TimeLimit,
     step: Callable[[str], None],
-    *,
-    exact_bias: bool,
-) -> Attempt | None:
-    """Twice as many layers each time, at most half of them, then back to the fewest that do."""
+) -> list[str]:
+    """All layers by what they cost; none if there is no time to measure all."""
     errors = dict[str, float]()
     for layer, error in layer_errors():
         if limit.over:
-            return None
+            return []
         errors[layer] = error
         step(f"int8: what each layer costs, {len(errors)} measured")
-    worst_first = sorted(errors, key=lambda layer: -errors[layer])
-    most, failed, found = len(errors) // 2, 0, None
+    return sorted(errors, key=lambda layer: -errors[layer])
+
+
+def _fewest_floats(
+    holds: Callable[[Attempt], bool], base: Attempt, worst_first: list[str], limit: TimeLimit
+) -> Attempt | None:
+    """Twice as many layers each time, at most half of them, then back to the fewest that do."""
+    most, failed, found = len(worst_first) // 2, 0, None
     while not limit.over:
         if found:
             count = (failed + len(found.quantisation.float_layers)) // 2
@@ -161,10 +173,7 @@ def _fewest_floats(
         if count == failed:
             break
         floats = tuple(worst_first[:count])
-        attempt = Attempt(
-            way="float-layers",
-            quantisation=Quantisation(exact_bias=exact_bias, float_layers=floats),
-        )
+        attempt = replace(base, quantisation=replace(base.quantisation, float_layers=floats))
         if holds(attempt):
             found = attempt
         else:
@@ -172,12 +181,13 @@ def _fewest_floats(
     return found
 
 
-def _finetune(
-    holds: Callable[[Attempt], bool],
+def _finetuned(
     finetuned: Callable[[Callable[[Progress], None]], Iterable[dict[str, Tensor]]],
     limit: TimeLimit,
     step: Callable[[str], None],
-) -> Attempt | None:
+) -> Iterator[Attempt]:
+    """With the weights of each epoch, as long as there is time and nothing diverges."""
+
     def on_step(progress: Progress) -> None:
         step(f"int8: fine-tuning, epoch {progress.epoch + 1}, step {progress.batch}")
         if limit.over:
@@ -185,11 +195,8 @@ def _finetune(
 
     try:
         for epoch, weights in enumerate(finetuned(on_step), 1):
-            attempt = Attempt(way="fine-tuning", weights=weights, epochs=epoch)
-            if holds(attempt):
-                return attempt
+            yield Attempt(way="fine-tuning", weights=weights, epochs=epoch)
     except (DivergedError, GateError) as error:
         step(f"int8: not by fine-tuning: {error.what}")
     except OutOfTimeError:
         pass
-    return None

@@ -81,7 +81,24 @@ def test_at_most_half_of_the_layers_are_left_in_float():
 def test_nothing_is_found_where_no_way_does():
     found, asked, _ = find(lambda attempt: False)
     assert found is None
-    assert asked[-3:] == ["fine-tuning"] * 3
+    floats = [1, 2, 4]
+    assert asked == [
+        "fast",
+        "exact-bias",
+        *(f"float-layers {count}" for count in floats),
+        *["fine-tuning"] * 3,
+        *(f"fine-tuning {count}" for count in floats),
+    ]
+
+
+def test_at_last_the_tuned_weights_are_tried_with_layers_in_float():
+    def good(attempt):
+        return attempt.weights == {"epoch": 3} and len(attempt.quantisation.float_layers) >= 3
+
+    found, asked, _ = find(good)
+    assert (found.way, found.epochs) == ("fine-tuning", 3)
+    assert found.quantisation.float_layers == ("b", "d", "f")
+    assert asked[-4:] == [f"fine-tuning {count}" for count in (1, 2, 4, 3)]
 
 
 def test_without_time_the_slow_ways_are_not_gone():
@@ -146,5 +163,9 @@ def test_the_report_says_what_few_images_are():
     assert str(Quantised(calibration_images=300, **facts)) == (
         "quantisation of all but 2 layers (stem.0, head), calibrated on 300 images, "
         "judged on 90, 1.2 s"
+    )
+    tuned = {**facts, "way": "fine-tuning", "float_layers": ("head",), "epochs": 3}
+    assert str(Quantised(calibration_images=300, **tuned)).startswith(
+        "fine-tuning and post-training quantisation of all but 1 layer (head), calibrated"
     )
     assert "120 images (few: 300 are better)" in str(Quantised(calibration_images=120, **facts))
