@@ -8,15 +8,17 @@ import torch
 from cnnreg.budget import OutOfTimeError
 from cnnreg.errors import GateError
 from cnnreg.files import file_digest
+from cnnreg.images import normalise
 from cnnreg.original import load_original
 from cnnreg.recipe import Recipe
+from cnnreg.training.fake_quant import fake_quantised, input_ranges
 from cnnreg.training.finetuning import EPOCHS, finetuned, gentle
 from helpers import make_run, train
 
 
 @pytest.fixture(scope="module")
 def original(registry, tmp_path_factory):
-    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
+    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
     train(registry, run)
     return load_original(registry, run, run.open_data(registry))
 
@@ -49,6 +51,41 @@ def test_it_ends_where_the_time_is_up(registry, original):
 
     with pytest.raises(OutOfTimeError):
         next(iter(tune(registry, original, on_step)))
+
+
+def uneven(weights):
+    """The same network to a float, but 1 hidden unit in 5 outweighs the others 361 times."""
+    torch.manual_seed(0)
+    weights = {name: tensor.clone() for name, tensor in weights.items()}
+    scale = torch.where(torch.rand(len(weights["fc1.weight"])) < 0.8, 1 / 19, 19.0)
+    weights["fc1.weight"] *= scale[:, None]
+    weights["fc1.bias"] *= scale
+    weights["fc2.weight"] /= scale
+    return weights
+
+
+def accuracy(original, weights, *, rounded=True):
+    contract, known = original.model.contract, len(original.labels)
+    images, samples = (
+        torch.from_numpy(normalise(pixels, contract.mean, contract.std))
+        for pixels in (original.images[:known], original.calibration)
+    )
+    model = original.build(weights)
+    ranges = input_ranges(model, samples) if rounded else {}
+    with torch.no_grad(), fake_quantised(model, ranges):
+        return float((model(images).argmax(1).numpy() == original.labels).mean())
+
+
+def test_what_rounding_breaks_is_mended(registry, original, one_thread):
+    """And by learning to live with it: in float the network is no better than before."""
+    weights = uneven(original.checkpoint.model)
+    sound = accuracy(original, weights, rounded=False)
+    assert sound > 0.8
+    assert accuracy(original, weights) < sound - 0.4
+    hard = replace(original, checkpoint=replace(original.checkpoint, model=weights))
+    *_, last = tune(registry, hard)
+    assert accuracy(hard, last) > sound - 0.15
+    assert accuracy(hard, last, rounded=False) < sound + 0.02
 
 
 def test_the_recipe_is_the_runs_with_a_small_rate():
