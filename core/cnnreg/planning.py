@@ -50,12 +50,22 @@ def plan(
 
 
 def open_for(
-    registry: Registry, architecture: str, data: DataConfig, *, progress: Progress | None = None
+    registry: Registry,
+    architecture: str,
+    data: DataConfig,
+    *,
+    channels: int | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
-    """The data at a size that the network takes."""
+    """The data at a size that the network takes; grey or colour, whatever `channels` wants."""
     spec = registry.architectures[architecture]
     return open_dataset(
-        registry, data, fallback_size=spec.input_shape, min_size=spec.min_size, progress=progress
+        registry,
+        data,
+        fallback_size=spec.input_shape,
+        min_size=spec.min_size,
+        channels=channels,
+        progress=progress,
     )
 
 

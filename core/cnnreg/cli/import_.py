@@ -13,7 +13,7 @@ from cnnreg.data import DataConfig, Dataset, data_config
 from cnnreg.planning import DEFAULT_DOWNLOADS, open_for
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
-from cnnreg.specs import Resize
+from cnnreg.specs import Form, Resize
 
 from .common import console, folder_type, get_registry, json_option, print_json, say
 from .data_options import data_options
@@ -47,6 +47,9 @@ def numbers(
 @click.option("--partial", is_flag=True, help="Take what fits, leave the rest untrained.")
 @click.option("--classes", help="A file with their names, a line each or a JSON list; imagenet.")
 @data_options
+@click.option(
+    "--form", type=click.Choice(get_args(Form)), help="Default: the one that fits, by image size."
+)
 @click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
 @click.option(
     "--mean", callback=numbers, help="Of the pixels, 0 to 1; default: the data's, ImageNet's."
@@ -69,6 +72,7 @@ def command(
     classes: str | None,
     data: str | None,
     data_dir: Path | None,
+    form: Form | None,
     image_size: int | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
@@ -84,11 +88,12 @@ def command(
     registry = get_registry()
     name = registry.architectures[architecture].name
     from cnnreg.importing.classes import read_classes
-    from cnnreg.importing.importer import Wishes, plan_import, write_import
+    from cnnreg.importing.importer import Wishes, channels_of, plan_import, write_import
     from cnnreg.importing.reading import read_weights
 
     wishes = Wishes(
         classes=read_classes(classes) if classes else None,
+        form=form,
         image_size=image_size,
         mean=mean,
         std=std,
@@ -106,7 +111,10 @@ def command(
         if data
         else None
     )
-    opened = _open(registry, architecture, config) if config else None
+    opened = None
+    if config:
+        channels = channels_of(registry, architecture, weights, form)
+        opened = _open(registry, architecture, config, channels)
     planned = plan_import(registry, architecture, weights, wishes, data=opened, note=say)
     run = create_run(planned.config, folder=output)
     write_import(run, planned, opened[1] if opened else None)
@@ -117,9 +125,13 @@ def command(
     _show(run, planned, name)
 
 
-def _open(registry: Registry, architecture: str, config: DataConfig) -> tuple[DataConfig, Dataset]:
+def _open(
+    registry: Registry, architecture: str, config: DataConfig, channels: int | None
+) -> tuple[DataConfig, Dataset]:
     with DecodeProgress(console(stderr=True)) as decoding:
-        dataset = open_for(registry, architecture, config, progress=decoding.update)
+        dataset = open_for(
+            registry, architecture, config, channels=channels, progress=decoding.update
+        )
         report_skipped(dataset)
     return replace(config, image_size=dataset.image_shape[1]), dataset
 
@@ -128,10 +140,9 @@ def _show(run: Run, planned: Import, name: str) -> None:
     from cnnreg.importing.fitting import listed
 
     contract, fit = run.config.contract, planned.fit
-    total = len(fit.taken) + len(fit.missing) + len(fit.misshapen)
     out = console()
     out.print(
-        f"[green]✓[/] [bold]{name}[/]: {len(fit.taken)} of {total} tensors taken",
+        f"[green]✓[/] [bold]{name}[/]: {len(fit.taken)} of {fit.total} tensors taken",
         soft_wrap=True,
     )
     moments = " and ".join(

@@ -71,20 +71,23 @@ def open_dataset(
     *,
     fallback_size: Shape = (3, 224, 224),
     min_size: int = 1,
+    channels: int | None = None,
     image_shape: Shape | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Find the images and fix their splits and shape; nothing is decoded yet.
 
     A trained model's `image_shape` is binding. Otherwise the shape is the data
-    set's own, raised to `min_size`; photographs get the height and width of
-    `fallback_size`, the architecture's input.
+    set's own, raised to `min_size`, with its own `channels` unless they are given;
+    photographs get the height and width of `fallback_size`, the architecture's input.
     """
     spec = registry.datasets[config.name]
     source = _open(spec, config)
     parts = complete(source, config)
     cache = cache_beside(config.folder or config.downloads, config.name)
     shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
+    if image_shape is None and channels is not None:
+        shape = (channels, *shape[1:])
 
     def split(name: str, samples: Samples) -> Split:
         may_skip = int(len(samples) * BAD_SHARE)

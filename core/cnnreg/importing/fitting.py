@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from cnnreg.errors import ModelFileError
 from cnnreg.plugins import blaming
-from cnnreg.specs import ArchitectureSpec, ModelOptions, Shape
+from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Shape
 from cnnreg.training.foreign import named_as
 from cnnreg.training.groups import head_of
 
@@ -39,6 +40,7 @@ class Fit:
     tensors: Mapping[str, Tensor]
     taken: tuple[str, ...]
     missing: tuple[str, ...]
+    idle: tuple[str, ...]  # missing too, but of parts that only training needs
     unused: tuple[str, ...]
     misshapen: tuple[Misshapen, ...]
 
@@ -58,7 +60,12 @@ class Fit:
     @property
     def share(self) -> float:
         """Of the tensors, those that were taken."""
-        return len(self.taken) / (len(self.taken) + len(self.missing) + len(self.misshapen))
+        return len(self.taken) / self.total
+
+    @property
+    def total(self) -> int:
+        """How many tensors the network's answers depend on."""
+        return len(self.taken) + len(self.missing) + len(self.misshapen)
 
     def differences(self) -> str:
         """The first of each kind, in words; empty if there is none."""
@@ -82,27 +89,39 @@ def best_fit(
     shape: Shape,
     channels: Iterable[int],
     num_classes: int | None,
+    form: Form | None = None,
 ) -> Fit:
-    """In the form that `shape` asks for, or the other one, if that fits better.
+    """In `form`; without it in the one that `shape` asks for, or the other, if that fits better.
 
     Of `channels` the first that fits is taken. Without `num_classes` the file's head
     decides on them.
     """
     fits = []
-    for options in _candidates(architecture, shape, tuple(channels)):
+    for options in _candidates(architecture, shape, tuple(channels), form):
         fits.append(_fit(architecture, options, tensors, num_classes))
         if fits[-1].whole:
             break
     return max(fits, key=lambda fit: fit.share)
 
 
+def resembles(architecture: ArchitectureSpec, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether most shapes are those of the network in its usual form: a look before a fit."""
+    with blaming(f"Building '{architecture.name}'"):
+        wanted = _shapes(architecture, architecture.options())
+    ours, theirs = (
+        Counter(tuple(shape) for shape in shapes if shape)  # counters have none
+        for shapes in (wanted.values(), (tensor.shape for tensor in tensors.values()))
+    )
+    return (ours & theirs).total() > max(ours.total(), theirs.total()) / 2
+
+
 def _candidates(
-    architecture: ArchitectureSpec, shape: Shape, channels: tuple[int, ...]
+    architecture: ArchitectureSpec, shape: Shape, channels: tuple[int, ...], form: Form | None
 ) -> Iterator[ModelOptions]:
     for count in channels:
-        usual = architecture.options(input_shape=(count, *shape[1:]))
+        usual = architecture.options(input_shape=(count, *shape[1:]), form=form)
         yield usual
-        if architecture.small_form:
+        if architecture.small_form and form is None:
             yield replace(usual, form="standard" if usual.form == "small" else "small")
 
 
@@ -125,13 +144,16 @@ def _fit(
         with blaming(f"Building '{architecture.name}'"):
             wanted = _shapes(architecture, options)
     fitting = {name for name in wanted if name in named and named[name].shape == wanted[name]}
+    # Counters of batches seen, which files of before 2018 lack and no result depends on.
+    lacking = [n for n in wanted if n not in named and not n.endswith("batches_tracked")]
+    idle = _idle(architecture, options) if lacking else frozenset[str]()
     return Fit(
         options=options,
         classes=classes,
         tensors=named,
         taken=tuple(name for name in wanted if name in fitting),
-        # Counters of batches seen, which files of before 2018 lack and no result depends on.
-        missing=tuple(n for n in wanted if n not in named and not n.endswith("batches_tracked")),
+        missing=tuple(name for name in lacking if name not in idle),
+        idle=tuple(name for name in lacking if name in idle),
         unused=tuple(name for name in named if name not in wanted),
         misshapen=tuple(
             Misshapen(name, tuple(named[name].shape), tuple(shape))
@@ -146,6 +168,28 @@ def _shapes(architecture: ArchitectureSpec, options: ModelOptions) -> dict[str, 
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         state = architecture.build(options).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _idle(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[str]:
+    """Tensors that no answer depends on: those of heads for training alone.
+
+    Of a module that neither runs nor has a gradient, each by itself proves too little.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = architecture.build(options).eval()
+        images = torch.zeros(2, *options.input_shape)
+    running = set[str]()
+    for name, module in model.named_modules():
+        module.register_forward_pre_hook(lambda module, inputs, name=name: running.add(name))
+    with suppress(Exception):  # what cannot be told apart counts as needed
+        model(images).sum().backward()
+        return frozenset(
+            f"{name}.{tensor}" if name else tensor
+            for name, module in model.named_modules()
+            if name not in running and all(p.grad is None for p in module.parameters())
+            for tensor in module.state_dict(keep_vars=True)
+        )
+    return frozenset()
 
 
 def _classes_of(head: frozenset[str], tensors: Mapping[str, Tensor]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +13,17 @@ from torch import nn
 
 from cnnreg.data import DataConfig, Dataset
 from cnnreg.environment import environment
-from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
+from cnnreg.errors import CnnregError, DataError, ModelFileError, PluginError, UsageError
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import Run, RunConfig, now
-from cnnreg.specs import ArchitectureSpec, ModelContract, Resize, Shape, to_data
+from cnnreg.specs import ArchitectureSpec, Form, ModelContract, Resize, Shape, to_data
 from cnnreg.training.building import build_model
 from cnnreg.training.checkpoint import Checkpoint, is_finite, save_checkpoint
 from cnnreg.training.start import LEAST
 from cnnreg.training.state import seed_streams
 from cnnreg.training.summary import write_summary
 
-from .fitting import Fit, best_fit
+from .fitting import Fit, best_fit, listed, resembles
 from .reading import Weights, printable
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -36,6 +37,7 @@ class Wishes:
     """What was said of the weights; None: to be found in the file, or in the data."""
 
     classes: tuple[str, ...] | None = None
+    form: Form | None = None
     image_size: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -72,22 +74,25 @@ def plan_import(
         shape=shape,
         channels=channels,
         num_classes=len(classes) if classes else None,
+        form=wishes.form,
     )
     if not wishes.partial and not fit.whole:
-        raise _misfit(spec, weights, fit)
+        raise _misfit(registry, spec, weights, fit)
     if classes is None and fit.classes is None:
         raise ModelFileError(
             "The file holds no classifier layer, so the number of classes is not known.",
             where=weights.file,
             hint="Name them with --classes or --data.",
         )
-    model = _built(spec, fit, note)
+    model = _built(spec, fit, wishes.form, note)
     _take(model, fit, spec, weights)
     if classes is None:
         classes = tuple(f"class{number}" for number in range(fit.options.num_classes))
         note("the file does not name its classes: --classes FILE, or imagenet, does")
     if not fit.whole:
         note("what the file lacks is untrained: the run means nothing before a training")
+    if fit.idle:
+        note(f"untrained, but needed for training alone: {listed(fit.idle)}")
     contract = _contract(entry, fit, wishes, classes, dataset)
     config = RunConfig(
         contract=contract,
@@ -108,6 +113,7 @@ def report(weights: Weights, fit: Fit) -> dict[str, Any]:
         "sha256": weights.sha256,
         "taken": len(fit.taken),
         "missing": list(fit.missing),
+        "idle": list(fit.idle),
         "unused": list(fit.unused),
         "misshapen": to_data(fit.misshapen),
     }
@@ -160,10 +166,26 @@ def _shape(
     return (channels, size or height, size or width), tuple(dict.fromkeys((channels, 3, 1)))
 
 
-def _misfit(spec: ArchitectureSpec, weights: Weights, fit: Fit) -> ModelFileError:
+def channels_of(
+    registry: Registry, architecture: str, weights: Weights, form: Form | None
+) -> int | None:
+    """Those of the images that the file's network takes; None if it is another network."""
+    spec = registry.architectures[architecture]
+    shape, channels = _shape(spec, Wishes(), None)
+    fit = best_fit(
+        spec, weights.tensors, shape=shape, channels=channels, num_classes=None, form=form
+    )
+    return fit.options.in_channels if fit.whole else None
+
+
+def _misfit(
+    registry: Registry, spec: ArchitectureSpec, weights: Weights, fit: Fit
+) -> ModelFileError:
     count = fit.options.num_classes
     if fit.classes is not None and fit.classes != count:
         hint = f"Its head is for {fit.classes} classes, not {count}; --partial leaves it out."
+    elif others := _fitting(registry, weights, besides=spec):
+        hint = f"It fits {others}."
     elif fit.share < LEAST:
         hint = f"Is it a file of '{spec.name}'?"
     else:
@@ -173,10 +195,22 @@ def _misfit(spec: ArchitectureSpec, weights: Weights, fit: Fit) -> ModelFileErro
     )
 
 
-def _built(spec: ArchitectureSpec, fit: Fit, note: Note) -> nn.Module:
+def _fitting(registry: Registry, weights: Weights, *, besides: ArchitectureSpec) -> str:
+    """The networks that the file would fit whole, as `--arch` names them."""
+    found = []
+    for name, spec in registry.architectures.items():
+        with suppress(CnnregError):  # a network that cannot be built is no suggestion
+            if spec is besides or not resembles(spec, weights.tensors):
+                continue
+            if channels_of(registry, name, weights, None):
+                found.append(f"--arch {name}")
+    return " and ".join(found)
+
+
+def _built(spec: ArchitectureSpec, fit: Fit, form: Form | None, note: Note) -> nn.Module:
     options = fit.options
     height, width = options.input_shape[1:]
-    usual = spec.options(input_shape=options.input_shape).form
+    usual = form or spec.options(input_shape=options.input_shape).form
     seed_streams(spec.recipe.seed)  # of what the file does not hold
     try:
         model = build_model(spec, options)

@@ -64,7 +64,7 @@ def test_the_run_is_like_any_other(elsewhere, with_data):
     assert imported.config.data_fingerprint == trained.config.data_fingerprint
     assert imported.config.imported == {
         "file": "w.safetensors", "sha256": sha256(file.read_bytes()).hexdigest(),
-        "taken": 6, "missing": [], "unused": [], "misshapen": [],
+        "taken": 6, "missing": [], "idle": [], "unused": [], "misshapen": [],
     }  # fmt: skip
     ours, theirs = (read_checkpoint(run.best).model for run in (imported, trained))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

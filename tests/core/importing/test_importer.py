@@ -10,7 +10,7 @@ import torchvision
 
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError, UsageError
-from cnnreg.importing.importer import Wishes, plan_import
+from cnnreg.importing.importer import Wishes, channels_of, plan_import
 from cnnreg.importing.reading import Weights
 from cnnreg.planning import open_for
 
@@ -137,16 +137,54 @@ def test_the_data_says_the_rest(registry):
 
 def test_another_network_is_refused(registry):
     tensors = made(registry, "resnet20", num_classes=4)
-    with pytest.raises(ModelFileError, match=r"does not fit 'vgg11'.*missing \(.*of 'vgg11'\?"):
+    said = r"does not fit 'vgg11'.*missing \(.*It fits --arch resnet20\."
+    with pytest.raises(ModelFileError, match=said):
         imported(registry, "vgg11", tensors)
+    strange = {name: tensor for name, tensor in tensors.items() if "layer2" not in name}
+    with pytest.raises(ModelFileError, match=r"Is it a file of 'vgg11'\?"):
+        imported(registry, "vgg11", strange)
     with pytest.raises(ModelFileError, match=r"Only \d+ of the 22 tensors"):
         imported(registry, "vgg11", tensors, partial=True, classes=("a", "b"))
 
 
 def test_a_deeper_network_is_no_shallower_one(registry):
     deeper = made(registry, "resnet32", num_classes=10, input_shape=(3, 32, 32))
-    with pytest.raises(ModelFileError, match="not used"):
+    with pytest.raises(ModelFileError, match="not used.*It fits --arch resnet32"):
         imported(registry, "resnet20", deeper)
+
+
+def test_a_form_that_is_asked_for_is_the_only_one_tried(registry):
+    said = []
+    tensors = made(registry, "resnet18", num_classes=4, input_shape=(3, 32, 32))
+    planned = imported(registry, "resnet18", tensors, form="small", note=said.append)
+    assert planned.config.contract.form == "small"
+    assert not any("form" in text for text in said)
+    with pytest.raises(ModelFileError, match="of another shape"):
+        imported(registry, "resnet18", tensors, form="standard")
+
+
+def test_heads_for_training_alone_are_not_needed(registry):
+    said = []
+    tensors = made(registry, "inception_v3", num_classes=4)
+    without = {key: tensor for key, tensor in tensors.items() if not key.startswith("AuxLogits.")}
+    planned = imported(registry, "inception_v3", without, note=said.append)
+    assert set(planned.fit.idle) == {
+        key for key in tensors.keys() - without.keys() if not key.endswith("batches_tracked")
+    }
+    assert planned.fit.idle
+    assert any("needed for training alone: AuxLogits" in text for text in said)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_data_is_opened_in_the_colours_of_the_file(registry, channels):
+    tensors = made(registry, "resnet20", num_classes=10, input_shape=(channels, 32, 32))
+    found = channels_of(registry, "resnet20", weights(tensors), None)
+    assert found == channels
+    config = DataConfig(name="digits")
+    dataset = open_for(registry, "resnet20", config, channels=found)
+    contract = imported(registry, "resnet20", tensors, data=(config, dataset)).config.contract
+    assert contract.input_shape == dataset.image_shape
+    assert dataset.image_shape[0] == channels == len(contract.mean)
 
 
 def test_another_number_of_classes_is_refused_or_left_out(registry):
