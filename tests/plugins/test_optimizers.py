@@ -4,9 +4,11 @@ from torch import nn
 
 from cnnreg.recipe import Recipe
 from cnnreg.training.groups import parameter_groups
+from cnnreg_plugins.optimizers.muon import Muon, is_filter, orthogonalised
 
-NAMES = ["adagrad", "adam", "adamw", "momentum", "nesterov", "rmsprop", "sgd"]
+NAMES = ["adagrad", "adam", "adamw", "momentum", "muon", "nesterov", "rmsprop", "sgd"]
 SGD = ("sgd", "momentum", "nesterov")
+WITH_MOMENTUM = ("momentum", "muon", "nesterov")
 HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "nesterov")
 
 
@@ -61,7 +63,7 @@ def test_the_recipe_is_honoured(registry, name):
     group, spared = optimizer.param_groups
     assert spared["weight_decay"] == 0
     assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
-    assert group.get("momentum", 0) == (0.5 if name in ("momentum", "nesterov") else 0)
+    assert group.get("momentum", 0) == (0.5 if name in WITH_MOMENTUM else 0)
     assert group["param_names"][0] == "0.weight"
 
 
@@ -76,3 +78,51 @@ def test_the_fused_kernel_computes_the_same(registry, name):
     step(fused, one, 5)
     step(plain, other, 5)
     assert torch.allclose(weights(fused), weights(plain), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16)])
+def test_orthogonalised_keeps_directions_and_evens_lengths(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+    ours = u.T @ orthogonalised(matrix) @ vt.T
+    lengths = ours.diagonal()
+    assert 0.6 < lengths.min() <= lengths.max() < 1.3
+    assert (ours - torch.diag(lengths)).abs().max() < 1e-4
+
+
+def test_only_filters_that_mix_channels_step_orthogonally():
+    shapes = {(8, 3, 3, 3): True, (8, 1, 3, 3): False, (8, 8): False, (8,): False}
+    assert {shape: is_filter(torch.zeros(shape)) for shape in shapes} == shapes
+
+
+def test_muons_steps_are_as_long_as_adams():
+    weight = nn.Parameter(torch.zeros(32, 16, 3, 3))
+    weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(3))
+    Muon([weight], lr=0.01).step()
+    assert weight.detach().square().mean().sqrt().item() == pytest.approx(0.002, rel=0.25)
+
+
+def test_muon_moves_the_rest_as_adamw_does():
+    one, other = (nn.Parameter(torch.ones(6)) for _ in range(2))
+    muon = Muon([one], lr=0.01, weight_decay=0.1)
+    adam = torch.optim.AdamW([other], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+    random = torch.Generator().manual_seed(4)
+    for _ in range(5):
+        one.grad = other.grad = torch.randn(6, generator=random)
+        muon.step()
+        adam.step()
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_muon_does_not_mind_the_order_in_memory():
+    """Weights that lie channels last, or come back from a file, give the same bits."""
+    models = network(), network().to(memory_format=torch.contiguous_format)
+    for model in models:
+        random = torch.Generator().manual_seed(5)
+        optimizer = Muon(model.parameters())
+        for _ in range(3):
+            for parameter in model.parameters():
+                gradient = torch.randn(parameter.shape, generator=random)
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+            optimizer.step()
+    assert torch.equal(weights(models[0]), weights(models[1]))

@@ -1,4 +1,4 @@
-"""torch's optimizers by name, each with its paper's defaults beside what the recipe sets."""
+"""torch's optimizers by name, each with its paper's defaults beside what the recipe sets; Muon."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ def build(
     return optimizer
 
 
+def build_muon(parameters: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    from .muon import Muon
+
+    return Muon(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
 def _spec(name: str, torch_name: str, summary: str, **options: Any) -> OptimizerSpec:
     bound = partial(build, torch_name, **options)
     return OptimizerSpec(name=name, summary=summary, build=bound)
@@ -52,5 +63,10 @@ def cnnreg_optimizers() -> list[OptimizerSpec]:
             "momentum that looks ahead; wants a larger learning rate",
             momentum=True,
             nesterov=True,
+        ),
+        OptimizerSpec(
+            name="muon",
+            summary="orthogonal steps for filters, AdamW for the rest",
+            build=build_muon,
         ),
     ]

@@ -83,7 +83,7 @@ def test_freezing_ends_after_its_epochs(registry, tmp_path):
     assert not torch.equal(last["conv1.weight"], after_one["conv1.weight"])
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam", "muon"])
 def test_a_body_that_thaws_joins_an_optimizer_that_has_begun(registry, tmp_path, optimizer):
     settings = {"optimizer": optimizer, "freeze": 1, "batch_size": 512}
     assert len(train(registry, make_run(registry, tmp_path / "run", **settings))) == 2
