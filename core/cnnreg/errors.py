@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class CnnregError(Exception):
@@ -31,6 +32,7 @@ class CnnregError(Exception):
         self.what = what
         self.where = str(where) if where is not None else None
         self.hint = hint
+        self.finished: list[Any] = []  # results from before it, in a command's own form
 
     def __str__(self) -> str:
         place = f" [{self.where}]" if self.where else ""

@@ -139,7 +139,8 @@ def _report(error: Exception, *, as_json: bool) -> int:
         return 130
     known = as_known(error)
     if as_json:
-        click.echo(json.dumps({"error": _error_data(known)}))
+        finished = {"finished": known.finished} if known.finished else {}
+        click.echo(json.dumps({"error": _error_data(known)} | finished))
     else:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {known.what}", err=True)
         for label, text in (("where", known.where), ("try", known.hint)):

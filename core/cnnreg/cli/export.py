@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import click
 
 from cnnreg.budget import DEFAULT_MINUTES
 from cnnreg.card import MODEL
-from cnnreg.errors import UsageError
+from cnnreg.errors import CnnregError, UsageError
 from cnnreg.models import need, title_of
 from cnnreg.original import load_original
 from cnnreg.publishing import ExportResult, publish
@@ -141,7 +143,7 @@ def command(
     with out.status("reading the run") as status:
         dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
-        results = []
+        results: list[ExportResult] = []
         for job in jobs:
             publish_in = partial(
                 publish,
@@ -156,7 +158,11 @@ def command(
                 fp16_instead=job.plan is None,  # a target goes on with fp32
                 step=lambda text: status.update(escape(text)),
             )
-            result = job.run(publish_in)
+            try:
+                result = job.run(publish_in)
+            except CnnregError as error:  # what was published before it stays
+                error.finished = _as_data(jobs, results)
+                raise
             if serve_layout:
                 status.update("laying out what is served")
                 served = serve(result.folder, result.folder.parent / LAYOUT)
@@ -165,8 +171,12 @@ def command(
             if not as_json:
                 show(registry, job.exporter, result)
     if as_json:
-        targets = [{"target": job.target} if job.target else {} for job in jobs]
-        print_json([to_data(r) | t for r, t in zip(results, targets, strict=True)])
+        print_json(_as_data(jobs, results))
+
+
+def _as_data(jobs: Sequence[Job], results: Sequence[ExportResult]) -> list[dict[str, Any]]:
+    targets = [{"target": job.target} if job.target else {} for job in jobs]
+    return [to_data(result) | target for result, target in zip(results, targets, strict=False)]
 
 
 def show(registry: Registry, exporter: ExporterSpec, result: ExportResult) -> None:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from cnnreg.errors import GateError
 from helpers import cli, make_run, train
 
 
@@ -40,3 +41,18 @@ def test_int8_says_how_it_came_about(run):
     assert judged == result["parity"]["openvino"]["judged"]
     code, out, err = cli(*command)
     assert f"post-training quantisation, calibrated on 300 images, judged on {judged}" in out
+
+
+def test_a_refusal_tells_what_was_published_before_it(run, monkeypatch):
+    def refuse(*arguments, **options):
+        raise GateError("Too much is lost.")
+
+    monkeypatch.setattr("cnnreg.quantising.search", refuse)
+    code, out, _ = cli("export", run.folder, "--onnx", "--precision", "fp32", "--precision", "int8",
+                       "--json")  # fmt: skip
+    told = json.loads(out)
+    assert code == told["error"]["exit"] == 8
+    (published,) = told["finished"]
+    assert (published["format"], published["precision"]) == ("onnx", "fp32")
+    code, out, _ = cli("export", run.folder, "--onnx", "--precision", "int8", "--json")
+    assert (code, list(json.loads(out))) == (8, ["error"])
