@@ -14,7 +14,16 @@ from cnnreg.race import Race, race
 from cnnreg.runs import find_run
 from cnnreg.specs import to_data
 
-from .common import console, folder_type, get_registry, json_option, print_json, say, threads_option
+from .common import (
+    NumberRange,
+    console,
+    folder_type,
+    get_registry,
+    json_option,
+    print_json,
+    say,
+    threads_option,
+)
 from .data_options import data_options
 
 NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
@@ -37,7 +46,7 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
 @click.option("--rounds", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.01, 600),
+    type=NumberRange(0.01, 600),
     default=0.5,
     show_default=True,
     help="Each contestant's time in a round.",

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from math import isnan
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
@@ -21,6 +22,16 @@ threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
 )
 folder_type = click.Path(path_type=Path)
+
+
+class NumberRange(click.FloatRange):
+    """click's own takes NaN, which is within any limits and beyond none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail("nan is not a number.", param, ctx)
+        return number
 
 
 class ListingGroup(click.Group):

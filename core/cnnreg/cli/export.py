@@ -25,6 +25,7 @@ from cnnreg.targets import TARGETS, Target
 from cnnreg.termination import terminable
 
 from .common import (
+    NumberRange,
     console,
     folder_type,
     get_registry,
@@ -71,12 +72,12 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0, 100),
+    type=NumberRange(0, 100),
     help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
 )
 @click.option(
     "--max-minutes",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=DEFAULT_MINUTES,
     show_default=True,
     help="int8: longest time to look for layers to leave in float, and again for fine-tuning.",

@@ -17,6 +17,7 @@ from cnnreg.runs import DEFAULT_ROOT, PRETRAINED, Run, create_run
 from cnnreg.specs import Form, Resize
 
 from .common import (
+    NumberRange,
     console,
     folder_type,
     get_registry,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     help="How images of another shape are made to fit.",
 )
 @recipe_options()
-@click.option("--dropout", type=click.FloatRange(0, 0.99), help="Default: the paper's own.")
+@click.option("--dropout", type=NumberRange(0, 0.99), help="Default: the paper's own.")
 @click.option("--form", type=click.Choice(get_args(Form)), help="Default: by image size.")
 @click.option("--pretrained", is_flag=True, help="Start from the published ImageNet weights.")
 @click.option(
