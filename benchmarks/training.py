@@ -1,7 +1,6 @@
 """Training: `cnnreg train`'s loop against the loop of PyTorch's documentation, interleaved.
 
-    python benchmarks/training.py [--networks resnet18,mlp] [--rounds 5] [--seconds 3]
-                                  [--no-levers] [--json FILE]
+    python benchmarks/training.py [--networks resnet18,mlp] [--rounds 5] [--seconds 3] [--json FILE]
 
 Each network is trained by
 
@@ -13,18 +12,22 @@ Each network is trained by
 - ours, one lever after another, and the bare step on a batch that lies in memory.
 
 Each contestant has a process of its own, so that none profits from what another has
-set, and waits while others run. A round trains each for some seconds, in turn; the
-ratio of a round is that of neighbours in time. Reported are medians and their range.
+set, and waits while others run, its free memory given back, for not all would fit at
+once. A round trains each for some seconds, in turn; the ratio of a round is that of
+neighbours in time. Reported are medians and their range.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import multiprocessing
+import platform
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import prod
 from multiprocessing.connection import Connection
@@ -94,13 +97,6 @@ def main() -> None:
     parser.add_argument("--cifar", type=Path, help="class folders of 32x32 images; default: made")
     parser.add_argument("--mnist", type=Path, help="folder of the idx files; default: made images")
     parser.add_argument("--json", type=Path)
-    parser.add_argument(
-        "--levers",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="--no-levers spares memory: each contestant holds a network in training, for "
-        "densenet121 3.5 GB",
-    )
     options = parser.parse_args()
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -124,8 +120,6 @@ CONTESTANTS = {
     "documented, 2 workers": {"workers": 2},
     "ours": {},
     "bare step": {"fixed": True},
-}
-LEVERS = {
     "ours, memory given back": {"memory": "given back"},
     "ours, fp32 contiguous": {"precision": "fp32", "layout": "contiguous", "compile": "off"},
     "ours, fp32 channels-last": {"precision": "fp32", "layout": "channels-last", "compile": "off"},
@@ -136,19 +130,18 @@ LEVERS = {
 def race(name: str, data: Data, options: argparse.Namespace) -> dict:
     """Images per second of each contestant, medians over rounds; ratios within a round."""
     chosen, facts = _choose(load_registry(), name, data)
-    entered: dict[str, dict] = CONTESTANTS | (LEVERS if options.levers else {})
-    rates: dict[str, list[float]] = {key: [] for key in entered}
+    rates: dict[str, list[float]] = {key: [] for key in CONTESTANTS}
     with ExitStack() as stack:
         contestants = {
             key: stack.enter_context(_process(name, data, chosen, **settings))
-            for key, settings in entered.items()
+            for key, settings in CONTESTANTS.items()
         }
         for number in range(options.rounds + 1):  # the first round is warm-up
             for key, ask in contestants.items():
                 rate = ask(options.seconds)
                 if number:
                     rates[key].append(rate)
-    pairs = zip(*(rates[k] for k in entered if k.startswith("documented")), strict=True)
+    pairs = zip(*(rates[k] for k in CONTESTANTS if k.startswith("documented")), strict=True)
     best = [max(pair) for pair in pairs]
     ratios = [own / other for own, other in zip(rates["ours"], best, strict=True)]
     pipeline = [1 - own / bare for own, bare in zip(rates["ours"], rates["bare step"], strict=True)]
@@ -192,15 +185,21 @@ def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Call
     ours, theirs = context.Pipe()
     process = context.Process(target=_contestant, args=(theirs, name, data, chosen, settings))
     process.start()
+    theirs.close()  # else its end would go unnoticed
 
     def ask(seconds: float) -> float:
         ours.send(seconds)
-        return ours.recv()
+        try:
+            return ours.recv()
+        except EOFError:
+            process.join()
+            sys.exit(f"{name}: a contestant ended with code {process.exitcode}: {settings}")
 
     try:
         yield ask
     finally:
-        ours.send(None)
+        with suppress(OSError):  # it has ended already
+            ours.send(None)
         process.join()
 
 
@@ -291,12 +290,16 @@ def _forever(epoch: Callable[[int], Iterator]) -> Iterator:
 
 
 def _rate(advance: Advance, seconds: float) -> float:
-    """Images per second over at least `seconds` and two batches."""
+    """Images per second over at least `seconds` and two batches, after one to get going."""
+    advance()
     images, batches, started = 0, 0, perf_counter()
     while batches < 2 or perf_counter() - started < seconds:
         images += advance()
         batches += 1
-    return images / (perf_counter() - started)
+    rate = images / (perf_counter() - started)
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+    return rate
 
 
 # --- Data -------------------------------------------------------------------------------
