@@ -68,7 +68,8 @@ def model_card(subject: Subject) -> str:
         "Use": _use(subject),
         "Versions": _versions(subject),
     }
-    title = f"# {escape(contract.architecture)} on {escape(contract.dataset)}"
+    on = f" on {escape(contract.dataset)}" if contract.dataset else ""
+    title = f"# {escape(contract.architecture)}{on}"
     about = (
         f"An image classifier for {contract.num_classes} classes as "
         f"{escape(subject.exporter.title)}, {subject.exported.precision}. "
@@ -249,12 +250,11 @@ def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _limits(subject: Subject, report: Report, split: str) -> str:
-    contract = subject.exported.contract
     lines = [
         "- It answers with one of its classes whatever the picture shows; it has no class for "
         "anything else, and whether its probabilities are calibrated was not tested.",
-        f"- Measured only on {split} images of {escape(contract.dataset)}. Not tested: pictures "
-        "from other sources, other light, noise, compression, or made to deceive.",
+        f"- Measured only on {split} images of {escape(subject.original.dataset.name)}. Not "
+        "tested: pictures from other sources, other light, noise, compression, or made to deceive.",
     ]
     if confused := report.confusions(CONFUSIONS):
         pairs = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from .contracts import contract_from_data, interface_from_data
 from .errors import CnnregError, ModelFileError
@@ -59,6 +59,11 @@ def read_manifest(folder: Path) -> Manifest:
             created=str(data["created"]),
             quantised=data.get("quantised"),
         )
+        if manifest.precision not in get_args(Precision):
+            raise ValueError(f"precision {manifest.precision!r:.40} is unknown")
+        for name, proof in manifest.parity.items():
+            if not (isinstance(proof, dict) and isinstance(proof.get("device", ""), str)):
+                raise ValueError(f"no proof for {name!r:.40}")
         listed = {
             str(file["name"]): (int(file["bytes"]), str(file["sha256"])) for file in data["files"]
         }

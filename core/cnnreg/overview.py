@@ -95,11 +95,7 @@ def exports_of(run: Run) -> tuple[str, ...]:
 def _read(run: Run) -> RunOverview:
     history, contract = read_metrics(run.folder), run.config.contract
     best = next((record for record in reversed(history) if record.best), None)
-    result: Any = run.result
-    if result is not None and not (
-        isinstance(result, dict) and isinstance(result.get("test_accuracy"), float)
-    ):
-        raise ModelFileError("Damaged result: no test accuracy.", where=run.folder)
+    result = run.result
     state, detail = _state(run, len(history), result)
     return RunOverview(
         name=run.name,

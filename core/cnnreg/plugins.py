@@ -123,6 +123,10 @@ def _wanted(only: Iterable[str] | None) -> set[str] | None:
     return {name.strip() for name in named.split(",") if name.strip()}
 
 
+def is_strict() -> bool:
+    return os.environ.get(STRICT_VARIABLE) == "1"
+
+
 def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> PluginStatus:
     try:
         with quiet_stdout():
@@ -134,7 +138,7 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> Plugin
         with contextlib.suppress(ValueError, AssertionError):
             manager.unregister(name=name)
         reason = one_line(error)
-        if os.environ.get(STRICT_VARIABLE) == "1":
+        if is_strict():
             raise PluginError(f"Plugin '{name}' is broken: {reason}", where=point.value) from error
         return _status(point, name, "failed", reason)
     return _status(point, name, "loaded")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import Field, dataclass, field, fields, replace
 from difflib import get_close_matches
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not (low <= value <= high and isfinite(value)):
-                raise ValueError(f"{label(name)} must be {_range_text(low, high)}, not {value}")
+            if not low <= value <= high:  # nor is NaN
+                wanted = _range_text(value, low, high)
+                raise ValueError(f"{label(name)} must be {wanted}, not {value!s:.30}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 wanted = ", ".join(choices)
@@ -94,7 +95,7 @@ class Recipe:
         )
 
 
-_MANY = inf
+_MANY = 1e9  # more than anyone has time or memory for
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, _MANY),
     "batch_size": (2, _MANY),
@@ -157,14 +158,16 @@ def read_recipe(path: Path, base: Recipe) -> Recipe:
 
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
-    if wanted is float and type(value) is int:
+    if wanted is float and type(value) is int and abs(value) <= _MANY:
         return float(value)
     if wanted is tuple and isinstance(value, (list, tuple)):
         return tuple(_typed(name, item, float) for item in value)
     if type(value) is not wanted:
-        raise TypeError(f"recipe field {name} must be {wanted.__name__}, not {value!r}")
+        raise TypeError(f"recipe field {name} must be {wanted.__name__}, not {value!r:.60}")
     return value
 
 
-def _range_text(low: float, high: float) -> str:
-    return f"at least {low:g}" if high == _MANY else f"in {low:g} to {high:g}"
+def _range_text(value: float, low: float, high: float) -> str:
+    if high < _MANY:
+        return f"in {low:g} to {high:g}"
+    return f"at most {high:g}" if value > high else f"at least {low:g}"

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pluggy
 
 from .errors import PluginError, UnknownNameError
-from .plugins import LoadedPlugins, PluginStatus, load_plugins, one_line, quiet_stdout
+from .plugins import LoadedPlugins, PluginStatus, is_strict, load_plugins, one_line, quiet_stdout
 from .specs import (
     ArchitectureSpec,
     DatasetSpec,
@@ -149,8 +149,11 @@ class _Collector:
             name = implementation.plugin_name
             try:
                 offered = _specs(implementation.function, spec_type, kind)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
+            except (Exception, SystemExit) as error:
                 self.broken[name] = f"{hook.name} failed: {one_line(error)}"
+                if is_strict():
+                    reason = self.broken[name]
+                    raise PluginError(f"Plugin '{name}' is broken: {reason}") from error
                 continue
             status = self.loaded.status_of(name)
             entries += [Entry(spec, status) for spec in offered]

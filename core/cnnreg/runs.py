@@ -22,6 +22,7 @@ which file, and without data its data's name is empty.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ from typing import Any
 from .contracts import contract_from_data
 from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.decode import Progress
-from .data.listing import compare_listings
+from .data.listing import Listed, compare_listings, places
 from .errors import (
     CnnregError,
     DataError,
@@ -54,6 +55,7 @@ from .specs import EpochRecord, ModelContract, to_data
 SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
 PRETRAINED = "pretrained"
+RESULT = {"test_accuracy": float, "best_epoch": int, "epochs": int}  # what is read of it
 OF_THE_END = (
     "result.json",
     "report.json",
@@ -125,9 +127,20 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The outcome, or None while training is not finished."""
+        """The outcome, or None while training is not finished. Raises ModelFileError."""
         path = self.folder / "result.json"
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        result = read_json(path)
+        if not isinstance(result, dict) or not all(
+            isinstance(result.get(name), kind) for name, kind in RESULT.items()
+        ):
+            raise ModelFileError(
+                f"Damaged result: it needs {', '.join(RESULT)}.",
+                where=path,
+                hint="Delete it: `cnnreg resume` measures the test images again.",
+            )
+        return result
 
     def open_data(
         self,
@@ -140,9 +153,9 @@ class Run:
     ) -> Dataset:
         """The run's data, in the same splits and at the same size; `folder` if it has moved.
 
-        Raises DataError if it is not the same: other images would be split anew, and
-        what was trained on would turn up among the test images. `changed` allows it,
-        but never other classes. A run without data of its own, an imported one, takes
+        Raises DataError if it is not the same. `changed` allows that, but never other
+        classes; images that were there before stay in their split, so that none that was
+        trained on turns up in the test. A run without data of its own, an imported one, takes
         what `folder` names.
         """
         config = self.config.data
@@ -156,7 +169,9 @@ class Run:
             config, folder=folder or config.folder, downloads=downloads or config.downloads
         )
         shape = self.config.contract.input_shape
-        dataset = open_dataset(registry, moved, image_shape=shape, progress=progress)
+        dataset = open_dataset(
+            registry, moved, image_shape=shape, before=places(self._listed()), progress=progress
+        )
         if dataset.fingerprint == self.config.data_fingerprint:
             return dataset
         where = moved.folder or f"{moved.name} in {moved.downloads}"
@@ -195,11 +210,10 @@ class Run:
         """Write what is trained and on which images; drop what told of an end."""
         others = open_run(self.folder).config.data_fingerprint != self.config.data_fingerprint
         with disk_errors(self.folder):
-            if others:
-                self.images.unlink(missing_ok=True)
-            _write_config(self.folder, self.config)
-            if not self.images.exists():
+            # First: they say which of the images a run.json of the new ones was split into.
+            if others or not self.images.exists():
                 self.write_images(dataset)
+            _write_config(self.folder, self.config)
             for name in OF_THE_END:
                 (self.folder / name).unlink(missing_ok=True)
 
@@ -208,17 +222,23 @@ class Run:
         listed = [json.dumps(entry, ensure_ascii=False) for entry in dataset.listing()]
         if listed:
             write_text(self.images, "\n".join(listed) + "\n")
+        else:
+            self.images.unlink(missing_ok=True)
 
     def difference(self, dataset: Dataset) -> str:
         """How many images were added, removed and changed; empty where that is not known."""
+        before = self._listed()
+        return f": {compare_listings(before, dataset.listing())}" if before else ""
+
+    def _listed(self) -> list[Listed]:
+        """The images as `write_images` kept them; none where that is not known."""
         try:
             # Not by splitlines, which takes some characters of a name for the end of a line.
             with self.images.open(encoding="utf-8") as lines:
                 listed = [json.loads(line) for line in lines]
-            before = [(str(split), int(size), str(name)) for split, size, name in listed]
+            return [(str(split), int(size), str(name)) for split, size, name in listed]
         except (OSError, ValueError, TypeError):
-            return ""
-        return f": {compare_listings(before, dataset.listing())}"
+            return []
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_json(self.folder / "result.json", result)
@@ -232,7 +252,7 @@ class Run:
 def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
     """Make the run's folder and write run.json. Raises UsageError if it is taken."""
     folder = folder or _free_folder(config)
-    if len(folder.name.encode()) > 200:
+    if len(os.fsencode(folder.name)) > 200:
         raise UsageError("The run's name is too long (200 bytes).", where=folder)
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise UsageError(
@@ -356,9 +376,10 @@ def _free_folder(config: RunConfig) -> Path:
     data = config.data.label or "imported"
     base = f"{moment}-{config.contract.architecture}-{data}"
     with disk_errors(DEFAULT_ROOT):
+        DEFAULT_ROOT.mkdir(exist_ok=True)
         for number in count(1):
             folder = DEFAULT_ROOT / (base if number == 1 else f"{base}-{number}")
             with suppress(FileExistsError):
-                folder.mkdir(parents=True)
+                folder.mkdir()
                 return folder
     raise AssertionError("there is always a next number")

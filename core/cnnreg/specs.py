@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -241,7 +241,8 @@ class ModelContract:
         _check(len(self.classes) == self.num_classes, "as many class names as classes are needed")
         _check(len(set(self.classes)) == len(self.classes), "class names must differ")
         _check(len(self.mean) == len(self.std) == channels, "one mean and std per channel")
-        _check(min(self.std) > 0, f"std must be above 0: {self.std}")
+        _check(all(map(isfinite, self.mean)), f"mean must be finite: {self.mean}")
+        _check(all(0 < std < inf for std in self.std), f"std must be above 0: {self.std}")
         _check(self.resize in get_args(Resize), f"resize {self.resize!r} is unknown")
         self.options()
 

@@ -65,9 +65,11 @@ def train(
     file, `weights` "pretrained", or a run or file to start from. `settings` are fields of
     Recipe: `epochs=10, learning_rate=0.01`.
     """
+    from .training.building import choose_device
     from .training.start import try_out
     from .training.trainer import run_training
 
+    choose_device(device)
     registry = registry or load_registry()
     known = [field.name for field in recipe_fields()]
     for name in settings:
@@ -79,6 +81,7 @@ def train(
     planned, dataset = plan(
         registry, architecture, config, chosen, form=form, dropout=dropout, weights=weights
     )
+    dataset.decode()
     try_out(registry, planned, dataset)
     run = create_run(planned, folder=_path(output))
     for record in run_training(registry, run, dataset, device=device, note=note):

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnreg.data.config import DataConfig
-from cnnreg.data.splits import complete, stratified
+from cnnreg.data.listing import relative_names
+from cnnreg.data.splits import Parts, complete, stratified
 from cnnreg.errors import DataError
 from cnnreg.specs import Samples, SourceData
 
@@ -51,6 +53,40 @@ def test_given_splits_are_never_touched():
     parts = complete(source([10, 10], val=val, test=test), CONFIG)
     assert (parts.val, parts.test) == (val, test)
     assert members(parts.train) == list(range(20))
+
+
+def files(counts: list[int]) -> SourceData:
+    names = [f"class{label}/{n}.png" for label, count in enumerate(counts) for n in range(count)]
+    labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    samples = Samples(labels=labels, files=tuple(map(Path("/photos").joinpath, names)))
+    return SourceData(classes=tuple(f"class{n}" for n in range(len(counts))), train=samples)
+
+
+def placed(parts: Parts) -> dict[str, set[str]]:
+    return {
+        name: {split}
+        for split, samples in parts._asdict().items()
+        for name in relative_names(samples.files)
+    }
+
+
+def test_files_that_were_there_before_stay_where_they_were():
+    before = placed(complete(files([40, 30]), CONFIG))
+    parts = complete(files([80, 31]), CONFIG, before)
+    now = placed(parts)
+    assert before.items() <= now.items()
+    assert len(now) == 111
+    added = [now[f"class0/{number}.png"] for number in range(40, 80)]
+    assert [added.count({split}) for split in ("train", "val", "test")] == [29, 3, 8]
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[58, 23], [6, 2], [16, 6]]
+
+
+def test_what_is_left_of_a_class_is_in_every_split():
+    """Even where those that were held out, or all others, are gone."""
+    held_out = {f"class0/{n}.png": {"test"} for n in range(4)}
+    trained_on = {f"class1/{n}.png": {"train"} for n in range(4)}
+    for part in complete(files([4, 4]), CONFIG, held_out | trained_on):
+        assert set(part.labels.tolist()) == {0, 1}
 
 
 def test_a_given_test_split_gives_nothing_to_validation():

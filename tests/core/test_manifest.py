@@ -52,6 +52,9 @@ def change(folder, **fields):
         (lambda f: change(f, schema=99), "format 99"),
         (lambda f: change(f, model="../other.xml"), "does not list its model"),
         (lambda f: change(f, contract={}), "Damaged manifest"),
+        (lambda f: change(f, precision={"x": "[/y]"}), "precision .* is unknown"),
+        (lambda f: change(f, parity={"openvino": "x"}), "no proof for 'openvino'"),
+        (lambda f: change(f, parity={"openvino": {"device": None}}), "no proof for 'openvino'"),
         (lambda f: change(f, files=[{"name": "a", "bytes": 1e999, "sha256": ""}]), "Damaged"),
     ],
 )

@@ -110,6 +110,13 @@ def test_strict_mode_raises_instead(install, monkeypatch):
         load_registry()
 
 
+def test_strict_mode_raises_for_a_hook_too(install, monkeypatch):
+    monkeypatch.setenv("CNNREG_STRICT", "1")
+    install(FakePoint("bad", RaisingHook()))
+    with pytest.raises(PluginError, match="'bad' is broken: .* no table"):
+        load_registry()
+
+
 class RaisingHook:
     @hookimpl
     def cnnreg_architectures(self):

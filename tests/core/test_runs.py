@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from cnnreg.data import DataConfig
-from cnnreg.errors import DataError, ModelFileError, UsageError
+from cnnreg.errors import DataError, MachineError, ModelFileError, UsageError
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
@@ -41,6 +42,14 @@ def test_the_newest_run_is_the_default(registry, tmp_path, monkeypatch):
     assert len({run.name for run in made}) == 3
     assert find_run().name == made[-1].name
     assert [run.name for run in list_runs()] == [run.name for run in made]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_to_a_disk_that_is_not_there_is_no_endless_search(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(tmp_path / "unmounted" / "runs")
+    with pytest.raises(MachineError):
+        make_run(registry, None)
 
 
 def test_a_folder_in_use_is_not_overwritten(registry, tmp_path):
@@ -94,7 +103,7 @@ def photos(folder, count):
 
 
 def test_data_that_changed_are_refused_and_data_that_moved_are_found(registry, tmp_path):
-    """Other images would be split anew, and training images turn up in the test split."""
+    """Else what was measured would not be what was trained."""
     photos(tmp_path / "photos", 30)
     data = DataConfig(name="folder", folder=tmp_path / "photos")
     config, dataset = plan(registry, "mlp", data, Recipe())

@@ -44,10 +44,13 @@ def test_a_self_contained_file_gives_the_networks_logits(
     precision: Precision,
 ) -> None:
     model = exported(format_name, precision, EMBED)
-    session = registry.runtimes[runtime].open(model, RuntimeOptions(threads=1))
-    inputs = session.prepare(images)
-    assert inputs.dtype == np.uint8
-    np.testing.assert_allclose(session.infer(inputs), expected, rtol=0, atol=TOLERANCE[precision])
+    for batch in (None, len(images)):
+        options = RuntimeOptions(threads=1, batch=batch)
+        session = registry.runtimes[runtime].open(model, options)
+        inputs = session.prepare(images)
+        assert inputs.dtype == np.uint8
+        logits = session.infer(inputs)
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE[precision])
 
 
 @pytest.mark.parametrize("interface", FIXED, ids=lambda interface: interface.suffix)

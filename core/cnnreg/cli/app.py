@@ -152,7 +152,9 @@ def _report(error: Exception, *, as_json: bool) -> int:
 def _reader_has_gone(error: Exception) -> bool:
     """As in `cnnreg list | head -1`, which is no error; Windows has no name for it."""
     if os.name == "nt" and isinstance(error, OSError):
-        return isinstance(error, BrokenPipeError) or error.errno == errno.EINVAL
+        # Of a file that cannot have its name it is EINVAL too.
+        invalid = error.errno == errno.EINVAL and error.filename is None
+        return isinstance(error, BrokenPipeError) or invalid
     return isinstance(error, BrokenPipeError)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cnnreg.bench import BenchOptions
-from cnnreg.files import write_json
+from cnnreg.errors import MachineError
+from cnnreg.files import disk_errors, write_json
 from cnnreg.models import missing
 from cnnreg.race import Race, race
 from cnnreg.runs import find_run
@@ -97,7 +98,13 @@ def command(
         console().print(f"\n{raced.fastest or NOTHING_PROVEN}", markup=False, soft_wrap=True)
     # Saved last: figures that took minutes must not be lost to a folder that is read-only.
     folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
-    chart = _save(folder, report, raced) if folder else None
+    try:
+        chart = _save(folder, report, raced) if folder else None
+    except MachineError as error:
+        if not as_json:
+            raise
+        say(f"the report was not kept: {error.what} [{error.where}]")  # stdout has its document
+        raise click.exceptions.Exit(error.exit_code) from error
     if chart and not as_json:
         saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
         console().print(saved, markup=False, soft_wrap=True)
@@ -142,7 +149,8 @@ def show(raced: Race) -> None:
 
 def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
     """bench.json, and bench.png where matplotlib is installed; returns the picture's path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "bench.json", report)
     if missing(("matplotlib",)):
         return None

@@ -72,7 +72,8 @@ def say(text: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    click.echo(json.dumps(to_data(data), indent=2, ensure_ascii=False, allow_nan=False))
+    # ASCII alone: a pipe on Windows has the encoding of a console, which lacks most letters.
+    click.echo(json.dumps(to_data(data), indent=2, allow_nan=False))
 
 
 def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

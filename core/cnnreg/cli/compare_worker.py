@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnreg.comparing.folder import run_folder
+from cnnreg.data import expanded
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
@@ -41,7 +42,7 @@ class Worker:
         self._folder = folder
         self._device = device
         self._planned = planned
-        self._downloads = data_dir.expanduser().absolute() if data_dir else None
+        self._downloads = expanded(data_dir).absolute() if data_dir else None
         self._out = console(stderr=True)
         self._reported: set[str] = set()
 

@@ -160,17 +160,17 @@ def command(
                 step=lambda text: status.update(escape(text)),
             )
             try:
-                result = job.run(publish_in)
+                results.append(job.run(publish_in))
+                if serve_layout:
+                    status.update("laying out what is served")
+                    folder = results[-1].folder
+                    served = serve(folder, folder.parent / LAYOUT)
+                    results[-1] = replace(results[-1], served=served)
             except CnnregError as error:  # what was published before it stays
                 error.finished = _as_data(jobs, results)
                 raise
-            if serve_layout:
-                status.update("laying out what is served")
-                served = serve(result.folder, result.folder.parent / LAYOUT)
-                result = replace(result, served=served)
-            results.append(result)
             if not as_json:
-                show(registry, job.exporter, result)
+                show(registry, job.exporter, results[-1])
     if as_json:
         print_json(_as_data(jobs, results))
 

@@ -76,6 +76,8 @@ def check(name: str, as_json: bool) -> None:
     if as_json:
         print_json(results)
     failed = sum(not result.passed for checks in results.values() for result in checks)
+    if failed and as_json:  # stdout has its document
+        raise click.exceptions.Exit(PluginError.exit_code)
     if failed:
         raise PluginError(f"{failed} conformance checks of '{name}' failed.")
 

@@ -128,11 +128,14 @@ def csv_text(results: Iterable[Result]) -> str:
 
 def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     """report.md, results.csv, results.json, curves.png and curves.svg."""
+    from cnnreg.training.canvas import drawing
+
     from .picture import draw_comparison
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    draw_comparison(results, name, (folder / "curves.png", folder / "curves.svg"))
+    with drawing():
+        draw_comparison(results, name, (folder / "curves.png", folder / "curves.svg"))
     write_json(folder / "results.json", report_data(name, results))
     write_text(folder / "results.csv", csv_text(results))
     write_text(folder / "report.md", markdown(name, results, "curves.png"))

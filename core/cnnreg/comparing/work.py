@@ -58,6 +58,7 @@ def describe_plan(
         entries[f"recipe/{architecture}"] = (architecture, fixed_part(recipe))
         for label, config in plan.data.items():
             dataset = data_sets.open(architecture, config)
+            dataset.decode()
             contract = fix(registry, architecture, config, dataset, recipe).contract
             build_model(registry.architectures[architecture], contract.options())
             entries[f"data/{label}"] = (label, describe(config, dataset))

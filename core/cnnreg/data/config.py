@@ -77,10 +77,10 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
     `settings` are the other fields of DataConfig. A path that is no folder raises
     DataError, a mere word that names nothing UnknownNameError.
     """
-    downloads = Path(settings.pop("downloads", "data")).expanduser().absolute()
+    downloads = expanded(settings.pop("downloads", "data")).absolute()
     if text in registry.datasets:
         return DataConfig(name=text, downloads=downloads, **settings)
-    folder = Path(text).expanduser()
+    folder = expanded(text)
     if folder.is_dir():
         return DataConfig(name=FOLDER, folder=folder.absolute(), downloads=downloads, **settings)
     if folder.exists():
@@ -94,6 +94,14 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
             hint=f"Data sets by name: {', '.join(registry.datasets)}.",
         )
     raise UnknownNameError("data set or folder", text, registry.datasets)
+
+
+def expanded(path: Path | str) -> Path:
+    """With a leading ~ or ~user replaced."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError("There is no home folder of that name.", where=path) from error
 
 
 def _looks_like_path(text: str) -> bool:

@@ -16,7 +16,7 @@ from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, Sourc
 from .cache import cache_beside
 from .config import DataConfig
 from .decode import BAD_SHARE, Loader, Progress, Split
-from .listing import Listed
+from .listing import Listed, Places
 from .splits import complete
 
 LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
@@ -58,6 +58,11 @@ class Dataset:
             split.identify(digest.update)
         return digest.hexdigest()
 
+    def decode(self) -> None:
+        """All splits, which takes a while: what cannot be read is known before the work."""
+        for split in (self.train, self.val, self.test):
+            _ = split.pixels
+
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""
         for name in ("train", "val", "test"):
@@ -73,6 +78,7 @@ def open_dataset(
     min_size: int = 1,
     channels: int | None = None,
     image_shape: Shape | None = None,
+    before: Places | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Find the images and fix their splits and shape; nothing is decoded yet.
@@ -80,10 +86,11 @@ def open_dataset(
     A trained model's `image_shape` is binding. Otherwise the shape is the data
     set's own, raised to `min_size`, with its own `channels` unless they are given;
     photographs get the height and width of `fallback_size`, the architecture's input.
+    Images that were in a split `before` stay in it.
     """
     spec = registry.datasets[config.name]
     source = _open(spec, config)
-    parts = complete(source, config)
+    parts = complete(source, config, before)
     cache = cache_beside(config.folder or config.downloads, config.name)
     shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
     if image_shape is None and channels is not None:

@@ -15,6 +15,7 @@ from cnnreg.images import fit, from_pixels, read_image
 from cnnreg.specs import Resize, Samples, Shape
 
 from .cache import Cache, Store, cache_key, is_large
+from .listing import relative_names
 from .splits import select, shuffled
 
 if TYPE_CHECKING:
@@ -193,10 +194,8 @@ class Split:
     def listing(self) -> Iterator[tuple[int, str]]:
         """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
         files = self._samples.files
-        root = os.path.commonpath([path.parent for path in files]) if files else ""
-        for path in files:
-            size = path.stat().st_size if path.exists() else 0
-            yield size, path.relative_to(root).as_posix()
+        for path, name in zip(files, relative_names(files), strict=True):
+            yield (path.stat().st_size if path.exists() else 0), name
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 Listed = tuple[str, int, str]
 """Split, bytes and relative name of one image."""
+
+Places = Mapping[str, set[str]]
+"""The splits that each image is in, by its relative name."""
+
+
+def relative_names(files: Sequence[Path]) -> list[str]:
+    """Below the folder that all lie in, so that it may be moved as a whole."""
+    root = os.path.commonpath([path.parent for path in files]) if files else ""
+    return [path.relative_to(root).as_posix() for path in files]
+
+
+def places(listing: Iterable[Listed]) -> Places:
+    return {name: _splits(entries) for name, entries in _by_name(listing).items()}
 
 
 def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:

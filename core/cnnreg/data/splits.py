@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cnnreg.errors import DataError
 from cnnreg.specs import Samples, SourceData
 
 from .config import DataConfig
+from .listing import Places, relative_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,17 +26,19 @@ class Parts(NamedTuple):
     test: Samples
 
 
-def complete(source: SourceData, config: DataConfig) -> Parts:
+def complete(source: SourceData, config: DataConfig, before: Places | None = None) -> Parts:
     """Cut a missing test and then a missing validation split out of the training images.
 
-    Given splits pass untouched. Raises DataError, with counts, if a class is too small.
+    Given splits pass untouched. Files that were in a split `before` stay in it, whatever
+    was added since: what was trained on must not turn up in a test. Raises DataError, with
+    counts, if a class is too small.
     """
     _check_classes(source)
     train, val, test = source.train, source.val, source.test
     if test is None:
-        train, test = _cut(train, config.test_fraction, config.split_seed)
+        train, test = _cut(train, "test", config, before)
     if val is None:
-        train, val = _cut(train, config.val_fraction, config.split_seed)
+        train, val = _cut(train, "val", config, before)
     return Parts(train, val, test)
 
 
@@ -67,9 +70,36 @@ def select(samples: Samples, indices: Indices) -> Samples:
     return replace(samples, labels=samples.labels[indices], files=files)
 
 
-def _cut(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
-    stay, held = stratified(samples.labels, fraction, seed)
+def _cut(
+    samples: Samples, split: Literal["val", "test"], config: DataConfig, before: Places | None
+) -> tuple[Samples, Samples]:
+    fraction = config.test_fraction if split == "test" else config.val_fraction
+    if before and samples.files:
+        stay, held = _as_before(samples, split, fraction, config.split_seed, before)
+    else:
+        stay, held = stratified(samples.labels, fraction, config.split_seed)
     return select(samples, stay), select(samples, held)
+
+
+def _as_before(
+    samples: Samples, split: str, fraction: float, seed: int, before: Places
+) -> tuple[Indices, Indices]:
+    """`stratified` for the files that are new; one of each class at least is on either side."""
+    import numpy as np
+
+    places = [before.get(name) for name in relative_names(samples.files)]
+    new = np.array([place is None for place in places])
+    held = np.array([place is not None and split in place for place in places])
+    order = shuffled(len(places), seed)
+    for label in np.unique(samples.labels):
+        members = order[samples.labels[order] == label]
+        added = members[new[members]]
+        held[added[: int(len(added) * fraction)]] = True
+        if np.count_nonzero(~held[members]) < 2:  # two, for another cut may follow
+            held[members[-2:]] = False
+        if not held[members].any():
+            held[(added if len(added) else members)[0]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def _check_classes(source: SourceData) -> None:

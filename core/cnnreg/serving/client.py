@@ -42,7 +42,7 @@ def main() -> int:
                 f"{picture}: labels.json does not know {error}; copy the new one.", file=sys.stderr
             )
             failed = 1
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, Image.DecompressionBombError) as error:
             print(f"{picture}: {error}", file=sys.stderr)
             failed = 1
         else:

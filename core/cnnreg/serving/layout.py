@@ -19,6 +19,7 @@ import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from .guide import guide
 LAYOUT = "serving"  # the folder's name, beside the exports
 SUFFIXES = (".xml", ".onnx")
 MODELS = "model_config_list"
+AS_PROVEN = {"INFERENCE_PRECISION_HINT": "f32"}  # else processors that have bf16 take it
 OF_ITS_MAKING = ("created", "parity", "environment")  # of a manifest: no part of the model
 
 
@@ -86,7 +88,10 @@ def serve(export: Path, layout: Path) -> Served:
 def model_name(manifest: Manifest) -> str:
     contract = manifest.contract
     parts = (contract.architecture, contract.dataset, manifest.format, manifest.precision)
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", "-".join(parts))
+    name = "-".join(filter(None, parts))
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    # Two names of another script must not become one.
+    return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _identity(manifest: Manifest | None) -> dict[str, Any] | None:
@@ -152,7 +157,8 @@ def _config(layout: Path) -> dict[str, Any]:
 def _enter(config: dict[str, Any], name: str) -> None:
     entries = [entry.get("config") for entry in config[MODELS] if isinstance(entry, dict)]
     if name not in [entry.get("name") for entry in entries if isinstance(entry, dict)]:
-        config[MODELS].append({"config": {"name": name, "base_path": name}})
+        entry = {"name": name, "base_path": name, "plugin_config": AS_PROVEN}
+        config[MODELS].append({"config": entry})
 
 
 def _client() -> str:

@@ -9,9 +9,11 @@ from cnnreg.data import Dataset
 from cnnreg.errors import DataError, MachineError, PluginError, UsageError
 from cnnreg.plugins import blaming, one_line
 from cnnreg.recipe import Recipe
+from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, ModelOptions
 
 from .distributed import ALONE, World
+from .groups import parameter_groups
 
 
 def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:
@@ -28,6 +30,15 @@ def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Mod
     if shape != expected:
         raise PluginError(f"'{architecture.name}' returned {shape}, expected {expected}.")
     return model
+
+
+def build_optimizer(
+    registry: Registry, model: nn.Module, recipe: Recipe, head: frozenset[str] = frozenset()
+) -> torch.optim.Optimizer:
+    """Raises UsageError or PluginError if the optimizer does not take the recipe."""
+    groups = parameter_groups(model, recipe, head)
+    with blaming(f"Optimizer '{recipe.optimizer}'"):
+        return registry.optimizers[recipe.optimizer].build(groups, recipe)
 
 
 def choose_device(name: str, world: World = ALONE) -> torch.device:

@@ -165,7 +165,8 @@ def _has_other_images(before: dict[str, Any], facts: dict[str, Any]) -> bool:
 
 def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
     """Whether a longer training so far was step by step the same as a shorter one."""
-    return name == "patience" or (name == "epochs" and recipe.schedule in ("constant", "plateau"))
+    alike = recipe.schedule in ("constant", "plateau") and recipe.start_size == 1
+    return name == "patience" or (name == "epochs" and alike)
 
 
 def _refit(

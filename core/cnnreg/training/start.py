@@ -15,10 +15,11 @@ from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
 
-from .building import build_model, refuse_unshareable
+from .building import build_model, build_optimizer, refuse_unshareable
 from .checkpoint import is_finite
 from .distributed import ALONE, World
 from .foreign import named_as, read_tensors
+from .resizing import check_sizes
 
 LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
 
@@ -27,6 +28,8 @@ def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: Worl
     """Whatever does not fit fails here, before there is a run. Raises as training would."""
     architecture = registry.architecture_of(config.contract)
     model = build_model(architecture, config.contract.options())
+    check_sizes(model, config.recipe, config.contract.input_shape)
+    build_optimizer(registry, model, config.recipe)
     if config.weights and world.writes:
         start_from(config.weights, architecture, model)
     refuse_unshareable(config.recipe, dataset, world)

@@ -19,13 +19,13 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, RunInfo
 
-from .building import build_model, choose_device, memory_format, refuse_unshareable
+from .building import build_model, build_optimizer, choose_device, memory_format, refuse_unshareable
 from .checkpoint import load_weights, read_checkpoint
 from .closing import examine, show_what_came_of_it
 from .determinism import deterministic
 from .distributed import ALONE, World
 from .feeding import class_weights, judging_batches, training_batches
-from .groups import head_of, parameter_groups
+from .groups import head_of
 from .loop import train
 from .memory import keep_freed_memory
 from .progress import Progress
@@ -167,10 +167,7 @@ def _trainee(
     model.to(device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
     model = synchronised(model, world)
     world.copy_from_first([*model.parameters(), *model.buffers()])
-    with blaming(f"Optimizer '{recipe.optimizer}'"):
-        optimizer = registry.optimizers[recipe.optimizer].build(
-            parameter_groups(model, recipe, head), recipe
-        )
+    optimizer = build_optimizer(registry, model, recipe, head)
     return Trainee(model, optimizer, averaged(model, recipe.ema))
 
 
@@ -187,14 +184,21 @@ def _finish(
     best = progress.best
     if best is None:
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
-    load_weights(model, read_checkpoint(run.best).model, run.best)
+    kept = read_checkpoint(run.best)
+    load_weights(model, kept.model, run.best)
+    # What the file says: killed between it and the state, and gone on with otherwise, a
+    # training may have a history without that epoch.
+    epoch = kept.state.get("epoch", best.epoch)
+    val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
+    if (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
+        note(f"the best weights are of another epoch {epoch}, before the training was changed")
     batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
-    report = examine(model, dataset, batches, device=device, epoch=best.epoch, stop=stop)
+    report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
     run.write_result(
         {
             "epochs": progress.epoch,
-            "best_epoch": best.epoch,
-            "val_accuracy": best.val_accuracy,
+            "best_epoch": epoch,
+            "val_accuracy": val_accuracy,
             "test_accuracy": report.accuracy,
             "seconds": sum(record.seconds for record in progress.history),
             "stopped_early": progress.epoch < run.config.recipe.epochs,

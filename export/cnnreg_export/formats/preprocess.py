@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cnnreg import ModelContract
 from cnnreg.images import LETTERBOX_GREY
 
-LUMA = (19595.0, 38470.0, 7471.0)  # of 65536: ITU-R 601-2, as Pillow turns RGB into grey
+LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # ITU-R 601-2, as Pillow has it
 
 
 class Preprocess(nn.Module):
@@ -40,7 +40,7 @@ class Preprocess(nn.Module):
         pixels = images.permute(0, 3, 1, 2).float()
         if self.channels == 1:
             luma = (pixels * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-            pixels = torch.floor(luma / 65536 + 0.5)
+            pixels = _rounded(luma)
         if self.resize:
             pixels = self._fit(pixels)
         return pixels * self.scale + self.shift

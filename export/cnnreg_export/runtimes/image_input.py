@@ -46,12 +46,20 @@ class ImageInput:
         return [batch, height, width, 3] if self.interface.embed else [batch, *shape]
 
     def check_fit(
-        self, path: Path, inputs: Sequence[Sequence[Any]], outputs: Sequence[Sequence[Any]]
+        self,
+        path: Path,
+        inputs: Sequence[Sequence[Any]],
+        outputs: Sequence[Sequence[Any]],
+        *,
+        sized: bool = False,
     ) -> None:
-        """Compare the network's shapes [N, ...] with the contract's. Raises ModelFileError."""
+        """Compare the network's shapes [N, ...] with the contract's. Raises ModelFileError.
+
+        `sized` says that dimensions which the file leaves open have been given their size.
+        """
         found = [[_sizes(shape) for shape in shapes] for shapes in (inputs, outputs)]
         size = self.fixed_shape(1)[1:]
-        if self.interface.embed and not self.interface.fixed:
+        if self.interface.embed and not (self.interface.fixed or sized):
             size = [0, 0, 3]
         expected = [[size], [[self.contract.num_classes]] * (1 + self.interface.embed)]
         if found != expected:

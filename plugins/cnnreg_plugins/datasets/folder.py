@@ -11,9 +11,9 @@ from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, Usa
 from cnnreg.images import EXTENSIONS
 
 SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
+    "train": ("train", "training", "train_set", "training_set"),
+    "val": ("val", "valid", "validation", "val_set", "validation_set"),
+    "test": ("test", "testing", "test_set"),
 }
 JUNK = ("__macosx", "@eadir")  # what archives and network drives leave beside the classes
 
@@ -41,7 +41,7 @@ def open_folder(request: DataRequest) -> SourceData:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Split folders, if there is one for training and it holds folders, not images."""
+    """Split folders: called so, and holding folders, not images; none, or one for training too."""
     found: dict[str, Path] = {}
     folders = _folders(root)
     for split, names in SPLITS.items():
@@ -50,7 +50,15 @@ def _split_folders(root: Path) -> dict[str, Path]:
             raise DataError(f"Two folders for one split: {_names(named)}.", where=root)
         if named:
             found[split] = named[0]
-    return found if "train" in found and _folders(found["train"]) else {}
+    if "train" in found:
+        return found if _folders(found["train"]) else {}
+    if astray := [folder.name for folder in found.values() if _folders(folder)]:
+        raise DataError(
+            f"There is a folder '{astray[0]}' of class folders, but none for training.",
+            where=root,
+            hint="Call the folder of the training images 'train'.",
+        )
+    return {}  # classes of such names
 
 
 def _class_folders(root: Path) -> dict[str, Path]:

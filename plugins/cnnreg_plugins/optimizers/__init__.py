@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cnnreg import OptimizerSpec, Recipe, hookimpl
+from cnnreg import OptimizerSpec, Recipe, UsageError, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,8 @@ def build(
     """`fused` makes one pass over memory instead of one an operation: Adam's step takes a fifth."""
     import torch
 
+    if nesterov and not recipe.momentum:
+        raise UsageError("nesterov looks ahead by its momentum, which is 0.", hint="--momentum 0.9")
     options: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if fused:
         options["fused"] = True

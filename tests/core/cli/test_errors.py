@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +43,9 @@ def refused(code: int, said: str, *arguments):
         (2, "Did you mean adam", ["train", "mlp", "--optimizer", "adm"]),
         (2, "epochs must be at least 1", ["train", "mlp", "--epochs", "0"]),
         (2, "learning rate must be above 0", ["train", "mlp", "--lr", "-1"]),
+        (2, "epochs must be at most", ["train", "mlp", "--epochs", "9" * 400]),
+        (2, "nesterov looks ahead", ["train", "mlp", "--optimizer", "nesterov", "--momentum", "0"]),
+        (3, "no home folder", ["train", "mlp", "--data", "~nobody-of-that-name/photos"]),
         (2, "'wavy' is not one of", ["train", "mlp", "--schedule", "wavy"]),
         (2, "'spin' is not one of", ["train", "mlp", "--augment", "spin"]),
         (2, "'many' is not a valid integer", ["train", "mlp", "--epochs", "many"]),
@@ -150,6 +156,35 @@ def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
     assert "Traceback" not in err
     code, _, err = cli("list", "--debug")
     assert "Traceback" in err
+
+
+def test_a_failed_check_is_one_document(monkeypatch):
+    from cnnreg import conformance
+
+    failed = conformance.Outcome(check="parameters", passed=False, reason="one too many")
+    monkeypatch.setattr(conformance, "check_architecture", lambda *arguments: [failed])
+    code, out, _ = cli("plugins", "check", "mlp", "--json")
+    assert code == 6
+    assert json.loads(out)["mlp"][0]["reason"] == "one too many"
+
+
+def test_json_is_ascii_for_any_pipe(run, tmp_path):
+    named = shutil.copytree(run.folder, tmp_path / "кошка")
+    code, out, _ = cli("runs", "show", named, "--json")
+    assert code == 0
+    assert out.isascii()
+    assert "кошка" in str(json.loads(out))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="is Windows")
+def test_on_windows_a_name_that_no_file_can_have_is_no_closed_pipe(monkeypatch):
+    from cnnreg.cli import app
+
+    monkeypatch.setattr(app.os, "name", "nt")
+    gone = app._reader_has_gone(OSError(errno.EINVAL, "Invalid argument"))
+    named = app._reader_has_gone(OSError(errno.EINVAL, "Invalid argument", "a?b"))
+    monkeypatch.undo()
+    assert (gone, named) == (True, False)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -145,6 +145,16 @@ def test_bench_reports_every_contestant_and_the_machine(run):
     assert (run / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path):
+    taken = tmp_path / "taken"
+    taken.touch()
+    options = ("--rounds", "1", "--seconds", "0.02", "--output", taken / "folder", "--json")
+    code, out, err = cli("bench", run / "exports/onnx-fp32", *options)
+    assert code == 5
+    assert json.loads(out)["results"]
+    assert "the report was not kept" in err
+
+
 def test_the_bench_table_is_for_people(run):
     code, out, _ = cli("bench", run / "exports/onnx-fp32", "--rounds", "1", "--seconds", "0.02")
     assert code == 0

@@ -137,14 +137,18 @@ def test_changed_images_are_counted_and_refused(changed):
     code, _, err = cli("resume", run, "--data", data, "--epochs", "2")
     assert code == 3
     assert "has changed since this run was trained on it: +2 -1 ~1 images" in err
-    assert "that were trained on are held out now" in err
 
 
 def test_changed_images_are_accepted_if_told(changed):
     run, data = changed
+    before = places_of(run)
     code, _, err = cli("resume", run, "--data", data, "--epochs", "2", "--accept-data")
     assert code == 0, err
-    assert "+2 -1 ~1 images" in err
+    assert "+2 -1 ~1 images\n" in err
+    now = places_of(run)
+    stayed = before.keys() & now.keys()
+    assert len(stayed) == 79
+    assert all(before[name] == now[name] for name in stayed)  # none trained on is held out now
     assert "not bit-exact: the images have changed" in err
     config = open_run(run).config
     assert any("images have changed" in text for text in config.changes[0]["what"])
@@ -152,6 +156,20 @@ def test_changed_images_are_accepted_if_told(changed):
     code, _, err = cli("resume", run, "--data", data, "--epochs", "3")
     assert code == 0, err
     assert "changed" not in err
+
+
+def places_of(run):
+    lines = (run / "images.jsonl").read_text(encoding="utf-8").splitlines()
+    return {name: split for split, _, name in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize("result", [{}, [1], {"epochs": 3}, {"test_accuracy": "x"}])
+def test_a_damaged_result_is_named(photo_run, tmp_path, result):
+    run = shutil.copytree(photo_run / "run", tmp_path / "run")
+    (run / "result.json").write_text(json.dumps(result))
+    for command in (["resume", run], ["export", run, "--onnx"]):
+        code, _, err = cli(*command)
+        assert (code, "Damaged result" in err) == (4, True), command
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

@@ -19,6 +19,7 @@ from cnnreg.original import load_original
 from cnnreg.publishing import publish
 from cnnreg.runs import now
 from cnnreg.serving import serve
+from cnnreg.serving.layout import model_name
 from cnnreg.specs import Interface
 from helpers import cli, make_run, train
 from model_server import load, serving
@@ -92,8 +93,25 @@ def test_an_unchanged_model_gets_no_version_and_a_changed_one_the_next(export, t
     assert load(layout)[NAME].version == "2"
     assert set(read(layout / "labels.json")[NAME]) == {"1", "2"}
     assert read(layout / "config.json")["model_config_list"] == [
-        {"config": {"name": NAME, "base_path": NAME}}
+        {
+            "config": {
+                "name": NAME,
+                "base_path": NAME,
+                "plugin_config": {"INFERENCE_PRECISION_HINT": "f32"},
+            }
+        }
     ]
+
+
+def test_names_of_another_script_stay_apart(export):
+    manifest = read_manifest(export)
+    names = {
+        model_name(replace(manifest, contract=replace(manifest.contract, dataset=dataset)))
+        for dataset in ("кошки", "птицы", "")
+    }
+    assert len(names) == 3
+    assert "mlp-openvino-fp32" in names
+    assert all(re.fullmatch("[A-Za-z0-9_.-]+", name) for name in names)
 
 
 def test_labels_are_those_of_each_version(export, tmp_path):

@@ -183,6 +183,28 @@ def test_under_a_schedule_with_an_end_longer_is_not_the_same(registry, whole, tm
     assert said == ["not bit-exact: epochs was 2, is 3"]
 
 
+def test_images_that_grow_do_so_by_the_number_of_epochs(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", "airbench_mini", epochs=1, start_size=0.75)
+    train(registry, run)
+    said = []
+    train(registry, with_epochs(run, 2), note=said.append)
+    assert said == ["not bit-exact: epochs was 1, is 2"]
+
+
+def test_the_result_tells_of_the_weights_that_are_kept(registry, tmp_path):
+    """Killed after the best weights and before the state, and gone on with otherwise."""
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    train(registry, run)
+    kept = read_checkpoint(run.best)
+    ahead = dataclasses.replace(kept, state={"epoch": 7, "val_accuracy": 0.75}, extra={})
+    save_checkpoint(run.best, ahead)
+    (run.folder / "result.json").unlink()
+    said = []
+    train(registry, open_run(run.folder), note=said.append)
+    assert (run.result["best_epoch"], run.result["val_accuracy"]) == (7, 0.75)
+    assert any("best weights are of another epoch 7" in text for text in said)
+
+
 def with_epochs(run, epochs):
     run = open_run(run.folder)
     return run.changed(recipe=dataclasses.replace(run.config.recipe, epochs=epochs))

@@ -62,7 +62,14 @@ def test_stray_files_and_folders_are_ignored(tmp_path):
     assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
 
 
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "TESTING")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Training", "valid", "TESTING"),
+        ("training_set", "val", "test_set"),
+    ],
+)
 def test_split_folders(tmp_path, names):
     train, val, test = names
     put(tmp_path, f"{train}/a/1.png", f"{train}/a/2.png", f"{train}/b/1.png", "notes/1.png")
@@ -88,6 +95,11 @@ def test_a_class_may_be_called_train(tmp_path):
     assert opened(tmp_path).classes == ("car", "train")
 
 
+def test_a_class_may_be_called_valid(tmp_path):
+    put(tmp_path, "valid/1.png", "invalid/1.png")
+    assert opened(tmp_path).classes == ("invalid", "valid")
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
@@ -97,6 +109,7 @@ def test_a_class_may_be_called_train(tmp_path):
         (["train/a/1.png", "val/a/1.png", "val/c/1.png"], "'c' is not among the training"),
         (["train/a/1.png", "val/a/1.png", "valid/a/1.png"], "Two folders for one split"),
         (["train/a/1.png", "val/notes.txt"], "no class folders"),
+        (["trn/a/1.png", "test/a/1.png"], "'test' of class folders, but none for training"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, names, words):

@@ -29,9 +29,11 @@ class OnnxRuntimeSession(ImageInput):
         super().__init__(model)
         self.device = checked_device(options.device, processor())
         self.precision = model.precision
-        self.engine = _open(model.path, options, self._sizes(options.batch))
+        sizes = self._sizes(options.batch)
+        self.engine = _open(model.path, options, sizes)
         inputs, outputs = self.engine.get_inputs(), self.engine.get_outputs()
-        self.check_fit(model.path, [i.shape for i in inputs], [o.shape for o in outputs])
+        shapes = [i.shape for i in inputs], [o.shape for o in outputs]
+        self.check_fit(model.path, *shapes, sized=bool(sizes))
         self.input, self.output = inputs[0].name, outputs[-1].name
         self.first = outputs[0].name
 
