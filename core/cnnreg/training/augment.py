@@ -22,18 +22,14 @@ def none(images: Tensor, draws: Tensor) -> Tensor:
 
 def crop(images: Tensor, draws: Tensor) -> Tensor:
     """Shift by up to an eighth of the size in each direction, edges mirrored."""
-    _, height, width, _ = images.shape
-    rows = _mirrored(_offsets(height, draws[:, 0]), height)
-    columns = _mirrored(_offsets(width, draws[:, 1]), width)
-    index = torch.arange(len(images))[:, None, None]
-    return images[index, rows[:, :, None], columns[:, None, :]]
+    return _taken(images, *_window(images, draws))
 
 
 def crop_flip(images: Tensor, draws: Tensor) -> Tensor:
     """Shift as `crop` and mirror half of the images left to right (CIFAR's usual pair)."""
-    images = crop(images, draws)
+    rows, columns = _window(images, draws)
     flipped = draws[:, 2] < 0.5
-    return torch.where(flipped[:, None, None, None], images.flip(2), images)
+    return _taken(images, rows, torch.where(flipped[:, None], columns.flip(1), columns))
 
 
 class Eraser:
@@ -66,6 +62,18 @@ def _span(size: int, start: Tensor, share: Tensor) -> Tensor:
     first = (start * (1 - share) * size)[:, None]
     positions = torch.arange(size)[None, :]
     return (positions >= first) & (positions < first + (share * size)[:, None])
+
+
+def _window(images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """Source rows [N, H] and columns [N, W] of a shift in both directions."""
+    _, height, width, _ = images.shape
+    rows = _mirrored(_offsets(height, draws[:, 0]), height)
+    return rows, _mirrored(_offsets(width, draws[:, 1]), width)
+
+
+def _taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    index = torch.arange(len(images))[:, None, None]
+    return images[index, rows[:, :, None], columns[:, None, :]]
 
 
 def _offsets(size: int, draws: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Mod
         raise PluginError(f"'{architecture.name}' built {type(model).__name__}, not an nn.Module.")
     expected = (2, options.num_classes)
     height, width = options.input_shape[1:]
-    with torch.inference_mode(), blaming(f"'{architecture.name}' on images of {height}x{width}"):
+    with torch.no_grad(), blaming(f"'{architecture.name}' on images of {height}x{width}"):
         output = model.eval()(torch.zeros(2, *options.input_shape))
     shape = tuple(getattr(output, "shape", ()))
     if shape != expected:

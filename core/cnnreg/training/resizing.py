@@ -48,7 +48,7 @@ def check_sizes(model: nn.Module, recipe: Recipe, input_shape: tuple[int, ...]) 
     if smallest == sides:
         return
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             model.eval()(torch.zeros(2, channels, *smallest))
     except Exception as error:
         raise UsageError(
