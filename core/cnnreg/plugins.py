@@ -166,7 +166,7 @@ def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: An
         try:
             with quiet_stdout():
                 implementation.function(**wanted)
-        except Exception as error:  # noqa: BLE001 - isolation
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
             note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
 
 
@@ -177,7 +177,7 @@ def blaming(what: str) -> Iterator[None]:
         yield
     except (CnnregError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
         raise PluginError(f"{what} failed: {one_line(error)}.") from error

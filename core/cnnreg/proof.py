@@ -40,7 +40,7 @@ def prove(
             session = open_session(runtime, exported, RuntimeOptions(device=place))
             logits = logits_of(session, original.images)
             fault = _fault(session, original, exported.interface)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if is_out_of_memory(error):
                 raise
             why = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)

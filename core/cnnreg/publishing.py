@@ -196,8 +196,8 @@ class _Writer:
         name = f"Exporter '{self.exporter.name}'"
         with blaming(name), room:
             written = self.exporter.write(request)
-        if not written.is_file() or written.parent != folder:
-            raise PluginError(f"{name} did not write its file.", where=written)
+        if not (isinstance(written, Path) and written.is_file() and written.parent == folder):
+            raise PluginError(f"{name} did not write its file: {written!r:.200}.")
         if odd := next((p for p in folder.iterdir() if p.is_dir() or is_clutter(p.name)), None):
             raise PluginError(f"{name} wrote what is no plain, visible file.", where=odd)
         return written

@@ -74,7 +74,7 @@ class Catalog(Mapping[str, S]):
             choices = " or ".join(entry.qualified for entry in found)
             raise PluginError(
                 f"{self.kind.capitalize()} '{name}' is offered by both {origins}.",
-                hint=f"Say {choices}, or limit with CNNREG_PLUGINS=...",
+                hint=f"Say {choices}, or leave one out: cnnreg plugins disable NAME",
             )
         return found[0]
 
@@ -171,6 +171,9 @@ class _Collector:
 def _specs(function: Callable[[], Any], spec_type: type[S], kind: str) -> list[S]:
     with quiet_stdout():
         offered = list(function())
+    names = [getattr(spec, "name", "") for spec in offered]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PluginError(f"two {kind}s are called '{twice[0]}'")
     for spec in offered:
         if not isinstance(spec, spec_type):
             raise PluginError(f"a {kind} must be a {spec_type.__name__}, not {spec!r:.80}")

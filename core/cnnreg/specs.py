@@ -9,7 +9,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from .recipe import Recipe
+from .recipe import CHOICES, Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +46,29 @@ def check_name(kind: str, name: str) -> None:
             f"{kind} name {name!r} must be 1 to 64 of a-z, 0-9, '_' or '-', "
             "starting with a letter or digit"
         )
+
+
+def _check_kinds(name: str, **fields: tuple[Any, type]) -> None:
+    """Of a plugin's spec, whose author may have no type checker."""
+    for field_name, (value, kind) in fields.items():
+        _check(
+            isinstance(value, kind),
+            f"{name}: {field_name} must be a {kind.__name__}: {value!r:.60}",
+        )
+
+
+def _check_line(name: str, field_name: str, text: Any) -> None:
+    """What stands in a table."""
+    fits = isinstance(text, str) and text.strip() and text.isprintable()
+    _check(bool(fits), f"{name}: {field_name} must be a line of text, not {text!r:.60}")
+
+
+def _check_shape(name: str, shape: Any) -> None:
+    whole = isinstance(shape, tuple) and all(type(size) is int and size > 0 for size in shape)
+    _check(
+        whole and len(shape) == 3,
+        f"{name}: a shape is (channels, height, width), not {shape!r:.60}",
+    )
 
 
 def _check(condition: bool, complaint: str) -> None:
@@ -111,12 +134,21 @@ class ArchitectureSpec:
     def __post_init__(self) -> None:
         check_name("architecture", self.name)
         check_name("family", self.family)
-        _check(bool(self.summary), f"{self.name}: summary must not be empty")
+        _check_line(self.name, "summary", self.summary)
+        _check_line(self.name, "licence", self.licence)
+        _check_kinds(
+            self.name,
+            paper=(self.paper, Paper),
+            recipe=(self.recipe, Recipe),
+            tags=(self.tags, tuple),
+            parameters=(self.parameters, int),
+            macs=(self.macs, int),
+        )
         _check(callable(self.build), f"{self.name}: build {self.build!r} is not callable")
         _check(self.parameters > 0, f"{self.name}: parameters {self.parameters} must be positive")
         _check(self.macs > 0, f"{self.name}: macs {self.macs} must be positive")
         _check(self.min_size >= 1, f"{self.name}: min_size {self.min_size} must be positive")
-        _check(min(self.input_shape) >= 1, f"{self.name}: input_shape {self.input_shape}")
+        _check_shape(self.name, self.input_shape)
 
     def options(
         self,
@@ -151,6 +183,8 @@ class OptimizerSpec:
 
     def __post_init__(self) -> None:
         check_name("optimizer", self.name)
+        _check_line(self.name, "summary", self.summary)
+        _check(callable(self.build), f"{self.name}: build {self.build!r:.60} is not callable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +197,8 @@ class RecipeSpec:
 
     def __post_init__(self) -> None:
         check_name("recipe", self.name)
+        _check_line(self.name, "summary", self.summary)
+        _check_kinds(self.name, path=(self.path, Path))
         _check(self.path.suffix == ".toml", f"recipe {self.name}: {self.path} is not a .toml file")
 
 
@@ -217,6 +253,12 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         check_name("data set", self.name)
+        _check_line(self.name, "summary", self.summary)
+        _check_line(self.name, "licence", self.licence)
+        _check(callable(self.open), f"{self.name}: open {self.open!r:.60} is not callable")
+        _check(self.augment in CHOICES["augment"], f"{self.name}: augment {self.augment!r:.60}")
+        if self.image_shape is not None:
+            _check_shape(self.name, self.image_shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +382,9 @@ class ExporterSpec:
 
     def __post_init__(self) -> None:
         check_name("exporter", self.name)
+        _check_line(self.name, "title", self.title)
+        _check_line(self.name, "summary", self.summary)
+        _check(callable(self.write), f"{self.name}: write {self.write!r:.60} is not callable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +445,9 @@ class RuntimeSpec:
 
     def __post_init__(self) -> None:
         check_name("runtime", self.name)
+        _check_line(self.name, "title", self.title)
+        for function in (self.open, self.devices):
+            _check(callable(function), f"{self.name}: {function!r:.60} is not callable")
 
 
 def to_data(value: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
+from cnnreg.plugins import blaming
 from cnnreg.registry import load_registry
 
 
@@ -115,6 +117,38 @@ def test_strict_mode_raises_for_a_hook_too(install, monkeypatch):
     install(FakePoint("bad", RaisingHook()))
     with pytest.raises(PluginError, match="'bad' is broken: .* no table"):
         load_registry()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("paper", None),
+        ("summary", 3),
+        ("summary", "two\nlines"),
+        ("recipe", {"epochs": 3}),
+        ("input_shape", (28, 28)),
+        ("tags", "small"),
+    ],
+)
+def test_a_spec_of_other_types_is_refused_where_it_is_made(field, value):
+    with pytest.raises(ValueError, match="tiny: "):
+        replace(spec(), **{field: value})
+
+
+def test_two_networks_of_one_name_in_one_plugin_are_refused(install):
+    install(FakePoint("bad", Offering(spec(), spec())))
+    (status,) = load_registry().plugins
+    assert (status.state, "two architectures are called 'tiny'" in status.reason) == (
+        "failed",
+        True,
+    )
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), RuntimeError("boom")])
+def test_a_builder_that_ends_the_program_is_blamed(error):
+    said = f"Building failed: {type(error).__name__}"
+    with pytest.raises(PluginError, match=said), blaming("Building"):
+        raise error
 
 
 class RaisingHook:

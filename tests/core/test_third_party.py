@@ -87,7 +87,7 @@ def test_the_kit_finds_what_is_wrong(place, tmp_path):
 
 
 def test_a_name_that_is_no_package_is_refused(tmp_path):
-    for name in ("My Nets", "9nets", "../nets"):
+    for name in ("My Nets", "9nets", "../nets", "nets-", "x" * 61, "class", "json", "torch"):
         code, _, err = cli("plugins", "new", name, "--output", tmp_path)
         assert code == 2, err
     assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,9 @@ import click
 
 from cnnreg.errors import PluginError, UnknownNameError, UsageError
 from cnnreg.plugins import discovered, set_disabled
+from cnnreg.registry import Entry, Registry
 from cnnreg.scaffold import write_plugin
-from cnnreg.specs import to_data
+from cnnreg.specs import ArchitectureSpec, to_data
 
 from .common import ListingGroup, console, folder_type, get_registry, json_option, print_json
 
@@ -62,7 +63,7 @@ def check(name: str, as_json: bool) -> None:
 
     registry = get_registry()
     entries = [e for e in registry.architectures.entries if e.plugin.name == name]
-    entries = entries or [registry.architectures.entry(name)]
+    entries = entries or [_known(registry, name)]
     results: dict[str, list[Outcome]] = {}
     for entry in entries:
         if not as_json:
@@ -80,6 +81,15 @@ def check(name: str, as_json: bool) -> None:
         raise click.exceptions.Exit(PluginError.exit_code)
     if failed:
         raise PluginError(f"{failed} conformance checks of '{name}' failed.")
+
+
+def _known(registry: Registry, name: str) -> Entry[ArchitectureSpec]:
+    """The architecture of that name. Raises PluginError for a plugin that offers none."""
+    for plugin in registry.plugins:
+        if plugin.name == name and name not in registry.architectures:
+            reason = plugin.reason or f"it is {plugin.state} and offers no architecture to check"
+            raise PluginError(f"Plugin '{name}' cannot be checked: {reason}.")
+    return registry.architectures.entry(name)
 
 
 @command.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
@@ -141,11 +141,16 @@ def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
     for samples in (source.train, source.val, source.test):
         if samples is not None:
             _check_samples(spec, samples, len(source.classes))
-    return source
+    names = tuple(source.classes)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
+    return replace(source, classes=names)
 
 
 def _check_samples(spec: DatasetSpec, samples: Samples, classes: int) -> None:
     labels, pixels = samples.labels, samples.pixels
+    if getattr(labels, "ndim", 0) != 1 or labels.dtype.kind not in "iu":
+        raise PluginError(f"Data set '{spec.name}' has labels that are no array of integers [N].")
     if not len(labels):
         raise DataError(f"Data set '{spec.name}' has an empty split.")
     if labels.min() < 0 or labels.max() >= classes:

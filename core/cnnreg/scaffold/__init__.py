@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -19,6 +20,8 @@ TEMPLATES = {
     "test.py.txt": "tests/test_contract.py",
 }
 
+LONGEST = 60  # letters, so that the name of its network is none too long
+
 
 def write_plugin(name: str, parent: Path) -> Path:
     """Write the package into `parent/name` and return that folder. Raises UsageError."""
@@ -28,7 +31,17 @@ def write_plugin(name: str, parent: Path) -> Path:
         raise UsageError(f"{error}.") from error
     module = name.replace("-", "_")
     if not module.isidentifier() or keyword.iskeyword(module):
-        raise UsageError(f"'{name}' cannot be a Python package.", hint="Start with a letter.")
+        raise UsageError(f"'{name}' cannot be a Python package.", hint="Choose another name.")
+    if not name[-1].isalnum() or len(name) > LONGEST:
+        raise UsageError(
+            f"'{name}' cannot be a package of pip's.",
+            hint=f"End with a letter or digit, after {LONGEST} of them at the most.",
+        )
+    if find_spec(module) is not None:
+        raise UsageError(
+            f"There is a Python package '{module}' already, which this one would hide.",
+            hint="Choose another name.",
+        )
     folder = parent / name
     if folder.exists():
         raise UsageError("The folder exists already.", where=folder)

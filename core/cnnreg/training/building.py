@@ -38,7 +38,13 @@ def build_optimizer(
     """Raises UsageError or PluginError if the optimizer does not take the recipe."""
     groups = parameter_groups(model, recipe, head)
     with blaming(f"Optimizer '{recipe.optimizer}'"):
-        return registry.optimizers[recipe.optimizer].build(groups, recipe)
+        optimizer = registry.optimizers[recipe.optimizer].build(groups, recipe)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise PluginError(
+            f"Optimizer '{recipe.optimizer}' is no torch.optim.Optimizer but "
+            f"{type(optimizer).__name__}."
+        )
+    return optimizer
 
 
 def choose_device(name: str, world: World = ALONE) -> torch.device:
