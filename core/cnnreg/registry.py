@@ -150,10 +150,10 @@ class _Collector:
             try:
                 offered = _specs(implementation.function, spec_type, kind)
             except (Exception, SystemExit) as error:
-                self.broken[name] = f"{hook.name} failed: {one_line(error)}"
+                reason = f"{hook.name} failed: {one_line(error)}"
                 if is_strict():
-                    reason = self.broken[name]
                     raise PluginError(f"Plugin '{name}' is broken: {reason}") from error
+                self.broken[name] = reason
                 continue
             status = self.loaded.status_of(name)
             entries += [Entry(spec, status) for spec in offered]

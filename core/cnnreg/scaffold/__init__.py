@@ -35,16 +35,16 @@ def write_plugin(name: str, parent: Path) -> Path:
     if not name[-1].isalnum() or len(name) > LONGEST:
         raise UsageError(
             f"'{name}' cannot be a package of pip's.",
-            hint=f"End with a letter or digit, after {LONGEST} of them at the most.",
+            hint=f"At most {LONGEST} characters, the last one a letter or digit.",
         )
+    folder = parent / name
+    if folder.exists():
+        raise UsageError("The folder exists already.", where=folder)
     if find_spec(module) is not None:
         raise UsageError(
             f"There is a Python package '{module}' already, which this one would hide.",
             hint="Choose another name.",
         )
-    folder = parent / name
-    if folder.exists():
-        raise UsageError("The folder exists already.", where=folder)
     names = {"name": name, "module": module, "architecture": f"{module}_net"}
     for template, path in TEMPLATES.items():
         target = folder / Template(path).substitute(names)
