@@ -18,7 +18,11 @@ from PIL import Image
 from cnnreg import ModelContract, ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.images import fit
 from cnnreg.registry import Registry
+from cnnreg.serving.layout import AS_PROVEN
 from cnnreg.specs import Interface, Precision
+from cnnreg_export.formats.openvino import EXAMPLE
+from cnnreg_export.formats.preprocess import LUMA
+from cnnreg_export.runtimes.openvino.compiling import settings
 from cnnreg_export.runtimes.openvino.session import core, read_model
 
 if TYPE_CHECKING:
@@ -92,6 +96,20 @@ def test_pictures_of_any_size_are_resized_inside(
         whole = session.infer(np.asarray(picture)[None])
         resized = session.infer(session.prepare(fit(picture, height, width, contract.resize)[None]))
         np.testing.assert_allclose(whole, resized, rtol=0, atol=2e-2)
+
+
+def test_strangers_are_told_to_compute_as_the_proof_did() -> None:
+    """Where a processor has bf16, OpenVINO takes it unless told: here it would not show."""
+    name = "INFERENCE_PRECISION_HINT"
+    proven = settings("CPU", "fp32", None)[name]
+    assert f'{{"{name}": "{proven}"}}' in EXAMPLE
+    assert {name: proven} == AS_PROVEN
+
+
+def test_grey_of_a_picture_fits_16_bits() -> None:
+    """In which a GPU computes it."""
+    assert 255 * max(LUMA) < np.finfo(np.float16).max
+    assert sum(LUMA) == 1
 
 
 def test_its_first_output_are_the_probabilities(exported: Exported, images: Pixels) -> None:
