@@ -53,6 +53,7 @@ class Recipe:
     label_smoothing: float = _setting(0.0, "Share of the target spread over all classes.")
     class_weights: str = _setting("none", "balanced: rare classes count as much as common ones.")
     augment: str = _setting("auto", "auto: the data set's own.")
+    shift: float = _setting(0.125, "crop, crop-flip: longest move of an image, in its sides.")
     start_size: float = _setting(1.0, "Share of the side that images have at first, to grow.")
     erasing: float = _setting(0.0, "Share of images that lose a random rectangle.")
     mixup: float = _setting(0.0, "Alpha of mixup, which blends pairs of images; 0: off.")
@@ -107,6 +108,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "gamma": (0, 1),
     "plateau": (1, _MANY),
     "label_smoothing": (0, 0.99),
+    "shift": (0, 0.5),
     "start_size": (0.25, 1),
     "erasing": (0, 1),
     "mixup": (0, _MANY),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,23 +12,23 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 """(images uint8 [N, H, W, C], draws in 0..1 [N, 3]) -> images of the same shape."""
 
 
-def augmentation(name: str) -> Augment:
-    """By its name in `cnnreg.recipe.CHOICES`."""
-    return _AUGMENTATIONS[name]
+def augmentation(name: str, shift: float) -> Augment:
+    """By its name in `cnnreg.recipe.CHOICES`; images move by up to that share of their sides."""
+    return partial(_AUGMENTATIONS[name], shift=shift)
 
 
-def none(images: Tensor, draws: Tensor) -> Tensor:
+def none(images: Tensor, draws: Tensor, shift: float) -> Tensor:
     return images
 
 
-def crop(images: Tensor, draws: Tensor) -> Tensor:
-    """Shift by up to an eighth of the size in each direction, edges mirrored."""
-    return _taken(images, *_window(images, draws))
+def crop(images: Tensor, draws: Tensor, shift: float) -> Tensor:
+    """Move by up to `shift` of the sides, a whole number of pixels, edges mirrored."""
+    return _taken(images, *_window(images, draws, shift))
 
 
-def crop_flip(images: Tensor, draws: Tensor) -> Tensor:
-    """Shift as `crop` and mirror half of the images left to right (CIFAR's usual pair)."""
-    rows, columns = _window(images, draws)
+def crop_flip(images: Tensor, draws: Tensor, shift: float) -> Tensor:
+    """Move as `crop` and mirror half of the images left to right (CIFAR's usual pair)."""
+    rows, columns = _window(images, draws, shift)
     flipped = draws[:, 2] < 0.5
     return _taken(images, rows, torch.where(flipped[:, None], columns.flip(1), columns))
 
@@ -64,11 +65,11 @@ def _span(size: int, start: Tensor, share: Tensor) -> Tensor:
     return (positions >= first) & (positions < first + (share * size)[:, None])
 
 
-def _window(images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """Source rows [N, H] and columns [N, W] of a shift in both directions."""
+def _window(images: Tensor, draws: Tensor, shift: float) -> tuple[Tensor, Tensor]:
+    """Source rows [N, H] and columns [N, W] of a move in both directions."""
     _, height, width, _ = images.shape
-    rows = _mirrored(_offsets(height, draws[:, 0]), height)
-    return rows, _mirrored(_offsets(width, draws[:, 1]), width)
+    rows = _mirrored(_offsets(height, draws[:, 0], shift), height)
+    return rows, _mirrored(_offsets(width, draws[:, 1], shift), width)
 
 
 def _taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -76,11 +77,11 @@ def _taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return images[index, rows[:, :, None], columns[:, None, :]]
 
 
-def _offsets(size: int, draws: Tensor) -> Tensor:
-    """Source positions [N, size] of a window shifted by -size//8 .. size//8."""
-    reach = size // 8
-    shift = (draws * (2 * reach + 1)).long() - reach
-    return torch.arange(size)[None, :] + shift[:, None]
+def _offsets(size: int, draws: Tensor, shift: float) -> Tensor:
+    """Source positions [N, size] of a window moved by -reach .. reach pixels."""
+    reach = int(size * shift)
+    moved = (draws * (2 * reach + 1)).long() - reach
+    return torch.arange(size)[None, :] + moved[:, None]
 
 
 def _mirrored(positions: Tensor, size: int) -> Tensor:
@@ -88,4 +89,4 @@ def _mirrored(positions: Tensor, size: int) -> Tensor:
     return torch.where(positions >= size, 2 * (size - 1) - positions, positions)
 
 
-_AUGMENTATIONS: dict[str, Augment] = {"none": none, "crop": crop, "crop-flip": crop_flip}
+_AUGMENTATIONS = {"none": none, "crop": crop, "crop-flip": crop_flip}

@@ -73,7 +73,7 @@ class TrainingBatches:
         self.labels = torch.from_numpy(labels)
         self.batch_size = recipe.batch_size
         self.seed = recipe.seed
-        self.augment: Augment = augmentation(augment)
+        self.augment: Augment = augmentation(augment, recipe.shift)
         self.eraser = Eraser(recipe.erasing, normalise.grey)
         self.mixer = Mixer(recipe.mixup, recipe.cutmix)
         self.normalise = normalise

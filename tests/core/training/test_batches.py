@@ -92,15 +92,25 @@ def test_evaluation_keeps_the_order():
 
 def test_crop_shifts_and_mirrors_at_the_edges():
     image = torch.arange(8, dtype=torch.uint8).repeat(8, 1)[None, :, :, None]  # columns 0..7
-    right = crop(image, torch.tensor([[0.5, 0.999, 0.0]]))[0, 0, :, 0]
-    left = crop(image, torch.tensor([[0.5, 0.0, 0.0]]))[0, 0, :, 0]
+    right = crop(image, torch.tensor([[0.5, 0.999, 0.0]]), 0.125)[0, 0, :, 0]
+    left = crop(image, torch.tensor([[0.5, 0.0, 0.0]]), 0.125)[0, 0, :, 0]
     assert right.tolist() == [1, 2, 3, 4, 5, 6, 7, 6]
     assert left.tolist() == [1, 0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    "shift, moves", [(0, {0}), (0.125, {-2, -1, 0, 1, 2}), (0.0625, {-1, 0, 1})]
+)
+def test_images_move_by_up_to_the_share_of_their_sides_that_was_asked_for(shift, moves):
+    rows = torch.arange(16, dtype=torch.uint8)[None, :, None, None].expand(40, 16, 16, 1)
+    draws = torch.linspace(0, 0.999, 40)[:, None].expand(40, 3)
+    made = augmentation("crop", shift)(rows, draws)
+    assert set((made[:, 8, 0, 0].int() - 8).tolist()) == moves
+
+
 def test_crop_flip_mirrors_half_the_images():
     image = torch.arange(8, dtype=torch.uint8).repeat(2, 8, 1)[..., None]
-    made = augmentation("crop-flip")(image, torch.tensor([[0.5, 0.5, 0.4], [0.5, 0.5, 0.6]]))
+    made = augmentation("crop-flip", 0.125)(image, torch.tensor([[0.5, 0.5, 0.4], [0.5, 0.5, 0.6]]))
     assert made[0, 0, :, 0].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
     assert made[1, 0, :, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
 
