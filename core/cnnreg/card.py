@@ -80,12 +80,10 @@ def model_card(subject: Subject) -> str:
 
 
 def _network(subject: Subject) -> str:
-    from .training.anatomy import count_macs, count_parameters
-
     spec = subject.original.model.architecture
     assert spec is not None, "an original is a checkpoint"
     contract = subject.exported.contract
-    network = subject.original.build()
+    parameters, macs = subject.original.cost()
     channels, height, width = contract.input_shape
     form = f" In its {contract.form} form: {spec.small_form}." if contract.form == "small" else ""
     return "\n".join(
@@ -93,8 +91,8 @@ def _network(subject: Subject) -> str:
             f"{_sentence(spec.summary)}{escape(form)}",
             "",
             f"- Paper: [{escape(spec.paper.title)}](<{spec.paper.url}>), {spec.paper.year}",
-            f"- Parameters: {count_parameters(network):,}",
-            f"- Multiply-accumulates of one image: {count_macs(network, contract.input_shape):,}",
+            f"- Parameters: {parameters:,}",
+            f"- Multiply-accumulates of one image: {macs:,}",
             f"- Network input: {channels} x {height} x {width}",
             f"- Implementation: {escape(contract.plugin)}, licence {escape(spec.licence)}",
         ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from .models import checkpoint_of
 from .registry import Registry
@@ -37,6 +37,7 @@ class Original:
     calibration: Pixels
     logits: Logits
     dataset: Dataset
+    kept: dict[str, Any] = field(default_factory=dict)  # from file to file: what is made once
 
     def build(self, weights: dict[str, Tensor] | None = None) -> nn.Module:
         """The network with the checkpoint's or other weights, new each time: it may be changed."""
@@ -45,6 +46,16 @@ class Original:
         assert self.model.architecture is not None, "an original is a checkpoint"
         checkpoint = replace(self.checkpoint, model=weights or self.checkpoint.model)
         return model_of(checkpoint, self.model.architecture, self.model.path)
+
+    def cost(self) -> tuple[int, int]:
+        """Parameters, and the multiply-accumulates of one image; counted once."""
+        from .training.anatomy import count_macs, count_parameters
+
+        if "cost" not in self.kept:
+            network, shape = self.build(), self.model.contract.input_shape
+            self.kept["cost"] = count_parameters(network), count_macs(network, shape)
+        cost: tuple[int, int] = self.kept["cost"]
+        return cost
 
 
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:

@@ -191,6 +191,7 @@ class _Writer:
             calibration=self.original.calibration,
             interface=self.interface,
             quantisation=attempt.quantisation,
+            kept=self.original.kept if attempt.weights is None else {},
         )
         room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
         name = f"Exporter '{self.exporter.name}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, fields
 from math import inf, isfinite
 from pathlib import Path
@@ -361,6 +361,8 @@ class ExportRequest:
     calibration: Pixels  # training images after the evaluation resize, for int8
     interface: Interface = BARE
     quantisation: Quantisation = Quantisation()  # for int8
+    kept: MutableMapping[str, Any] = field(default_factory=dict)
+    """What exporters made of this very network for a file before, and need not make again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,20 +9,40 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, is_concrete_int
 
-from cnnreg import CnnregError, GateError, ModelContract
+from cnnreg import CnnregError, ExportRequest, GateError, ModelContract
 from cnnreg.specs import Shape
 
 from .preprocess import Preprocess
 
+Made = TypeVar("Made")
+
 BATCH = {0: "batch"}
 PICTURES = {0: "batch", 1: "height", 2: "width"}
+
+
+def kept(request: ExportRequest, name: str, make: Callable[[], Made]) -> Made:
+    """What `make` makes of the request's network, made once for all files of that network.
+
+    Who changes it must change a copy.
+    """
+    key = f"cnnreg_export {name}"
+    if key not in request.kept:
+        request.kept[key] = make()
+    made: Made = request.kept[key]
+    return made
+
+
+def captured(request: ExportRequest) -> ExportedProgram:
+    """The forward pass for any number of images. Raises GateError."""
+    shape = request.contract.input_shape
+    return kept(request, "captured", lambda: capture(request.model, shape))
 
 
 def capture(model: nn.Module, shape: Shape) -> ExportedProgram:

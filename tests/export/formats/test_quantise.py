@@ -54,17 +54,41 @@ def test_calibration_counts_images_and_normalises_them(
     )
     monkeypatch.setattr(quantise, "untracked", lambda name: fake)
     monkeypatch.setattr(quantise, "MAX_IMAGES", 5)
+    monkeypatch.setattr(quantise, "BATCH", 2)
     request = request_for(network, "int8")
     assert quantise.quantise("model", request, {}) == "model"
-    assert seen["subset_size"] == len(seen["items"]) == 5
-    assert seen["advanced_parameters"] == {"disable_bias_correction": True}
+    assert [len(item["images"]) for item in seen["items"]] == [2, 2, 1]
+    assert seen["subset_size"] == 3
+    fast = {"disable_bias_correction": True, "batchwise_statistics": True}
+    assert seen["advanced_parameters"] == fast
     exact = Quantisation(exact_bias=True, float_layers=("stem.0",))
     quantise.quantise("model", replace(request, quantisation=exact), {"stem.0": ["a", "b"]})
-    assert seen["advanced_parameters"] == {"disable_bias_correction": False}
+    assert seen["advanced_parameters"] == fast | {"disable_bias_correction": False}
     assert seen["ignored_scope"] == {"names": ["a", "b"]}
     assert seen["fast_bias_correction"] is False
     inputs = normalise(images[4:5], request.contract.mean, request.contract.std)
-    np.testing.assert_array_equal(seen["items"][4]["images"], inputs)
+    np.testing.assert_array_equal(seen["items"][2]["images"], inputs)
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_statistics_are_those_of_each_image_however_many_are_taken_at_once(
+    registry: Registry,
+    request_for: Callable[..., ExportRequest],
+    network: nn.Module,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    format_name: str,
+) -> None:
+    weights = []
+    for batch in (1, 5):
+        monkeypatch.setattr(quantise, "BATCH", batch)
+        folder = tmp_path / f"{batch}"
+        folder.mkdir()
+        request = replace(request_for(network, "int8"), folder=folder)
+        file = registry.exporters[format_name].write(request)
+        holder = file if format_name == "onnx" else file.with_suffix(".bin")
+        weights.append(holder.read_bytes())
+    assert weights[0] == weights[1]
 
 
 FLOATS = ("stem.0", "branch.0", "classifier")  # with batch norm, grouped, a product

@@ -16,8 +16,9 @@ from cnnreg_export.formats import INPUT, OUTPUT
 from cnnreg_export.formats.capture import (
     BATCH,
     PICTURES,
-    capture,
     capture_preprocessing,
+    captured,
+    kept,
     translation,
 )
 from cnnreg_export.formats.quantise import quantise
@@ -33,9 +34,10 @@ def write_onnx(request: ExportRequest) -> Path:
     """Write model.onnx, and model.onnx.data beside it if the weights exceed 2 GiB."""
     path = request.folder / "model.onnx"
     with quiet():
-        program = capture(request.model, request.contract.input_shape)
+        program = captured(request)
         with translation(program, "ONNX"):
-            model = _in_precision(_translate(program, (INPUT, OUTPUT), BATCH), request)
+            network = kept(request, "onnx", lambda: _translate(program, (INPUT, OUTPUT), BATCH))
+            model = _in_precision(network.clone(), request)
             if request.interface.embed:
                 resize = not request.interface.fixed
                 front = capture_preprocessing(request.contract, resize=resize)

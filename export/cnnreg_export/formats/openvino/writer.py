@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnreg import ExportRequest, MachineError
 from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
-from cnnreg_export.formats.capture import capture, capture_preprocessing, translation
+from cnnreg_export.formats.capture import capture_preprocessing, captured, kept, translation
 from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
 from cnnreg_export.untracked import untracked
@@ -25,9 +25,9 @@ def write_openvino(request: ExportRequest) -> Path:
     path = request.folder / "model.xml"
     shape, interface = request.contract.input_shape, request.interface
     with quiet():
-        program = capture(request.model, shape)
+        program = captured(request)
         with translation(program, "OpenVINO"):
-            model = ov.convert_model(program)
+            model = kept(request, "openvino", lambda: ov.convert_model(program)).clone()
             _declare(model, [-1, *shape], "NCHW")
             if request.precision == "int8":
                 layers = operators_by_layer(model, request.model)
