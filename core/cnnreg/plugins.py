@@ -172,9 +172,13 @@ def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: An
 
 @contextlib.contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """An error of a plugin's own code becomes a PluginError that says what failed."""
+    """An error of a plugin's own code becomes a PluginError that says what failed.
+
+    What that code prints goes to stderr.
+    """
     try:
-        yield
+        with quiet_stdout():
+            yield
     except (CnnregError, MemoryError):
         raise
     except (Exception, SystemExit) as error:

@@ -14,7 +14,7 @@ from cnnreg.specs import ArchitectureSpec, to_data
 
 from .common import ListingGroup, console, folder_type, get_registry, json_option, print_json
 
-KINDS = ("architectures", "datasets", "optimizers", "exporters", "runtimes")
+KINDS = ("architectures", "datasets", "optimizers", "recipes", "exporters", "runtimes")
 
 
 @click.group(cls=ListingGroup)
@@ -44,8 +44,8 @@ def show(as_json: bool) -> None:
     for status in registry.plugins:
         texts = [f"{kind}: {', '.join(names)}" for kind, names in offers[status.name].items()]
         table.add_row(
-            f"[bold]{status.name}[/]",
-            status.package,
+            f"[bold]{escape(status.name)}[/]",
+            escape(status.package),
             f"[{colours[status.state]}]{status.state}[/]",
             escape(status.reason) or "; ".join(texts),
         )
@@ -67,7 +67,7 @@ def check(name: str, as_json: bool) -> None:
     results: dict[str, list[Outcome]] = {}
     for entry in entries:
         if not as_json:
-            console().print(f"[bold]{entry.spec.name}[/]")
+            console().print(f"[bold]{escape(entry.spec.name)}[/]")
         results[entry.spec.name] = []
         for result in check_architecture(entry.spec, all_checks(registry)):
             results[entry.spec.name].append(result)

@@ -50,8 +50,8 @@ class DataSets:
 def describe_plan(
     registry: Registry, plan: Plan, data_sets: DataSets
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """What the study holds for all workers; every network is tried on every data set first."""
-    from cnnreg.training.building import build_model
+    """What the study holds for all workers; all that is to be combined is tried first."""
+    from cnnreg.training.start import try_out
 
     entries: dict[str, tuple[str, dict[str, Any]]] = {}
     for architecture, recipe in plan.recipes.items():
@@ -59,8 +59,9 @@ def describe_plan(
         for label, config in plan.data.items():
             dataset = data_sets.open(architecture, config)
             dataset.decode()
-            contract = fix(registry, architecture, config, dataset, recipe).contract
-            build_model(registry.architectures[architecture], contract.options())
+            for optimizer in plan.optimizers:
+                tried = replace(recipe, optimizer=optimizer)
+                try_out(registry, fix(registry, architecture, config, dataset, tried), dataset)
             entries[f"data/{label}"] = (label, describe(config, dataset))
     return entries
 

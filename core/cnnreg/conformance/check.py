@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cnnreg.plugins import one_line
+from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.specs import ArchitectureSpec
 
 
@@ -43,12 +43,13 @@ class ViolationError(Exception):
 
 @contextmanager
 def _settings_restored() -> Iterator[None]:
-    """What one check finds changed must not mislead the next."""
+    """What one check finds changed must not mislead the next; stdout is for the outcomes."""
     import torch
 
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
-        yield
+        with quiet_stdout():
+            yield
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)

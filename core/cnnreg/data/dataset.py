@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from cnnreg.errors import DataError, PluginError, UsageError
 from cnnreg.images import MODES, Header, read_header
-from cnnreg.plugins import blaming, quiet_stdout
+from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, SourceData
 
@@ -134,7 +134,7 @@ def measure(split: Split) -> Moments:
 
 def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
     request = DataRequest(folder=config.folder, downloads=config.downloads)
-    with quiet_stdout(), blaming(f"Data set '{spec.name}'"):
+    with blaming(f"Data set '{spec.name}'"):
         source = spec.open(request)
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")

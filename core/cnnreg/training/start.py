@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cnnreg.data import Dataset
 from cnnreg.errors import MachineError, ModelFileError, PluginError
-from cnnreg.plugins import one_line, quiet_stdout
+from cnnreg.plugins import blaming, one_line, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
@@ -20,7 +20,9 @@ from .checkpoint import is_finite
 from .distributed import ALONE, World
 from .foreign import named_as, read_tensors
 from .resizing import check_sizes
+from .step import heads
 
+IMAGES = 3  # of the step that is tried
 LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
 
 
@@ -29,10 +31,29 @@ def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: Worl
     architecture = registry.architecture_of(config.contract)
     model = build_model(architecture, config.contract.options())
     check_sizes(model, config.recipe, config.contract.input_shape)
-    build_optimizer(registry, model, config.recipe)
+    optimizer = build_optimizer(registry, model, config.recipe)
     if config.weights and world.writes:
         start_from(config.weights, architecture, model)
     refuse_unshareable(config.recipe, dataset, world)
+    _try_a_step(architecture, model, optimizer, config)
+
+
+def _try_a_step(
+    architecture: ArchitectureSpec,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: RunConfig,
+) -> None:
+    """One step on three images: a network for batches of two alone passes all that was before."""
+    contract = config.contract
+    what = f"Training '{architecture.name}' with '{config.recipe.optimizer}'"
+    with torch.random.fork_rng(devices=[]), blaming(what):
+        outputs = heads(model.train()(torch.randn(IMAGES, *contract.input_shape)))
+        expected = IMAGES, contract.num_classes
+        if wrong := [tuple(output.shape) for output in outputs if output.shape != expected]:
+            raise PluginError(f"{what} gave {wrong[0]}, expected {expected}.")
+        torch.stack([output.float().square().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
 
 
 def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:

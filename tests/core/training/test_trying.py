@@ -1,0 +1,115 @@
+"""A plugin's network or optimizer that fails in training is said so before there is a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from helpers import cli
+
+PLUGIN = """
+from cnnreg import ArchitectureSpec, OptimizerSpec, Paper, hookimpl
+
+SIZES = {"parameters": 7850, "macs": 7840, "num_classes": 10, "input_shape": (1, 28, 28)}
+NAMES = "sound", "failing", "of_two", "headless"
+
+def build(name):
+    def built(options):
+        from torch import nn
+        print("building", name)
+
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(784, options.num_classes)
+
+            def forward(self, images):
+                logits = self.fc(images.flatten(1))
+                if name == "failing" and self.training:
+                    raise ValueError("no such mode")
+                if name == "of_two":
+                    return logits.reshape(2, -1)
+                if name == "headless" and self.training:
+                    return logits, logits[:, :3]
+                return logits
+        return Network()
+    return built
+
+def build_stuck(groups, recipe):
+    import torch
+
+    class Stuck(torch.optim.SGD):
+        def step(self, closure=None):
+            raise ArithmeticError("stuck")
+    return Stuck(groups, lr=recipe.learning_rate)
+
+@hookimpl
+def cnnreg_architectures():
+    paper = Paper(title="None", year=2026, url="https://example.org")
+    return [
+        ArchitectureSpec(
+            name=name, family="odd", summary="odd in training", build=build(name), paper=paper,
+            licence="MIT", **SIZES,
+        )
+        for name in NAMES
+    ]
+
+@hookimpl
+def cnnreg_optimizers():
+    return [OptimizerSpec(name="stuck", summary="does not step", build=build_stuck)]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    (site / "odd_nets.py").write_text(PLUGIN)
+    info = site / "odd_nets-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-nets\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cnnreg]\nodd-nets = odd_nets\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        yield
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["failing"], "Training 'failing' with 'adam' failed: ValueError: no such mode."),
+        (["of_two"], "Training 'of_two' with 'adam' gave (2, 15), expected (3, 10)."),
+        (["headless"], "Training 'headless' with 'adam' gave (3, 3), expected (3, 10)."),
+        (["sound", "--optimizer", "stuck"], "with 'stuck' failed: ArithmeticError: stuck."),
+    ],
+)
+def test_it_is_blamed_by_name_and_leaves_no_run(tmp_path, arguments, said):
+    code, out, _ = cli("train", *arguments, "--output", tmp_path / "run", "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["code"]) == (6, "plugin")
+    assert said in error["message"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_tries_every_optimizer_first(tmp_path):
+    code, out, _ = cli(
+        "compare", "sound", "--optimizers", "adam,stuck", "--output", tmp_path / "c", "--json"
+    )
+    assert (code, "stuck" in json.loads(out)["error"]["message"]) == (6, True)
+    assert not (tmp_path / "c").exists()
+
+
+def test_what_it_prints_is_no_part_of_the_result(tmp_path):
+    code, out, err = cli("train", "sound", "--epochs", "1", "--output", tmp_path / "run", "--json")
+    assert code == 0, err
+    assert json.loads(out)["epochs"] == 1
+    assert "building sound" in err
+    code, out, _ = cli("plugins", "check", "odd-nets", "--json")
+    assert set(json.loads(out)) == {"sound", "failing", "of_two", "headless"}
+
+
+def test_the_list_of_plugins_shows_recipes(registry):
+    code, out, err = cli("plugins", "list", "--json")
+    assert code == 0, err
+    offers = {item["name"]: item["offers"] for item in json.loads(out)}
+    assert offers["recipes"]["recipes"] == list(registry.recipes)
