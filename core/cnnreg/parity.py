@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from .errors import GateError
@@ -40,6 +41,14 @@ class Parity:
     def drop(self) -> float:
         """Lost accuracy in percentage points; negative for a gain."""
         return 100 * (self.original_accuracy - self.exported_accuracy)
+
+    def settles(self, max_drop: float) -> bool:
+        """Whether the drop is further from its limit than chance carries: two standard errors.
+
+        Only images with another top-1 class than before can change the accuracy.
+        """
+        error = 100 * sqrt((1 - self.agreement) / max(1, self.judged))
+        return abs(self.drop - max_drop) >= 2 * error
 
 
 def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits:

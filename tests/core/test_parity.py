@@ -86,3 +86,19 @@ def test_what_cannot_be_compared_is_refused():
         judge(LOGITS, original=np.full_like(LOGITS, np.nan))
     with pytest.raises(GateError, match="answers"):
         judge(LOGITS[:, :1], "int8", max_drop=100.0)
+
+
+@pytest.mark.parametrize(
+    "changed, lost, settled",
+    [(20, 4, False), (20, -6, True), (20, 14, True), (0, 0, True), (3, 3, False), (2, 0, True)],
+)
+def test_a_drop_near_its_budget_settles_nothing(changed, lost, settled):
+    """Of 1,000 images, `changed` get another class; budget: half a point."""
+    labels = np.zeros(1000, int)
+    original = np.tile(np.array([[1.0, 0.0]], np.float32), (1000, 1))
+    original[: (changed - lost) // 2] = [0, 1]  # wrong before, and right after
+    exported = original.copy()
+    exported[:changed] = exported[:changed, ::-1]
+    parity = compare(original, exported, labels, precision="int8", max_drop=0.5)
+    assert parity.drop == pytest.approx(lost / 10, abs=0.051)
+    assert parity.settles(0.5) is settled

@@ -11,6 +11,7 @@ import pytest
 from cnnreg.errors import GateError, PluginError, UsageError
 from cnnreg.manifest import read_manifest
 from cnnreg.models import exported_model, find_model
+from cnnreg.parity import Parity
 from cnnreg.publishing import publish
 from cnnreg.specs import Interface
 from toy_format import EXPORTER, Answering, flip_one, visible, with_engine, write, wrong
@@ -51,6 +52,23 @@ def test_int8_is_published_within_its_budget_only(toy, original, tmp_path):
     registry, exporter = toy(lambda logits: logits + 0.5)
     result = publish(registry, original, exporter, "int8", output=tmp_path)
     assert result.quantised.way == read_manifest(result.folder).quantised["way"] == "fast"
+
+
+def test_int8_near_its_budget_is_judged_on_more_images(toy, original, tmp_path, monkeypatch):
+    few = dataclasses.replace(
+        original,
+        images=original.images[:20],
+        labels=original.labels[:20],
+        logits=original.logits[:20],
+        kept={},
+    )
+    registry, exporter = toy()
+    for precision, settles, judged in (
+        ("int8", True, 20), ("int8", False, len(original.labels)), ("fp32", False, 20),
+    ):  # fmt: skip
+        monkeypatch.setattr(Parity, "settles", lambda parity, budget, answer=settles: answer)
+        result = publish(registry, few, exporter, precision, output=tmp_path)
+        assert result.parity["engine0"].judged == judged
 
 
 @pytest.mark.parametrize("bad", [1, 2, 3, 6, 7])
