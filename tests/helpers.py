@@ -118,3 +118,14 @@ class Canary:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, (f"echo sung > {self.file}",)
+
+
+def install_plugin(site: Path, package: str, **modules: str) -> None:
+    """What pip would leave in `site`: the modules, and `package` with the first as its plugin."""
+    for name, text in modules.items():
+        (site / f"{name}.py").write_text(text)
+    module = next(iter(modules))
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[cnnreg]\n{package} = {module}\n")

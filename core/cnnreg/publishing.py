@@ -198,7 +198,7 @@ class _Writer:
             calibration=self.original.calibration,
             interface=self.interface,
             quantisation=attempt.quantisation,
-            kept=self.original.kept if attempt.weights is None else {},
+            kept={} if attempt.weights else self.original.kept.setdefault("exporters", {}),
         )
         room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
         name = f"Exporter '{self.exporter.name}'"

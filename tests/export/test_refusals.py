@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cnnreg.files import LOCK
-from helpers import cli
+from helpers import cli, install_plugin
 
 PLUGIN = """
 from cnnreg import ArchitectureSpec, Paper, hookimpl
@@ -77,12 +77,7 @@ SAID = {
 def runs(tmp_path_factory):
     """A run of each network, trained for one epoch."""
     site = tmp_path_factory.mktemp("site")
-    (site / "broken_nets.py").write_text(PLUGIN)
-    (site / "broken_nets_model.py").write_text(MODEL)
-    info = site / "broken_nets-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-nets\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[cnnreg]\nbroken-nets = broken_nets\n")
+    install_plugin(site, "broken-nets", broken_nets=PLUGIN, broken_nets_model=MODEL)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         folder = tmp_path_factory.mktemp("runs")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from helpers import cli
+from helpers import cli, install_plugin
 
 PLUGIN = """
 from cnnreg import ArchitectureSpec, OptimizerSpec, Paper, hookimpl
@@ -64,11 +64,7 @@ def cnnreg_optimizers():
 @pytest.fixture(scope="module", autouse=True)
 def site(tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
-    (site / "odd_nets.py").write_text(PLUGIN)
-    info = site / "odd_nets-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-nets\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[cnnreg]\nodd-nets = odd_nets\n")
+    install_plugin(site, "odd-nets", odd_nets=PLUGIN)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         yield
