@@ -1,0 +1,111 @@
+"""A network: what it is, what it costs, how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
+
+from cnnreg.recipe import Recipe
+
+from .checks import check, check_kinds, check_line, check_name, check_shape
+from .types import Form, Renames, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+SMALL_BELOW = 64
+"""Images whose shorter side is under this get an architecture's small form, unless it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    title: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """What a builder must honour."""
+
+    num_classes: int
+    input_shape: Shape
+    form: Form = "standard"
+    dropout: float | None = None  # None: the paper's own
+
+    def __post_init__(self) -> None:
+        check(self.num_classes >= 2, f"num_classes must be at least 2, not {self.num_classes}")
+        check(min(self.input_shape) >= 1, f"input_shape {self.input_shape} must be positive")
+        check(self.form in get_args(Form), f"form {self.form!r} is not one of {get_args(Form)}")
+        check(self.dropout is None or 0 <= self.dropout < 1, f"dropout {self.dropout} not in 0..1")
+
+    @property
+    def in_channels(self) -> int:
+        return self.input_shape[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchitectureSpec:
+    """One network: what it is, what it costs, and how to build it.
+
+    `build` returns a module that maps float images [N, C, H, W] to logits
+    [N, num_classes]. In training mode it may return a tuple, the logits first
+    and then those of auxiliary heads, which count `aux_weight` each in the loss.
+    """
+
+    name: str
+    family: str
+    summary: str
+    build: Callable[[ModelOptions], torch.nn.Module]
+    parameters: int  # trainable ones, at num_classes and input_shape below
+    macs: int  # multiply-accumulates of one forward pass, likewise
+    paper: Paper
+    licence: str
+    num_classes: int = 1000
+    input_shape: Shape = (3, 224, 224)
+    min_size: int = 28  # the smallest height and width that any form takes
+    small_form: str = ""  # what the small form changes; empty: one form for all sizes
+    small_below: int = SMALL_BELOW  # pixels of the shorter side
+    aux_weight: float = 0.0
+    pretrained: Callable[[], Mapping[str, torch.Tensor]] | None = None  # published weights
+    renames: Renames = ()  # of tensors in files made elsewhere, to the names they have here
+    recipe: Recipe = field(default_factory=Recipe)
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("architecture", self.name)
+        check_name("family", self.family)
+        check_line(self.name, "summary", self.summary)
+        check_line(self.name, "licence", self.licence)
+        check_kinds(
+            self.name,
+            paper=(self.paper, Paper),
+            recipe=(self.recipe, Recipe),
+            tags=(self.tags, tuple),
+            parameters=(self.parameters, int),
+            macs=(self.macs, int),
+        )
+        check(callable(self.build), f"{self.name}: build {self.build!r} is not callable")
+        check(self.parameters > 0, f"{self.name}: parameters {self.parameters} must be positive")
+        check(self.macs > 0, f"{self.name}: macs {self.macs} must be positive")
+        check(self.min_size >= 1, f"{self.name}: min_size {self.min_size} must be positive")
+        check_shape(self.name, self.input_shape)
+
+    def options(
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: Shape | None = None,
+        form: Form | None = None,
+        dropout: float | None = None,
+    ) -> ModelOptions:
+        """The options for a builder, the form chosen by the image size unless given."""
+        shape = input_shape or self.input_shape
+        fits_small = bool(self.small_form) and min(shape[1:]) < self.small_below
+        return ModelOptions(
+            num_classes=num_classes or self.num_classes,
+            input_shape=shape,
+            form=form or ("small" if fits_small else "standard"),
+            dropout=dropout,
+        )

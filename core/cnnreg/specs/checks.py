@@ -1,0 +1,44 @@
+"""What a spec's author may get wrong: every check raises ValueError with a whole sentence."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def check(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ValueError(complaint)
+
+
+def check_name(kind: str, name: str) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(
+            f"{kind} name {name!r} must be 1 to 64 of a-z, 0-9, '_' or '-', "
+            "starting with a letter or digit"
+        )
+
+
+def check_kinds(name: str, **fields: tuple[Any, type]) -> None:
+    """Of a plugin's spec, whose author may have no type checker."""
+    for field_name, (value, kind) in fields.items():
+        check(
+            isinstance(value, kind),
+            f"{name}: {field_name} must be a {kind.__name__}: {value!r:.60}",
+        )
+
+
+def check_line(name: str, field_name: str, text: Any) -> None:
+    """What stands in a table."""
+    fits = isinstance(text, str) and text.strip() and text.isprintable()
+    check(bool(fits), f"{name}: {field_name} must be a line of text, not {text!r:.60}")
+
+
+def check_shape(name: str, shape: Any) -> None:
+    whole = isinstance(shape, tuple) and all(type(size) is int and size > 0 for size in shape)
+    check(
+        whole and len(shape) == 3,
+        f"{name}: a shape is (channels, height, width), not {shape!r:.60}",
+    )

@@ -1,0 +1,47 @@
+"""What a model must be told with: the same in runs, exports and runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import get_args
+
+from .architecture import ModelOptions
+from .checks import check, check_name
+from .types import Form, Resize, Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelContract:
+    """What must travel with a model for its answers to mean anything."""
+
+    architecture: str
+    plugin: str  # "distribution version" that offered the architecture
+    num_classes: int
+    input_shape: Shape
+    form: Form
+    dropout: float | None
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: Resize
+    dataset: str
+
+    def __post_init__(self) -> None:
+        check_name("architecture", self.architecture)
+        channels = self.input_shape[0]
+        check(len(self.classes) == self.num_classes, "as many class names as classes are needed")
+        check(len(set(self.classes)) == len(self.classes), "class names must differ")
+        check(len(self.mean) == len(self.std) == channels, "one mean and std per channel")
+        check(all(map(isfinite, self.mean)), f"mean must be finite: {self.mean}")
+        check(all(0 < std < inf for std in self.std), f"std must be above 0: {self.std}")
+        check(self.resize in get_args(Resize), f"resize {self.resize!r} is unknown")
+        self.options()
+
+    def options(self) -> ModelOptions:
+        return ModelOptions(
+            num_classes=self.num_classes,
+            input_shape=self.input_shape,
+            form=self.form,
+            dropout=self.dropout,
+        )

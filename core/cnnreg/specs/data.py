@@ -1,0 +1,75 @@
+"""A data set: where its images come from, and what is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnreg.recipe import CHOICES
+
+from .checks import check, check_line, check_name, check_shape
+from .types import Shape
+
+if TYPE_CHECKING:
+    from .types import Labels, Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Labelled images of one split, either as pixels or as the files that hold them."""
+
+    labels: Labels
+    pixels: Pixels | None = None
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        held = len(self.files) if self.pixels is None else len(self.pixels)
+        check(held == len(self.labels), f"{held} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceData:
+    """What a data set hands over; the trainer makes a missing validation or test split."""
+
+    classes: tuple[str, ...]
+    train: Samples
+    val: Samples | None = None
+    test: Samples | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRequest:
+    """Where to look: `folder` was named by the user, `downloads` is where files lie or go."""
+
+    folder: Path | None = None
+    downloads: Path = Path("data")
+    download: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec:
+    name: str
+    summary: str
+    open: Callable[[DataRequest], SourceData]
+    licence: str
+    url: str = ""
+    num_classes: int | None = None  # None: found in the data
+    image_shape: Shape | None = None  # None: found in the data
+    mean: tuple[float, ...] | None = None  # of pixels scaled to 0..1; None: measured
+    std: tuple[float, ...] | None = None
+    embedded: bool = False  # comes with an installed package: no download
+    augment: str = "crop-flip"  # what `augment = auto` means for these images
+
+    def __post_init__(self) -> None:
+        check_name("data set", self.name)
+        check_line(self.name, "summary", self.summary)
+        check_line(self.name, "licence", self.licence)
+        check(callable(self.open), f"{self.name}: open {self.open!r:.60} is not callable")
+        check(self.augment in CHOICES["augment"], f"{self.name}: augment {self.augment!r:.60}")
+        if self.image_shape is not None:
+            check_shape(self.name, self.image_shape)

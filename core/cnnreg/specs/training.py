@@ -1,0 +1,71 @@
+"""What trains a network, and what a training reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnreg.recipe import Recipe
+
+from .checks import check, check_kinds, check_line, check_name
+from .contract import ModelContract
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSpec:
+    """`build(parameters, recipe)` returns a torch optimizer.
+
+    `parameters` are groups of named parameters, each with its own weight decay, as
+    torch's optimizers take them; the training loop sets each group's learning rate.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[list[dict[str, Any]], Recipe], torch.optim.Optimizer]
+
+    def __post_init__(self) -> None:
+        check_name("optimizer", self.name)
+        check_line(self.name, "summary", self.summary)
+        check(callable(self.build), f"{self.name}: build {self.build!r:.60} is not callable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSpec:
+    """A named recipe: a TOML file whose keys are the fields of `Recipe`."""
+
+    name: str
+    summary: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        check_name("recipe", self.name)
+        check_line(self.name, "summary", self.summary)
+        check_kinds(self.name, path=(self.path, Path))
+        check(self.path.suffix == ".toml", f"recipe {self.name}: {self.path} is not a .toml file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    epoch: int  # from 1
+    step: int  # optimizer steps since the start of training
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float  # of the augmented images, in training mode, 0..1
+    val_loss: float
+    val_accuracy: float
+    images_per_second: float
+    seconds: float  # training and validation of this epoch
+    best: bool  # the best validation accuracy so far; of equal ones, the lowest loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    folder: Path
+    contract: ModelContract
+    recipe: Recipe
+    loggers: tuple[str, ...] = ()  # plugins that `train --log` asked for
