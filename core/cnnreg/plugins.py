@@ -68,8 +68,8 @@ def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
     for name, point in discovered().items():
         if wanted is not None and name not in wanted and point.name not in wanted:
             statuses.append(_status(point, name, "off", "not named by CNNREG_PLUGINS"))
-        elif name in disabled:
-            reason = f"disabled; `cnnreg plugins enable {name}` brings it back"
+        elif off := disabled & {name, point.name}:  # a name may have gained its package since
+            reason = f"disabled; `cnnreg plugins enable {min(off)}` brings it back"
             statuses.append(_status(point, name, "off", reason))
         else:
             statuses.append(_load(manager, point, name))

@@ -10,7 +10,7 @@ from .models import open_session, runtimes_for
 from .parity import Parity, compare, logits_of, softmax
 from .plugins import one_line
 from .registry import Registry
-from .specs import Interface, ModelFile, RuntimeOptions, Session
+from .specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
     from .original import Original
@@ -44,7 +44,10 @@ def prove(
             if is_out_of_memory(error):
                 raise
             why = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
-            raise GateError(f"{runtime.title} cannot run the exported model: {why}.") from error
+            raise GateError(
+                f"{runtime.title} cannot run the exported model: {why}.",
+                hint=_way_without(registry, runtime, exported.format),
+            ) from error
         parity = compare(
             original.logits,
             logits,
@@ -61,6 +64,16 @@ def prove(
                 f"in {runtime.title}."
             )
     return results
+
+
+def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> str:
+    """What to do about an engine of another package than the format's, which may be at fault."""
+    offered = registry.exporters.entries
+    makers = {e.plugin.distribution for e in offered if e.spec.name == format_name}
+    plugin = next(e.plugin for e in registry.runtimes.entries if e.spec is runtime)
+    if plugin.distribution in makers:
+        return ""
+    return f"If the engine is at fault: cnnreg plugins disable {plugin.name} (of {plugin.package})."
 
 
 def _fault(session: Session, original: Original, interface: Interface) -> str:

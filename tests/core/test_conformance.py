@@ -167,3 +167,14 @@ def test_auxiliary_logits_need_a_weight() -> None:
 def test_the_test_process_keeps_its_settings() -> None:
     failures(replace(SOUND, build=sets_default_dtype))
     assert torch.get_default_dtype() == torch.float32
+
+    def sets_the_others(options: ModelOptions) -> torch.nn.Module:
+        torch.set_grad_enabled(False)
+        torch.use_deterministic_algorithms(True)
+        torch.set_default_device("meta")
+        return SOUND.build(options)
+
+    failures(replace(SOUND, build=sets_the_others))
+    assert torch.is_grad_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_default_device() == torch.device("cpu")

@@ -60,9 +60,16 @@ def test_an_engine_that_fails_refuses(toy, original, tmp_path):
         raise RuntimeError("unsupported layer")
 
     registry, exporter = toy(fail)
-    with pytest.raises(GateError, match="unsupported layer"):
+    with pytest.raises(GateError, match="unsupported layer") as caught:
         publish(registry, original, exporter, "fp32", output=tmp_path)
     assert visible(tmp_path) == []
+    plugin = registry.plugins[0].name
+    assert f"If the engine is at fault: cnnreg plugins disable {plugin}" in caught.value.hint
+    exporters = Catalog("exporter", [Entry(exporter, registry.plugins[0])])
+    of_one_package = dataclasses.replace(registry, exporters=exporters)
+    with pytest.raises(GateError) as caught:
+        publish(of_one_package, original, exporter, "fp32", output=tmp_path)
+    assert caught.value.hint == ""
 
 
 def test_memory_that_runs_out_in_an_engine_is_not_the_files_fault(toy, original, tmp_path):

@@ -78,6 +78,8 @@ def test_int8_goes_on_to_the_way_that_holds(toy, original, tmp_path, bad):
 
     def refine(request):
         written.append(request.quantisation)
+        weights = next(request.model.parameters()).detach().numpy().tobytes()
+        assert request.kept.setdefault("weights", weights) == weights, "kept of another network"
         return write(request)
 
     class Improving(Answering):

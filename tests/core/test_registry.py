@@ -10,6 +10,7 @@ import pytest
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
 from cnnreg.plugins import blaming
 from cnnreg.registry import load_registry
+from helpers import cli
 
 
 def spec(name: str = "tiny") -> ArchitectureSpec:
@@ -233,6 +234,19 @@ def test_a_disabled_plugin_stays_out_until_enabled(install):
     assert (status.state, "enable a" in status.reason) == ("off", True)
     plugins.set_disabled("a", disabled=False)
     assert load_registry().plugins[0].state == "loaded"
+
+
+def test_a_disabled_plugin_stays_out_where_another_package_uses_its_name(install):
+    install(FakePoint("a", Offering(spec("x"))))
+    plugins.set_disabled("a", disabled=True)
+    install(FakePoint("a", Offering(spec("x"))), FakePoint("a", Offering(spec("y")), "other"))
+    assert [(p.name, p.state) for p in load_registry().plugins] == [
+        ("dist:a", "off"),
+        ("other:a", "off"),
+    ]
+    code, _, err = cli("plugins", "enable", "a")
+    assert code == 0, err
+    assert {p.state for p in load_registry().plugins} == {"loaded"}
 
 
 def test_an_observer_that_fails_is_noted_and_the_next_is_called():

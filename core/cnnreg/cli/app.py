@@ -62,6 +62,20 @@ class LazyGroup(click.Group):
         guess = f" Did you mean {' or '.join(near)}?" if near else ""
         raise click.UsageError(f"No such command '{name}'.{guess}", ctx)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        from cnnreg.plugins import blaming
+
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            raise
+        except Exception as error:
+            name = ctx.invoked_subcommand
+            if name is None or name in COMMANDS:
+                raise
+            with blaming(f"Command '{name}' of a plugin"):
+                raise error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

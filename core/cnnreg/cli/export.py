@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -49,6 +50,16 @@ class ExportCommand(click.Command):
         return [*flags, *super().get_params(ctx)]
 
 
+class Precisions(click.ParamType[Any]):
+    """One, or several with commas between them."""
+
+    name = "fp32,fp16,int8"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Precision, ...]:
+        known = click.Choice[Precision](["fp32", "fp16", "int8"])
+        return tuple(known.convert(part.strip(), param, ctx) for part in str(value).split(","))
+
+
 def _formats() -> dict[str, Entry[ExporterSpec]]:
     """The exporters by their flag: the name, or plugin:name where two plugins offer it."""
     catalog = get_registry().exporters
@@ -61,9 +72,10 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 @click.option(
     "--precision",
     "precisions",
-    type=click.Choice(["fp32", "fp16", "int8"]),
+    type=Precisions(),
     multiple=True,
-    help="Repeat for several; default: fp32.",
+    callback=lambda ctx, param, given: tuple(chain.from_iterable(given)),
+    help="One, or several with commas between them; default: fp32.",
 )
 @click.option(
     "--target",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cnnreg.errors import PluginError, UnknownNameError, UsageError
-from cnnreg.plugins import discovered, set_disabled
+from cnnreg.plugins import disabled_plugins, discovered, set_disabled
 from cnnreg.registry import Entry, Registry
 from cnnreg.scaffold import write_plugin
 from cnnreg.specs import ArchitectureSpec, to_data
@@ -122,7 +122,8 @@ def enable(name: str) -> None:
 
 def _switch(name: str, *, disabled: bool) -> None:
     # Found by metadata alone: a plugin that breaks on import must not stop its disabling.
-    names = discovered()
+    # A name that is disabled can be enabled even if its plugin is gone, or called otherwise now.
+    names = {*discovered(), *(() if disabled else disabled_plugins())}
     if name not in names:
         raise UnknownNameError("plugin", name, names)
     set_disabled(name, disabled=disabled)

@@ -46,10 +46,15 @@ def _settings_restored() -> Iterator[None]:
     """What one check finds changed must not mislead the next; stdout is for the outcomes."""
     import torch
 
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     try:
         with quiet_stdout():
             yield
     finally:
         torch.set_default_dtype(dtype)
+        torch.set_default_device(device)
         torch.set_num_threads(threads)
+        torch.set_grad_enabled(gradients)
+        torch.use_deterministic_algorithms(deterministic)

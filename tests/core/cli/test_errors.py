@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from cnnreg.cli import COMMANDS, main
-from helpers import cli, make_run, train
+from helpers import cli, install_plugin, make_run, train
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def refused(code: int, said: str, *arguments):
         (2, "There is no such model", ["predict", "nothing", "x.png"]),
         (2, "Say which format", ["export"]),
         (2, "no run yet", ["export", "--onnx"]),
+        (2, "'int4' is not one of", ["export", "--onnx", "--precision", "fp32,int4"]),
         (2, "no run yet", ["bench"]),
         (2, "Unknown plugin", ["plugins", "disable", "nope"]),
     ],
@@ -73,6 +74,32 @@ def test_refused(code, said, arguments, tmp_path, monkeypatch):
     else:
         refused(code, said, *arguments)
     assert not (tmp_path / "runs").exists()
+
+
+COMMAND = """
+import click
+from cnnreg import hookimpl
+
+@click.command()
+@click.option("--sound", is_flag=True)
+@click.option("--json", "as_json", is_flag=True)
+def odd(sound, as_json):
+    if not sound:
+        raise ZeroDivisionError("by nought")
+    click.echo("done")
+
+@hookimpl
+def cnnreg_commands(group):
+    group.add_command(odd)
+"""
+
+
+def test_a_command_of_a_plugin_is_blamed_for_its_errors(tmp_path, monkeypatch):
+    install_plugin(tmp_path, "odd-command", odd_command=COMMAND)
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(6, "Command 'odd' of a plugin failed: ZeroDivisionError: by nought", "odd")
+    refused(2, "No such option", "odd", "--even")
+    assert cli("odd", "--sound")[:2] == (0, "done\n")
 
 
 def test_missing_data_offline_says_what_to_put_where(tmp_path, monkeypatch):

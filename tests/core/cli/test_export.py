@@ -48,8 +48,8 @@ def test_a_refusal_tells_what_was_published_before_it(run, monkeypatch):
         raise GateError("Too much is lost.")
 
     monkeypatch.setattr("cnnreg.quantising.search", refuse)
-    code, out, _ = cli("export", run.folder, "--onnx", "--precision", "fp32", "--precision", "int8",
-                       "--json")  # fmt: skip
+    command = ("export", run.folder, "--onnx", "--precision", "fp32,int8", "--json")
+    code, out, _ = cli(*command)
     told = json.loads(out)
     assert code == told["error"]["exit"] == 8
     (published,) = told["finished"]
