@@ -6,7 +6,8 @@
 Each network is trained alike for a few epochs, on the embedded digits unless other data
 are named, so that its answers are worth comparing: the recipes of their own are made for
 longer trainings. Light networks learn less in an epoch, so they get more of them, and those
-with batch normalisation a higher rate, which the plain ones do not take. Then each goes through `cnnreg export`'s own gate. Refused exports are rows too. What is done already is kept
+with batch normalisation a higher rate, which the plain ones do not take. Then each goes
+through `cnnreg export`'s own gate. Refused exports are rows too. What is done already is kept
 in the folder of runs (--runs) and not done again.
 """
 
