@@ -6,9 +6,10 @@
 Each network is trained alike for a few epochs, on the embedded digits unless other data
 are named, so that its answers are worth comparing: the recipes of their own are made for
 longer trainings. Light networks learn less in an epoch, so they get more of them, and those
-with batch normalisation a higher rate, which the plain ones do not take. Then each goes
-through `cnnreg export`'s own gate. Refused exports are rows too. What is done already is kept
-in the folder of runs (--runs) and not done again.
+with batch normalisation a higher rate, which the plain ones do not take; for heavy ones the
+images start with half their size. Then each goes through `cnnreg export`'s own gate. Refused
+exports are rows too. What is done already is kept in the folder of runs (--runs) and not done
+again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,6 +56,7 @@ RECIPE = Recipe(
 
 LIGHT = 5e8  # MACs for an image of the data; networks below it are trained for longer
 LIGHT_RATE = 3e-3
+HEAVY = 2e9  # above it images start with half their size
 MAX_MINUTES = 1.0  # for each of the slow ways to int8
 
 
@@ -90,14 +93,18 @@ def _trained(registry: Registry, name: str, config: DataConfig, options) -> Run:
     folder = options.runs / name
     if (folder / "result.json").is_file():
         return open_run(folder)
-    planned, dataset = plan(registry, name, config, replace(RECIPE, epochs=options.epochs))
+    planned, dataset = plan(registry, name, config, RECIPE)
     with torch.device("meta"):
         network = registry.architectures[name].build(planned.contract.options())
-    if count_macs(network, planned.contract.input_shape) < LIGHT:
-        recipe = replace(RECIPE, epochs=options.light_epochs)
+    macs = count_macs(network, planned.contract.input_shape)
+    changes: dict[str, Any] = {"epochs": options.epochs}
+    if macs < LIGHT:
+        changes["epochs"] = options.light_epochs
         if any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()):
-            recipe = replace(recipe, learning_rate=LIGHT_RATE)
-        planned, dataset = plan(registry, name, config, recipe)
+            changes["learning_rate"] = LIGHT_RATE
+    if macs > HEAVY:
+        changes["start_size"] = 0.5
+    planned, dataset = plan(registry, name, config, replace(RECIPE, **changes))
     exists = (folder / "run.json").is_file()
     run = open_run(folder) if exists else create_run(planned, folder=folder)
     for _ in run_training(registry, run, dataset):
