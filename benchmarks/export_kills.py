@@ -45,16 +45,16 @@ import torch
 from killing import Beacon, name_of, traced, wait
 
 import cnnreg_export.formats.openvino.writer  # noqa: F401
-from cnnreg import publishing
 from cnnreg.cli import export, main
 from cnnreg.cli.common import get_registry
-from cnnreg.environment import environment
 from cnnreg.errors import CnnregError
+from cnnreg.exporting import publishing, writing
+from cnnreg.exporting.original import Original, load_original
+from cnnreg.exporting.parity import Parity
 from cnnreg.files import TEMPORARY_PREFIX
+from cnnreg.machine.environment import environment
 from cnnreg.manifest import read_manifest
 from cnnreg.models import exported_model
-from cnnreg.original import Original, load_original
-from cnnreg.parity import Parity
 from cnnreg.runs import Run, open_run
 from cnnreg.serving import LAYOUT
 
@@ -116,9 +116,9 @@ class Place:
 
 def watch(beacon: Beacon) -> None:
     """In the forked process: tell the phase."""
-    writer = publishing._Writer
+    writer = writing.Writer
     writer._write = beacon.marking("writing", writer._write)  # type: ignore[method-assign]
-    publishing.prove = beacon.marking("comparing", publishing.prove)
+    writing.prove = beacon.marking("comparing", writing.prove)
     for name in ("write_text", "write_manifest", "publish_folder"):
         setattr(publishing, name, beacon.marking("publishing", getattr(publishing, name)))
     export.serve = beacon.marking("laying out", export.serve)
@@ -136,8 +136,8 @@ def quick(made: Path, original: Original) -> None:
     parity = {name: Parity(**figures) for name, figures in proof.items()}
     Run.open_data = lambda *_, **__: None  # type: ignore[method-assign]
     export.load_original = lambda *_: original
-    publishing._Writer._write = write  # type: ignore[method-assign]
-    publishing.prove = lambda *_, **__: parity
+    writing.Writer._write = write  # type: ignore[method-assign]
+    writing.prove = lambda *_, **__: parity
 
 
 class Trials:

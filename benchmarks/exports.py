@@ -25,12 +25,12 @@ from typing import Any
 import torch
 
 from cnnreg.data import DataConfig, data_config
-from cnnreg.environment import environment
 from cnnreg.errors import GateError
+from cnnreg.exporting.original import Original, load_original
+from cnnreg.exporting.publishing import publish
 from cnnreg.files import write_text
-from cnnreg.original import Original, load_original
+from cnnreg.machine.environment import environment
 from cnnreg.planning import plan
-from cnnreg.publishing import publish
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run

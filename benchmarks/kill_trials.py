@@ -33,13 +33,14 @@ from typing import Any
 import torch
 from killing import PATIENCE, Beacon, in_parallel, name_of, traced, wait
 
-from cnnreg import files, runs
+from cnnreg import files
 from cnnreg.data import DataConfig
-from cnnreg.environment import environment
+from cnnreg.machine.environment import environment
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
-from cnnreg.runs import Run, create_run, open_run
+from cnnreg.runs import Run, create_run, now, open_run
+from cnnreg.runs import run as run_module
 from cnnreg.training import feeding, loop, saver, trainer
 from cnnreg.training.checkpoint import read_checkpoint
 from cnnreg.training.curves import draw_curves
@@ -114,7 +115,7 @@ class Training(Beacon):
         saver.save_checkpoint = save_checkpoint
         loop.Step.__call__ = self.marking("step", loop.Step.__call__)
         loop.evaluate = self.marking("validation", loop.evaluate)
-        runs.write_text = self.marking("write other", runs.write_text)
+        run_module.write_text = self.marking("write other", run_module.write_text)
         files.os.fsync = self.marking("fsync", os.fsync)
         Path.replace = self.marking("rename", Path.replace)
         trainer._finish = self.marking("result", trainer._finish)
@@ -140,7 +141,7 @@ class Trainer:
         self.steps = self.config.recipe.epochs * len(batches)
 
     def new(self, name: str) -> Run:
-        return create_run(replace(self.config, created=runs.now()), folder=self.folder / name)
+        return create_run(replace(self.config, created=now()), folder=self.folder / name)
 
     def fork(self, run: Run, beacon: Training, prepare: Callable[[], None] = lambda: None) -> int:
         """Train `run` from where it stands to its end, in a process; returns its id."""

@@ -15,7 +15,7 @@ import sys
 from statistics import median, quantiles
 from time import perf_counter
 
-from cnnreg.environment import environment
+from cnnreg.machine.environment import environment
 
 CONTESTANTS = {
     "cnnreg list": [sys.executable, "-m", "cnnreg", "list"],

@@ -44,7 +44,7 @@ from torchvision import transforms
 from torchvision.datasets import MNIST, ImageFolder
 
 from cnnreg.data import DataConfig
-from cnnreg.environment import environment
+from cnnreg.machine.environment import environment
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry

@@ -8,8 +8,8 @@ from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.decode import Progress
-from .environment import environment
 from .errors import UsageError
+from .machine.environment import environment
 from .recipe import Recipe, read_recipe
 from .registry import Registry
 from .runs import PRETRAINED, RunConfig, now, open_run

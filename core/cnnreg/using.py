@@ -9,9 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .errors import DataError, UsageError
+from .exporting.parity import logits_of, softmax
 from .images import fit, from_pixels, read_image
 from .models import choose_runtime, find_model, open_session
-from .parity import logits_of, softmax
 from .planning import data_for_model
 from .registry import Registry, load_registry
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session

@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .bench import BenchOptions
-from .budget import DEFAULT_MINUTES
 from .data import data_config
 from .errors import UnknownNameError
-from .original import load_original
+from .exporting.budget import DEFAULT_MINUTES
+from .exporting.original import load_original
+from .exporting.publishing import ExportResult, publish
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
-from .publishing import ExportResult, publish
-from .race import Race, race
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
 from .runs import Run, create_run, open_run
 from .specs import EpochRecord, Form, Interface, Precision, Resize
+from .timing.bench import BenchOptions
+from .timing.race import Race, race
 from .using import Evaluation, Guess, Model, evaluate, load, predict
 
 __all__ = [

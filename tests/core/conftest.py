@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from cnnreg.original import load_original
+from cnnreg.exporting.original import load_original
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import RuntimeSpec
 from helpers import make_run, train

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from cnnreg.bench import BenchOptions
 from cnnreg.errors import MachineError
 from cnnreg.files import disk_errors, write_json
 from cnnreg.models import missing
-from cnnreg.race import Race, race
 from cnnreg.runs import find_run
 from cnnreg.specs import to_data
+from cnnreg.timing.bench import BenchOptions
+from cnnreg.timing.race import Race, race
 
 from .common import (
     NumberRange,
@@ -154,7 +154,7 @@ def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
     write_json(folder / "bench.json", report)
     if missing(("matplotlib",)):
         return None
-    from cnnreg.charts import draw_latencies
+    from cnnreg.timing.charts import draw_latencies
 
     path = folder / "bench.png"
     processor = raced.environment["processor"]

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
-from cnnreg.compiled import compiled_folder
-from cnnreg.environment import environment, has_bf16, has_vnni
-from cnnreg.graphics import intel_graphics, mend_for_graphics
+from cnnreg.exporting.targets import ENGINE
+from cnnreg.machine.compiled import compiled_folder
+from cnnreg.machine.environment import environment, has_bf16, has_vnni
+from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
 from cnnreg.models import missing
 from cnnreg.plugins import one_line
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, RuntimeSpec
-from cnnreg.targets import ENGINE
 
 from .common import console, get_registry, human_bytes, json_option, print_json
 

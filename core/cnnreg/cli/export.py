@@ -12,17 +12,17 @@ from typing import Any
 
 import click
 
-from cnnreg.budget import DEFAULT_MINUTES
-from cnnreg.card import MODEL
 from cnnreg.errors import CnnregError, UsageError
+from cnnreg.exporting.budget import DEFAULT_MINUTES
+from cnnreg.exporting.card import MODEL
+from cnnreg.exporting.original import load_original
+from cnnreg.exporting.publishing import ExportResult, publish
+from cnnreg.exporting.targets import TARGETS, Target
 from cnnreg.models import need, title_of
-from cnnreg.original import load_original
-from cnnreg.publishing import ExportResult, publish
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
-from cnnreg.targets import TARGETS, Target
 from cnnreg.termination import terminable
 
 from .common import (

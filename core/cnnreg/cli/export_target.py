@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from cnnreg.environment import instruction_sets
 from cnnreg.errors import GateError, UsageError
+from cnnreg.exporting.publishing import ExportResult
+from cnnreg.exporting.targets import ENGINE, Plan, Target, plans
+from cnnreg.machine.environment import instruction_sets
 from cnnreg.models import need
-from cnnreg.publishing import ExportResult
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, Interface, Precision
-from cnnreg.targets import ENGINE, Plan, Target, plans
 
 from .common import say
 

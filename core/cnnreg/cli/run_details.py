@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from cnnreg.errors import CnnregError
-from cnnreg.overview import changes, overview, usual_recipe
 from cnnreg.registry import Registry
-from cnnreg.report import Report, read_report
 from cnnreg.runs import Run, read_metrics
+from cnnreg.runs.overview import changes, overview, usual_recipe
+from cnnreg.runs.report import Report, read_report
 from cnnreg.specs import to_data
 
 from .common import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cnnreg.errors import UsageError
-from cnnreg.overview import ORDERS, RunOverview, matching, survey
 from cnnreg.runs import DEFAULT_ROOT, Run, find_run
+from cnnreg.runs.overview import ORDERS, RunOverview, matching, survey
 from cnnreg.specs import to_data
 
 from .common import (

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cnnreg.exporting.parity import compare
 from cnnreg.models import missing, open_session, runtimes_for
-from cnnreg.parity import compare
 from cnnreg.registry import Registry
 from cnnreg.specs import (
     ArchitectureSpec,

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from cnnreg.data import DataConfig, Dataset
-from cnnreg.environment import environment
 from cnnreg.errors import CnnregError, DataError, ModelFileError, PluginError, UsageError
+from cnnreg.machine.environment import environment
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import Run, RunConfig, now
 from cnnreg.specs import ArchitectureSpec, Form, ModelContract, Resize, Shape, to_data

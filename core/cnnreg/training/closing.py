@@ -16,8 +16,8 @@ from torch import nn
 
 from cnnreg.data import Dataset
 from cnnreg.plugins import one_line
-from cnnreg.report import Report, make_report, write_report
 from cnnreg.runs import Run
+from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import EpochRecord
 
 from .batches import Batch

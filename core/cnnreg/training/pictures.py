@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from cnnreg.report import ClassResult, Report
+from cnnreg.runs.report import ClassResult, Report
 
 from .canvas import drawable, drawing, labels, save, shorten
 

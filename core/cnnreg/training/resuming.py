@@ -11,9 +11,9 @@ import numpy as np
 import PIL
 import torch
 
-from cnnreg.environment import processor_name
 from cnnreg.errors import ModelFileError
 from cnnreg.files import disk_errors, patiently
+from cnnreg.machine.environment import processor_name
 from cnnreg.recipe import Recipe, label
 from cnnreg.runs import Run, now, read_metrics
 from cnnreg.specs import to_data

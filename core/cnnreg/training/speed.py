@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnreg.environment import processor_name
 from cnnreg.errors import CnnregError, MachineError
 from cnnreg.files import home, write_json
+from cnnreg.machine.environment import processor_name
 from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.specs import ModelContract
 

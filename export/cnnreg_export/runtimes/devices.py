@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cnnreg import MachineError, UsageError
-from cnnreg.environment import processor_name
+from cnnreg.machine.environment import processor_name
 
 SEVERAL = {"AUTO", "MULTI", "HETERO", "BATCH"}  # OpenVINO's names for a choice of devices
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from cnnreg.cli import doctor
-from cnnreg.compiled import compiled_folder
+from cnnreg.machine.compiled import compiled_folder
 from cnnreg.registry import Catalog, Entry
 from helpers import cli
 

@@ -23,7 +23,7 @@ def test_a_stop_while_int8_is_sought_leaves_no_trace(run, monkeypatch, number, c
     def stop(*arguments, **options):
         signal.raise_signal(number)
 
-    monkeypatch.setattr("cnnreg.quantising.search", stop)
+    monkeypatch.setattr("cnnreg.exporting.quantising.search", stop)
     ended, _, _ = cli("export", run.folder, "--openvino", "--precision", "int8")
     assert ended == code
     assert not [path for path in run.exports.iterdir() if path.is_dir()]
@@ -47,7 +47,7 @@ def test_a_refusal_tells_what_was_published_before_it(run, monkeypatch):
     def refuse(*arguments, **options):
         raise GateError("Too much is lost.")
 
-    monkeypatch.setattr("cnnreg.quantising.search", refuse)
+    monkeypatch.setattr("cnnreg.exporting.quantising.search", refuse)
     command = ("export", run.folder, "--onnx", "--precision", "fp32,int8", "--json")
     code, out, _ = cli(*command)
     told = json.loads(out)

@@ -10,9 +10,9 @@ import pytest
 from cnnreg.cli import export_target
 from cnnreg.cli.export_target import Job, jobs_for
 from cnnreg.errors import GateError, UsageError
+from cnnreg.exporting.targets import plans
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface
-from cnnreg.targets import plans
 from helpers import cli, make_run, train
 
 IRIS = {"CPU": "a processor", "GPU": "Iris Xe"}

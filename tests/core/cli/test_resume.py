@@ -13,8 +13,8 @@ from PIL import Image
 
 from cnnreg.errors import StoppedError
 from cnnreg.files import sole_writer
-from cnnreg.report import read_report
 from cnnreg.runs import open_run
+from cnnreg.runs.report import read_report
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import model_server
-from cnnreg.original import load_original
-from cnnreg.publishing import publish
+from cnnreg.exporting.original import load_original
+from cnnreg.exporting.publishing import publish
 from cnnreg.serving import serve
 from cnnreg.specs import Interface
 from cnnreg.using import load, predict

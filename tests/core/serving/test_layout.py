@@ -14,9 +14,9 @@ import pytest
 
 from cnnreg import files
 from cnnreg.errors import ModelFileError, UsageError
+from cnnreg.exporting.original import load_original
+from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest, write_manifest
-from cnnreg.original import load_original
-from cnnreg.publishing import publish
 from cnnreg.runs import now
 from cnnreg.serving import serve
 from cnnreg.serving.layout import model_name

@@ -13,9 +13,9 @@ from cnnreg.data import DataConfig
 from cnnreg.errors import StoppedError
 from cnnreg.files import read_json
 from cnnreg.planning import plan
-from cnnreg.report import read_report
+from cnnreg.recipe import Recipe
 from cnnreg.runs import create_run, open_run
-from cnnreg.specs import Recipe
+from cnnreg.runs.report import read_report
 from cnnreg.training import closing, loop, trainer
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import PICTURES, cli, make_run, state_of, train

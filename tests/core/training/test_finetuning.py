@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cnnreg.budget import OutOfTimeError
 from cnnreg.errors import GateError
+from cnnreg.exporting.budget import OutOfTimeError
+from cnnreg.exporting.original import load_original
 from cnnreg.files import file_digest
 from cnnreg.images import normalise
-from cnnreg.original import load_original
 from cnnreg.recipe import Recipe
 from cnnreg.training.fake_quant import fake_quantised, input_ranges
 from cnnreg.training.finetuning import EPOCHS, finetuned, gentle

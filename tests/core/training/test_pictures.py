@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnreg.report import make_report
+from cnnreg.runs.report import make_report
 from cnnreg.training.canvas import drawable, drawing, labels, save, shorten
 from cnnreg.training.curves import draw_curves
 from cnnreg.training.pictures import draw_classes, draw_confusion, draw_mistakes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnnreg import MachineError, ModelFile, RuntimeOptions
-from cnnreg.compiled import SEAL, compiled_folder
+from cnnreg.machine.compiled import SEAL, compiled_folder
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface
 from cnnreg_export.runtimes.openvino import compiling, hardware, session

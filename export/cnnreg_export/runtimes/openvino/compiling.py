@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnreg.compiled import keeping, shelf
 from cnnreg.files import file_digest
+from cnnreg.machine.compiled import keeping, shelf
 from cnnreg.specs import Precision
 
 from .hardware import core, driver_version, full_name, ov

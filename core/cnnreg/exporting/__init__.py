@@ -1,0 +1,1 @@
+"""From a trained run to a file that may leave: written, compared with the original, published."""

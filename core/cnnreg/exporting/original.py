@@ -1,0 +1,102 @@
+"""What every export is compared with: a trained run and its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from cnnreg.models import checkpoint_of
+from cnnreg.registry import Registry
+from cnnreg.runs import Run
+from cnnreg.specs import ModelFile
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cnnreg.data import Dataset
+    from cnnreg.specs import Labels, Logits, Pixels
+    from cnnreg.training.checkpoint import Checkpoint
+
+CALIBRATION_IMAGES = 300
+VERIFICATION_IMAGES = 1000
+LEAST_IMAGES = 256
+MOST_IMAGES = 5000  # where a thousand leave open whether an accuracy keeps to its budget
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A trained run with its answers on the images that every export is compared on.
+
+    The checkpoint is read once: a run that goes on training meanwhile changes nothing here.
+    """
+
+    run: Run
+    model: ModelFile
+    checkpoint: Checkpoint
+    images: Pixels  # of the validation split, then of the training split if those are few
+    labels: Labels  # of the former
+    calibration: Pixels
+    logits: Logits
+    dataset: Dataset
+    kept: dict[str, Any] = field(default_factory=dict)  # from file to file: what is made once
+
+    def build(self, weights: dict[str, Tensor] | None = None) -> nn.Module:
+        """The network with the checkpoint's or other weights, new each time: it may be changed."""
+        from cnnreg.training.checkpoint import model_of
+
+        assert self.model.architecture is not None, "an original is a checkpoint"
+        checkpoint = replace(self.checkpoint, model=weights or self.checkpoint.model)
+        return model_of(checkpoint, self.model.architecture, self.model.path)
+
+    def with_more_images(self) -> Original:
+        """The same compared on up to five times as many images, if there are more; made once."""
+        from cnnreg.training.inference import logits_of_model
+
+        if len(self.dataset.val) <= len(self.labels):
+            return self
+        if "more" not in self.kept:
+            val = self.dataset.val.take(MOST_IMAGES, seed=0)
+            logits = logits_of_model(self.build(), val.pixels, self.model.contract)
+            self.kept["more"] = replace(self, images=val.pixels, labels=val.labels, logits=logits)
+        more: Original = self.kept["more"]
+        return more
+
+    def cost(self) -> tuple[int, int]:
+        """Parameters, and the multiply-accumulates of one image; counted once."""
+        from cnnreg.training.anatomy import count_macs, count_parameters
+
+        if "cost" not in self.kept:
+            network, shape = self.build(), self.model.contract.input_shape
+            self.kept["cost"] = count_parameters(network), count_macs(network, shape)
+        cost: tuple[int, int] = self.kept["cost"]
+        return cost
+
+
+def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
+    """The run's best checkpoint, run over its validation images (a seeded sample if many).
+
+    Where there are few, training images make up the number whose logits are compared.
+    """
+    import numpy as np
+
+    from cnnreg.training.checkpoint import model_of, read_checkpoint
+    from cnnreg.training.inference import logits_of_model
+
+    model = checkpoint_of(registry, run)
+    assert model.architecture is not None, "a checkpoint names its architecture"
+    checkpoint = read_checkpoint(model.path)
+    network = model_of(checkpoint, model.architecture, model.path)
+    val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
+    images = val.pixels
+    if (few := LEAST_IMAGES - len(images)) > 0:
+        images = np.concatenate([images, dataset.train.take(few, seed=0).pixels])
+    return Original(
+        run=run,
+        model=model,
+        checkpoint=checkpoint,
+        images=images,
+        labels=val.labels,
+        calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
+        logits=logits_of_model(network, images, model.contract),
+        dataset=dataset,
+    )

@@ -1,0 +1,123 @@
+"""Is an exported model equal to its original? Measured on real images, judged by precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from cnnreg.errors import GateError
+from cnnreg.specs import Precision, Session
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Labels, Logits, Pixels
+
+FP32_TOLERANCE = 1e-3  # of the largest logit
+MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
+DEFAULT_MAX_DROP = {"fp16": 0.5, "int8": 1.0}  # percentage points of top-1
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """Accuracies and agreement are 0..1; differences are in logits."""
+
+    images: int  # whose logits are compared
+    judged: int  # of them, those of the validation split, which accuracy is measured on
+    largest_difference: float
+    mean_difference: float
+    tolerance: float  # 0 where the difference is not judged
+    agreement: float  # share of images with the same top-1 class
+    original_accuracy: float
+    exported_accuracy: float
+    complaint: str  # why it fails; empty: it holds
+    device: str = "CPU"  # that the exported model ran on
+
+    @property
+    def holds(self) -> bool:
+        return not self.complaint
+
+    @property
+    def drop(self) -> float:
+        """Lost accuracy in percentage points; negative for a gain."""
+        return 100 * (self.original_accuracy - self.exported_accuracy)
+
+    def settles(self, max_drop: float) -> bool:
+        """Whether the drop is further from its limit than chance carries: two standard errors.
+
+        Only images with another top-1 class than before can change the accuracy.
+        """
+        error = 100 * sqrt((1 - self.agreement) / max(1, self.judged))
+        return abs(self.drop - max_drop) >= 2 * error
+
+
+def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits:
+    """All logits [N, classes] in evaluation order."""
+    import numpy as np
+
+    chunks = (pixels[first : first + batch] for first in range(0, len(pixels), batch))
+    return np.concatenate([session.infer(session.prepare(chunk)) for chunk in chunks])
+
+
+def within(max_drop: float, drop: float) -> bool:
+    """Whether a drop keeps to its budget, both in points; nothing does if that is no number."""
+    return drop <= max_drop + 1e-9
+
+
+def softmax(logits: Logits) -> Logits:
+    """Probabilities [N, classes]."""
+    import numpy as np
+
+    shares: Logits = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    return shares
+
+
+def compare(
+    original: Logits, exported: Logits, labels: Labels, *, precision: Precision, max_drop: float
+) -> Parity:
+    """Measure and judge; `max_drop` is in percentage points of top-1 accuracy.
+
+    `labels` are those of the first images; the rest is compared by logits alone.
+    fp32 is judged by its logits alone: where none differs by more than the tolerance,
+    top-1 can differ only between classes that were level. Raises GateError where
+    there is nothing to compare.
+    """
+    import numpy as np
+
+    if not np.isfinite(original).all():
+        raise GateError("The original's own logits hold NaN or infinity.")
+    if exported.shape != original.shape:
+        raise GateError(f"The export answers {exported.shape}, the original {original.shape}.")
+    difference = np.abs(original - exported)
+    tolerance = FP32_TOLERANCE * float(np.abs(original).max()) if precision == "fp32" else 0.0
+    same = original.argmax(1) == exported.argmax(1)
+    judged = len(labels)
+    accuracies = [
+        float((logits[:judged].argmax(1) == labels).mean()) for logits in (original, exported)
+    ]
+    drop = 100 * (accuracies[0] - accuracies[1])
+    complaint = ""
+    if not np.isfinite(exported).all():
+        complaint = "its logits hold NaN or infinity"
+    elif precision == "fp32":
+        if float(difference.max()) > tolerance:
+            complaint = f"logits differ by {difference.max():.2g}, tolerance {tolerance:.2g}"
+    elif same.mean() < MIN_AGREEMENT.get(precision, 0.0):
+        complaint = f"top-1 agreement is {100 * same.mean():.2f} %"
+    elif not within(max_drop, drop):
+        complaint = (
+            f"accuracy drops from {100 * accuracies[0]:.2f} to {100 * accuracies[1]:.2f} % "
+            f"(limit {max_drop:g} points)"
+        )
+    return Parity(
+        images=len(original),
+        judged=judged,
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        tolerance=tolerance,
+        agreement=float(same.mean()),
+        original_accuracy=accuracies[0],
+        exported_accuracy=accuracies[1],
+        complaint=complaint,
+    )

@@ -1,0 +1,118 @@
+"""Whether an exported file answers as its original does, in each engine that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cnnreg.errors import CnnregError, GateError, is_out_of_memory
+from cnnreg.models import open_session, runtimes_for
+from cnnreg.plugins import one_line
+from cnnreg.registry import Registry
+from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
+
+from .parity import Parity, compare, logits_of, softmax
+
+if TYPE_CHECKING:
+    from .original import Original
+
+SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own height and width
+RESIZED = 4  # images tried in each of them
+RESIZE_TOLERANCE = 0.05  # of the largest logit
+SHARE_TOLERANCE = 0.01  # of a probability, which fp16 rounds
+
+
+def prove(
+    registry: Registry, original: Original, exported: ModelFile, *, max_drop: float, device: str
+) -> dict[str, Parity]:
+    """Compare in every installed runtime that opens the format, up to one in which it fails.
+
+    Raises GateError where that cannot be done, or a self-contained file has a fault.
+    """
+    runtimes = runtimes_for(registry, exported.format)
+    if not runtimes:
+        raise GateError(
+            f"No installed runtime opens {exported.format} files, so nothing can be proven."
+        )
+    results = {}
+    for runtime in runtimes:
+        try:
+            place = device if device != "CPU" and device in runtime.devices() else "CPU"
+            session = open_session(runtime, exported, RuntimeOptions(device=place))
+            logits = logits_of(session, original.images)
+            fault = _fault(session, original, exported.interface)
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error):
+                raise
+            why = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
+            raise GateError(
+                f"{runtime.title} cannot run the exported model: {why}.",
+                hint=_way_without(registry, runtime, exported.format),
+            ) from error
+        parity = compare(
+            original.logits,
+            logits,
+            original.labels,
+            precision=exported.precision,
+            max_drop=max_drop,
+        )
+        results[runtime.name] = replace(parity, device=place)
+        if not parity.holds:
+            return results
+        if fault:
+            raise GateError(
+                f"Not published: {exported.format} {exported.precision} {fault}, "
+                f"in {runtime.title}."
+            )
+    return results
+
+
+def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> str:
+    """What to do about an engine of another package than the format's, which may be at fault."""
+    offered = registry.exporters.entries
+    makers = {e.plugin.distribution for e in offered if e.spec.name == format_name}
+    plugin = next(e.plugin for e in registry.runtimes.entries if e.spec is runtime)
+    if plugin.distribution in makers:
+        return ""
+    return f"If the engine is at fault: cnnreg plugins disable {plugin.name} (of {plugin.package})."
+
+
+def _fault(session: Session, original: Original, interface: Interface) -> str:
+    """What a self-contained file does otherwise than it should; empty: nothing."""
+    if interface.embed and not interface.fixed and not _resizes_alike(session, original):
+        return "resizes pictures otherwise than cnnreg does"
+    if interface.embed and not _gives_probabilities(session, original):
+        return "gives probabilities that are not the softmax of its logits"
+    return ""
+
+
+def _gives_probabilities(session: Session, original: Original) -> bool:
+    """Whether its probabilities are the softmax of its logits, where the engine has them."""
+    import numpy as np
+
+    probabilities = getattr(session, "probabilities", None)
+    if probabilities is None:
+        return True
+    inputs = session.prepare(original.images[:1])
+    shares = softmax(session.infer(inputs))
+    return bool(np.abs(probabilities(inputs) - shares).max() <= SHARE_TOLERANCE)
+
+
+def _resizes_alike(session: Session, original: Original) -> bool:
+    """Whether it answers to pictures of other sizes as to resized ones."""
+    import numpy as np
+
+    from cnnreg.images import fit, from_pixels
+
+    contract = original.model.contract
+    channels, height, width = contract.input_shape
+    for pixels, (down, across) in zip(original.images, SIZES * RESIZED, strict=False):
+        size = (max(1, round(across * width)), max(1, round(down * height)))
+        picture = from_pixels(pixels, channels).resize(size)
+        whole = from_pixels(np.array(picture).reshape(size[1], size[0], channels), 3)
+        given = session.infer(np.array(whole)[None])
+        wanted = session.infer(session.prepare(fit(picture, height, width, contract.resize)[None]))
+        # Pixels may differ by one level, where Pillow's arithmetic rounds the other way.
+        if np.abs(given - wanted).max() > RESIZE_TOLERANCE * np.abs(original.logits).max():
+            return False
+    return True

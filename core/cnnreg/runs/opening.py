@@ -1,0 +1,83 @@
+"""Making runs, and finding them again."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cnnreg.errors import MachineError, ModelFileError, UsageError
+from cnnreg.files import disk_errors
+
+from .config import FILE_NAME, RunConfig, config_from_data, read_config, write_config
+from .run import Run
+
+DEFAULT_ROOT = Path("runs")
+
+
+def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
+    """Make the run's folder and write run.json. Raises UsageError if it is taken."""
+    folder = folder or _free_folder(config)
+    if len(os.fsencode(folder.name)) > 200:
+        raise UsageError("The run's name is too long (200 bytes).", where=folder)
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise UsageError(
+            "The output folder is not empty.",
+            where=folder,
+            hint="Choose another --output, or `cnnreg resume` it if it is a run.",
+        )
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, config)
+    return Run(folder, config)
+
+
+def open_run(folder: Path) -> Run:
+    """Raises ModelFileError if `folder` does not hold a readable run.json."""
+    return Run(folder, read_config(folder))
+
+
+def run_from_data(folder: Path, data: Any) -> Run:
+    """The run that run.json's `data` describes. Raises ModelFileError as `open_run` does."""
+    return Run(folder, config_from_data(folder, data))
+
+
+def find_run(folder: Path | None = None) -> Run:
+    """The run in `folder`, or the newest under runs/. Raises UsageError if there is none."""
+    if folder is not None:
+        if not (folder / FILE_NAME).is_file():
+            raise UsageError("Not a run: it holds no run.json.", where=folder)
+        return open_run(folder)
+    runs = list_runs()
+    if not runs:
+        raise UsageError(
+            "There is no run yet.", where=DEFAULT_ROOT, hint="Make one with: cnnreg train resnet18"
+        )
+    return runs[-1]
+
+
+def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:
+    """All readable runs under `root`, oldest first."""
+    runs = []
+    for path in root.glob("*/run.json"):
+        with suppress(ModelFileError, MachineError):  # one damaged run must not hide the others
+            runs.append(open_run(path.parent))
+    return sorted(runs, key=lambda run: (datetime.fromisoformat(run.config.created), run.name))
+
+
+def _free_folder(config: RunConfig) -> Path:
+    """Made at once, so that two runs started in the same second cannot take one folder."""
+    moment = datetime.fromisoformat(config.created).strftime("%Y%m%d-%H%M%S")
+    data = config.data.label or "imported"
+    base = f"{moment}-{config.contract.architecture}-{data}"
+    with disk_errors(DEFAULT_ROOT):
+        DEFAULT_ROOT.mkdir(exist_ok=True)
+        for number in count(1):
+            folder = DEFAULT_ROOT / (base if number == 1 else f"{base}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    raise AssertionError("there is always a next number")

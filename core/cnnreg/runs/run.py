@@ -1,0 +1,193 @@
+"""One run: its files, its data, and what is written as it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnreg.data import Dataset, data_config, open_dataset
+from cnnreg.data.decode import Progress
+from cnnreg.data.listing import Listed, compare_listings, places
+from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
+from cnnreg.files import disk_errors, read_json, write_json, write_text
+from cnnreg.registry import Registry
+from cnnreg.specs import EpochRecord, to_data
+
+from .config import RunConfig, read_config, write_config
+
+RESULT = {"test_accuracy": float, "best_epoch": int, "epochs": int}  # what is read of it
+OF_THE_END = (
+    "result.json",
+    "report.json",
+    *(f"{name}.{kind}" for name in ("confusion", "classes", "mistakes") for kind in ("png", "svg")),
+)
+"""Files that hold for the weights with which a training ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    folder: Path
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.safetensors"
+
+    @property
+    def previous(self) -> Path:
+        return self.folder / "last.previous.safetensors"
+
+    @property
+    def damaged(self) -> Path:
+        """Where a last checkpoint that cannot be read is put aside."""
+        return self.folder / "last.damaged.safetensors"
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "images.jsonl"
+
+    @property
+    def exports(self) -> Path:
+        return self.folder / "exports"
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "curves.png"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.json"
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The outcome, or None while training is not finished. Raises ModelFileError."""
+        path = self.folder / "result.json"
+        if not path.exists():
+            return None
+        result = read_json(path)
+        if not isinstance(result, dict) or not all(
+            isinstance(result.get(name), kind) for name, kind in RESULT.items()
+        ):
+            raise ModelFileError(
+                f"Damaged result: it needs {', '.join(RESULT)}.",
+                where=path,
+                hint="Delete it: `cnnreg resume` measures the test images again.",
+            )
+        return result
+
+    def open_data(
+        self,
+        registry: Registry,
+        *,
+        folder: Path | None = None,
+        downloads: Path | None = None,
+        progress: Progress | None = None,
+        changed: bool = False,
+    ) -> Dataset:
+        """The run's data, in the same splits and at the same size; `folder` if it has moved.
+
+        Raises DataError if it is not the same. `changed` allows that, but never other
+        classes; images that were there before stay in their split, so that none that was
+        trained on turns up in the test. A run without data of its own, an imported one, takes
+        what `folder` names.
+        """
+        config = self.config.data
+        if not config.name:
+            return self._open_named(registry, folder, downloads or config.downloads, progress)
+        if config.name not in registry.datasets:
+            raise PluginError(
+                f"The run's data set '{config.name}' is not installed.", where=self.folder
+            )
+        moved = replace(
+            config, folder=folder or config.folder, downloads=downloads or config.downloads
+        )
+        shape = self.config.contract.input_shape
+        dataset = open_dataset(
+            registry, moved, image_shape=shape, before=places(self._listed()), progress=progress
+        )
+        if dataset.fingerprint == self.config.data_fingerprint:
+            return dataset
+        where = moved.folder or f"{moved.name} in {moved.downloads}"
+        if dataset.classes != self.config.contract.classes:
+            raise DataError("The data has other classes than this run.", where=where)
+        if not changed:
+            raise DataError(
+                f"The data has changed since this run was trained on it{self.difference(dataset)}.",
+                where=where,
+                hint="Restore it, name where it lies now with --data or --data-dir, or train anew.",
+            )
+        return dataset
+
+    def _open_named(
+        self, registry: Registry, named: Path | None, downloads: Path, progress: Progress | None
+    ) -> Dataset:
+        if named is None:
+            raise UsageError(
+                "This run was imported without data.",
+                where=self.folder,
+                hint="Name a data set or a folder of class folders with --data.",
+            )
+        contract = self.config.contract
+        config = data_config(str(named), registry, downloads=downloads, resize=contract.resize)
+        shape = contract.input_shape
+        dataset = open_dataset(registry, config, image_shape=shape, progress=progress)
+        if dataset.classes != contract.classes:
+            raise DataError("The data has other classes than this run.", where=named)
+        return dataset
+
+    def changed(self, **fields: Any) -> Run:
+        """This run with other fields of its configuration; `begin` writes them."""
+        return Run(self.folder, replace(self.config, **fields))
+
+    def begin(self, dataset: Dataset) -> None:
+        """Write what is trained and on which images; drop what told of an end."""
+        others = read_config(self.folder).data_fingerprint != self.config.data_fingerprint
+        with disk_errors(self.folder):
+            # First: they say which of the images a run.json of the new ones was split into.
+            if others or not self.images.exists():
+                self.write_images(dataset)
+            write_config(self.folder, self.config)
+            for name in OF_THE_END:
+                (self.folder / name).unlink(missing_ok=True)
+
+    def write_images(self, dataset: Dataset) -> None:
+        """Keep which image is in which split: one line [split, bytes, name] for each file."""
+        listed = [json.dumps(entry, ensure_ascii=False) for entry in dataset.listing()]
+        if listed:
+            write_text(self.images, "\n".join(listed) + "\n")
+        else:
+            self.images.unlink(missing_ok=True)
+
+    def difference(self, dataset: Dataset) -> str:
+        """How many images were added, removed and changed; empty where that is not known."""
+        before = self._listed()
+        return f": {compare_listings(before, dataset.listing())}" if before else ""
+
+    def _listed(self) -> list[Listed]:
+        """The images as `write_images` kept them; none where that is not known."""
+        try:
+            # Not by splitlines, which takes some characters of a name for the end of a line.
+            with self.images.open(encoding="utf-8") as lines:
+                listed = [json.loads(line) for line in lines]
+            return [(str(split), int(size), str(name)) for split, size, name in listed]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        write_json(self.folder / "result.json", result)
+
+    def write_metrics(self, history: Iterable[EpochRecord]) -> None:
+        # Written whole from what the checkpoint holds, so the two can never disagree.
+        lines = (json.dumps(to_data(record), allow_nan=False) for record in history)
+        write_text(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,1 @@
+"""Benchmarks: who takes part, how latency is measured, and which contestant to use."""

@@ -1,0 +1,48 @@
+"""Bench results as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from cnnreg.files import write_bytes
+
+from .bench import BenchResult
+
+BASELINE, OTHER, TAIL = "#8a94a6", "#0f62fe", "#161616"
+
+
+def draw_latencies(results: Sequence[BenchResult], model: str, processor: str, path: Path) -> None:
+    """A bar to the median of each contestant, a whisker to its p90 where that fits."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(results))
+    medians = [result.p50 for result in results]
+    # A busy machine has tails that would shrink the bars to nothing: the axis ends before.
+    limit = min(1.3 * max(result.p90 for result in results), 2 * max(medians))
+    colours = [BASELINE, *[OTHER] * (len(results) - 1)]
+    tails = [[0.0] * len(results), [result.p90 - result.p50 for result in results]]
+    axes.barh(places, medians, color=colours, height=0.6)
+    axes.errorbar(medians, places, xerr=tails, fmt="none", ecolor=TAIL, elinewidth=1, capsize=3)
+    for place, result in zip(places, results, strict=True):
+        axes.text(
+            min(result.p90, 0.8 * limit) + 0.01 * limit,
+            place,
+            f"{result.p50:.2f} ms, {result.speedup:.1f}x",
+            va="center",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )
+    axes.set_yticks(list(places), [result.label for result in results])
+    axes.invert_yaxis()
+    axes.set_xlim(0, limit)
+    axes.set_xlabel(f"milliseconds for {results[0].batch} image(s): median, whisker to p90")
+    axes.set_title(f"{model} on {processor}", fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", alpha=0.25)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,86 @@
+"""Which contestant of a benchmark to use here: the fastest whose accuracy was proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import TYPE_CHECKING
+
+from cnnreg.manifest import FILE_NAME, read_manifest
+
+if TYPE_CHECKING:
+    from .bench import BenchResult, Contestant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    label: str
+    device: str
+    batch: int
+    milliseconds: float  # the median of a call
+    speedup: float  # against the first contestant
+    baseline: str  # that one's label
+    level_with: tuple[str, ...]  # proven too, and as fast in a quarter of the rounds or more
+    unproven: tuple[str, ...]  # faster, but nobody compared their answers there
+
+    def __str__(self) -> str:
+        batch = f" at batch {self.batch}" if self.batch > 1 else ""
+        place = f" on {self.device}"
+        gain = "" if self.label == self.baseline else f" ({self.speedup:.1f}x {self.baseline})"
+        text = f"{self.label.removesuffix(place)}{place}, {self.milliseconds:.2f} ms{gain}"
+        if self.level_with:
+            text += f"; {', '.join(self.level_with)} as good as level"
+        if self.unproven:
+            text += (
+                f". Faster, but not proven equal there: {', '.join(self.unproven)} "
+                "(for a GPU: cnnreg export --target igpu)"
+            )
+        return f"Fastest here{batch}: {text}"
+
+
+def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | None:
+    """The fastest of the proven ones; None if there is none."""
+    eligible = [result for result, holds in zip(results, proven, strict=True) if holds]
+    if not eligible:
+        return None
+    best = max(eligible, key=lambda result: result.speedup)
+    others = [result for result in eligible if result is not best]
+    doubtful = [result for result, holds in zip(results, proven, strict=True) if not holds]
+    return Choice(
+        label=best.label,
+        device=best.device,
+        batch=best.batch,
+        milliseconds=best.p50,
+        speedup=best.speedup,
+        baseline=results[0].label,
+        level_with=tuple(result.label for result in others if _keeps_up(result, best)),
+        unproven=tuple(result.label for result in doubtful if result.speedup > best.speedup),
+    )
+
+
+def _keeps_up(result: BenchResult, best: BenchResult) -> bool:
+    pairs = zip(result.round_medians, best.round_medians, strict=True)
+    ratios = [own / theirs for own, theirs in pairs]
+    return (quantiles(ratios, n=4)[0] if len(ratios) > 1 else ratios[0]) <= 1
+
+
+def is_proven(contestant: Contestant) -> bool:
+    """Whether its answers were compared with the original's, in this engine on this device.
+
+    A checkpoint is the original; a file without a manifest does not say.
+    """
+    model = contestant.model
+    if model.architecture is not None:
+        return True
+    if not (model.path.parent / FILE_NAME).is_file():
+        return False
+    manifest = read_manifest(model.path.parent)
+    parity = manifest.parity.get(contestant.runtime.name)
+    proven_here = parity and _alike(parity.get("device", "CPU"), contestant.device)
+    return bool(proven_here) and manifest.model == model.path.name
+
+
+def _alike(one: str, other: str) -> bool:
+    """GPU and GPU.0 are the same device."""
+    return one.upper().removesuffix(".0") == other.upper().removesuffix(".0")

@@ -1,0 +1,76 @@
+"""Who takes part in a benchmark: models, engines and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+
+from cnnreg.errors import MachineError, UsageError
+from cnnreg.models import open_session, runtimes_for
+from cnnreg.registry import Registry
+from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
+
+from .bench import Contestant
+
+ALL = "ALL"
+
+
+def load_contestants(
+    registry: Registry,
+    models: list[ModelFile],
+    settings: RuntimeOptions,
+    devices: tuple[str, ...],
+    *,
+    only: tuple[str, ...] = (),
+) -> list[Contestant]:
+    """Every model in every installed runtime that opens it, on each of the devices it has.
+
+    Raises MachineError if a device is in none of them, UsageError if no runtime fits.
+    """
+    asked = list(dict.fromkeys(device.upper() for device in devices))
+    one_device = len(asked) == 1 and asked != [ALL]
+    contestants: list[Contestant] = []
+    opened, absent, remarks = set(), dict[str, MachineError](), []
+    for label, model, runtime in _pairs(registry, models, only):
+        for device in runtime.devices() if ALL in asked else asked:
+            started = perf_counter()
+            try:
+                session = open_session(runtime, model, replace(settings, device=device))
+            except MachineError as error:
+                absent.setdefault(device, error)
+                name = label if one_device else f"{label} on {device}"
+                remarks.append(f"{name} is left out: {error.what}")
+                continue
+            seconds = perf_counter() - started
+            place = session.describe().get("device", device)
+            name = label if one_device else f"{label} on {place}"
+            contestants.append(Contestant(name, model, runtime, session, seconds, place))
+            opened.add(device)
+    for device, absence in absent.items():
+        if device not in opened:
+            raise absence
+    for remark in remarks:
+        settings.note(remark)
+    if not contestants:
+        raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
+    return contestants
+
+
+def _pairs(
+    registry: Registry, models: list[ModelFile], only: tuple[str, ...]
+) -> Iterator[tuple[str, ModelFile, RuntimeSpec]]:
+    """Models and the runtimes to time them in, with a label."""
+    wanted = [registry.runtimes[name].name for name in only]
+    several = len({model.contract.architecture for model in models}) > 1
+    for model in models:
+        for runtime in runtimes_for(registry, model.format):
+            if wanted and runtime.name not in wanted:
+                continue
+            second = runtime.formats.index(model.format) > 0
+            if second and len(models) > 1 and not wanted:
+                continue  # an engine's second format is timed only when asked for
+            label = f"{runtime.title} {model.precision}{model.interface.suffix.replace('-', ' ')}"
+            if second:
+                label += f" ({model.format})"
+            yield f"{model.contract.architecture} {label}" if several else label, model, runtime

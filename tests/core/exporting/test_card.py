@@ -1,0 +1,153 @@
+"""The model card: complete, true to its sources, and safe whatever classes are called."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from cnnreg.exporting.card import Subject, model_card
+from cnnreg.exporting.description import in_words
+from cnnreg.exporting.original import load_original
+from cnnreg.exporting.parity import Parity
+from cnnreg.runs import Run
+from cnnreg.specs import Interface, ModelFile
+from helpers import make_run, train
+
+EMBED = Interface(embed=True)
+PARITY = Parity(
+    images=256,
+    judged=139,
+    largest_difference=3e-6,
+    mean_difference=1e-6,
+    tolerance=1e-2,
+    agreement=1.0,
+    original_accuracy=0.9,
+    exported_accuracy=0.875,
+    complaint="",
+)
+
+
+@pytest.fixture(scope="module")
+def original(registry, tmp_path_factory):
+    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
+    train(registry, run)
+    return load_original(registry, run, run.open_data(registry))
+
+
+@pytest.fixture
+def card(registry, original, tmp_path):
+    """The card of an export in ONNX; what `tmp_path` holds is what the run has."""
+
+    def make(interface=EMBED, classes=None, folder=None):
+        contract = original.model.contract
+        contract = replace(contract, classes=classes or contract.classes)
+        model = replace(original.model, contract=contract)
+        source = replace(original, model=model, run=Run(folder or tmp_path, original.run.config))
+        exported = ModelFile(
+            path=tmp_path / "model.onnx",
+            format="onnx",
+            precision="fp32",
+            contract=contract,
+            interface=interface,
+        )
+        parity = {"onnxruntime": PARITY, "openvino": PARITY}
+        words = in_words(contract, interface)
+        exporter = registry.exporters["onnx"]
+        return model_card(Subject(registry, source, exporter, exported, words, parity))
+
+    return make
+
+
+def sections(text: str) -> dict[str, str]:
+    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_it_tells_what_the_run_was_and_came_to(card, original):
+    text = card(folder=original.run.folder)
+    found = sections(text)
+    assert all(part.strip() for part in found.values())
+    assert text.startswith("# mlp on digits\n")
+    assert "266,610" in found["The network"]
+    assert "266,200" in found["The network"]
+    assert "CC-BY-4.0" in found["Data"]
+    assert "learning rate 0.001" in found["Training"]
+    test = json.loads(original.run.report.read_text(encoding="utf-8"))
+    assert f"{100 * test['accuracy']:.2f} % of 360 test images" in found["Accuracy"]
+    assert len(re.findall(r"^\| \d \|", found["Accuracy"], re.MULTILINE)) == 10
+    assert "| ONNX Runtime | 256 | 100.00 % | 90.00 % → 87.50 % | 3.0e-06 |" in found["Proof"]
+    assert "| OpenVINO |" in found["Proof"]
+    assert " taken for " in found["Limits"]
+    assert "onnxruntime.InferenceSession('model.onnx')" in found["Use"]
+    assert original.checkpoint.digest in found["Versions"]
+    assert str(original.run.folder.parent) not in text
+
+
+def test_without_a_test_report_it_is_the_images_compared(card):
+    assert "139 validation images" in sections(card())["Accuracy"]
+
+
+def test_a_bare_file_says_how_pictures_are_prepared(card):
+    found = sections(card(Interface()))
+    assert "(pixel/255 - mean)/std" in found["Input and output"]
+    assert "deviation" in found["Input and output"]
+    assert "import" not in found["Use"]
+
+
+def test_times_are_those_of_this_format_or_the_command_that_measures(card, tmp_path):
+    assert "cnnreg bench" in sections(card())["Speed"]
+    times = {"p50": 0.5, "p90": 0.6, "p99": 0.7, "speedup": 2.0}
+    results = [
+        {"label": label, "format": form, "precision": "fp32", **times}
+        for label, form in (
+            ("PyTorch fp32", "checkpoint"),
+            ("ONNX fp32", "onnx"),
+            ("IR", "openvino"),
+        )
+    ]
+    bench = {
+        "results": results,
+        "threads": 2,
+        "options": {"batch": 1},
+        "environment": {"processor": "CPU <3"},
+    }
+    (tmp_path / "bench.json").write_text(json.dumps(bench), encoding="utf-8")
+    speed = sections(card())["Speed"]
+    assert "| PyTorch fp32 | 0.500 | 0.600 | 0.700 | 2.00x |" in speed
+    assert "| ONNX fp32 |" in speed
+    assert "| IR |" not in speed
+    assert "CPU \\<3" in speed
+    for damaged in ("{", '{"results": [{}]}', "[]", '{"results": 1}'):
+        (tmp_path / "bench.json").write_text(damaged, encoding="utf-8")
+        assert "cnnreg bench" in sections(card())["Speed"]
+
+
+def test_class_names_stay_in_their_cells(card):
+    evil = ("a|b", "<img src=x>", "[x](http://x)", "*", "`", "# h", "new\nline", "&lt;", "\\", "犬")
+    accuracy = sections(card(classes=evil))["Accuracy"]
+    rows = [line for line in accuracy.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+    assert len(rows) == 12
+    assert r"\<img src=x\>" in accuracy
+    assert "<img" not in card(classes=evil).replace(r"\<img", "")
+
+
+def test_of_many_classes_the_worst_are_shown(card, original, monkeypatch):
+    monkeypatch.setattr("cnnreg.exporting.card.LISTED", 4)
+    monkeypatch.setattr("cnnreg.exporting.card.WORST", 3)
+    accuracy = sections(card(folder=original.run.folder))["Accuracy"]
+    assert "The 3 classes recognised worst" in accuracy
+    assert len([line for line in accuracy.splitlines() if line.startswith("|")]) == 5
+
+
+@pytest.mark.parametrize(
+    ("interface", "anywhere"),
+    [(Interface(), False), (EMBED, True), (Interface(embed=True, fixed=True), False)],
+)
+def test_only_what_takes_pictures_of_any_size_is_said_to(card, interface, anywhere):
+    text = card(interface)
+    assert ("Without cnnreg:" in text) is anywhere
+    assert ("- Pictures of another shape are stretched" in text) is anywhere

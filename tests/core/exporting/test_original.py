@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+
+from cnnreg.exporting import original as module
+from cnnreg.exporting.original import load_original
+
+
+def test_the_images_are_those_of_the_validation_and_training_splits(registry, original):
+    data = original.run.open_data(registry)
+    val = {image.tobytes() for image in data.val.pixels}
+    training = {image.tobytes() for image in data.train.pixels}
+    judged, more = np.split(original.images, [len(original.labels)])
+    assert {image.tobytes() for image in judged} == val
+    assert {image.tobytes() for image in more} <= training
+    assert len(original.images) == 256
+    assert {image.tobytes() for image in original.calibration} <= training
+    assert len(original.calibration) == 300
+
+
+def test_more_images_are_those_of_the_validation_split(registry, original, monkeypatch):
+    assert original.with_more_images() is original  # all are in it
+    monkeypatch.setattr(module, "VERIFICATION_IMAGES", 20)
+    monkeypatch.setattr(module, "LEAST_IMAGES", 20)
+    few = load_original(registry, original.run, original.dataset)
+    more = few.with_more_images()
+    assert (len(few.labels), len(more.labels)) == (20, len(original.labels))
+    assert more is few.with_more_images()
+    judged = {image.tobytes() for image in original.images[: len(original.labels)]}
+    assert {image.tobytes() for image in more.images} == judged
+    np.testing.assert_allclose(
+        np.sort(more.logits, axis=None),
+        np.sort(original.logits[: len(original.labels)], axis=None),
+        atol=1e-4,
+    )

@@ -1,0 +1,104 @@
+"""Parity: what passes the gate and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnreg.errors import GateError
+from cnnreg.exporting.parity import compare, logits_of
+
+LOGITS = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 1.0], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
+LABELS = np.array([0, 1, 2, 0])
+
+
+def judge(exported, precision="fp32", max_drop=0.0, original=LOGITS):
+    return compare(original, exported, LABELS, precision=precision, max_drop=max_drop)
+
+
+def test_equal_logits_hold_in_every_precision():
+    for precision in ("fp32", "fp16", "int8"):
+        parity = judge(LOGITS.copy(), precision)
+        assert parity.holds
+        assert (parity.agreement, parity.drop, parity.largest_difference) == (1.0, 0.0, 0.0)
+
+
+def test_fp32_tolerates_rounding_and_nothing_more():
+    assert judge(LOGITS + np.float32(0.004)).holds  # a thousandth of the largest logit
+    assert "logits differ by" in judge(LOGITS + np.float32(0.02)).complaint
+
+
+def test_a_tie_may_flip_but_a_clear_winner_may_not():
+    tied = LOGITS.copy()
+    tied[3] = [2.0, 1.9999, 0.0]
+    flipped = tied.copy()
+    flipped[3] = [1.9999, 2.0, 0.0]
+    assert judge(flipped, original=tied).holds
+    assert not judge(LOGITS[:, ::-1].copy()).holds
+
+
+def test_int8_is_judged_by_accuracy_against_the_budget():
+    worse = LOGITS.copy()
+    worse[0] = [0.0, 9.0, 0.0]
+    parity = judge(worse, "int8", max_drop=24.0)
+    assert parity.drop == pytest.approx(25.0)
+    assert "accuracy drops from 100.00 to 75.00 % (limit 24 points)" in parity.complaint
+    assert judge(worse, "int8", max_drop=25.0).holds
+
+
+def test_a_budget_that_is_no_number_holds_nothing():
+    assert not judge(LOGITS[:, ::-1].copy(), "int8", max_drop=float("nan")).holds
+
+
+def test_fp16_must_also_agree():
+    worse = LOGITS.copy()
+    worse[0] = [0.0, 9.0, 0.0]
+    assert "top-1 agreement is 75.00 %" in judge(worse, "fp16", max_drop=100.0).complaint
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_logits_that_are_no_numbers_never_hold(value, precision):
+    broken = LOGITS.copy()
+    broken[1, 1] = value
+    assert "NaN or infinity" in judge(broken, precision, max_drop=100.0).complaint
+
+
+def test_logits_come_in_order_whatever_the_batch():
+    class Echo:
+        def prepare(self, images):
+            return images
+
+        def infer(self, inputs):
+            return inputs.reshape(len(inputs), -1).astype(np.float32)
+
+    pixels = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    assert logits_of(Echo(), pixels, batch=3).ravel().tolist() == list(range(10))
+
+
+def test_small_logits_are_judged_by_their_own_size():
+    small = LOGITS * np.float32(1e-4)
+    assert not judge(np.zeros_like(small), original=small).holds
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(GateError, match="original's own logits"):
+        judge(LOGITS, original=np.full_like(LOGITS, np.nan))
+    with pytest.raises(GateError, match="answers"):
+        judge(LOGITS[:, :1], "int8", max_drop=100.0)
+
+
+@pytest.mark.parametrize(
+    "changed, lost, settled",
+    [(20, 4, False), (20, -6, True), (20, 14, True), (0, 0, True), (3, 3, False), (2, 0, True)],
+)
+def test_a_drop_near_its_budget_settles_nothing(changed, lost, settled):
+    """Of 1,000 images, `changed` get another class; budget: half a point."""
+    labels = np.zeros(1000, int)
+    original = np.tile(np.array([[1.0, 0.0]], np.float32), (1000, 1))
+    original[: (changed - lost) // 2] = [0, 1]  # wrong before, and right after
+    exported = original.copy()
+    exported[:changed] = exported[:changed, ::-1]
+    parity = compare(original, exported, labels, precision="int8", max_drop=0.5)
+    assert parity.drop == pytest.approx(lost / 10, abs=0.051)
+    assert parity.settles(0.5) is settled

@@ -1,0 +1,118 @@
+"""Proof: an export is compared in every engine, and in each it must hold."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from torch.nn import functional
+
+from cnnreg.errors import GateError
+from cnnreg.exporting.parity import softmax
+from cnnreg.exporting.publishing import publish
+from cnnreg.manifest import read_manifest
+from cnnreg.registry import Catalog, Entry
+from cnnreg.specs import Interface
+from toy_format import EXPORTER, flip_one, visible
+
+
+def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, original, tmp_path):
+    registry, exporter = toy(engines=2)
+    asked = []
+
+    def noting(runtime):
+        def open_session(model, options):
+            asked.append(options.device)
+            return runtime.open(model, options)
+
+        return open_session
+
+    plain, rich = registry.runtimes.specs
+    specs = [
+        dataclasses.replace(plain, open=noting(plain)),
+        dataclasses.replace(rich, open=noting(rich), devices=lambda: {"CPU": "c", "GPU": "g"}),
+    ]
+    entries = [Entry(spec, registry.plugins[0]) for spec in specs]
+    registry = dataclasses.replace(registry, runtimes=Catalog("runtime", entries))
+    result = publish(registry, original, exporter, "fp32", output=tmp_path, device="GPU")
+    assert asked == ["CPU", "GPU"]
+    parity = read_manifest(result.folder).parity
+    assert [parity[name]["device"] for name in ("engine0", "engine1")] == ["CPU", "GPU"]
+
+
+@pytest.mark.parametrize("engines", [1, 2])
+def test_one_engine_that_disagrees_is_enough_to_refuse(toy, original, tmp_path, engines):
+    registry, exporter = toy(flip_one, engines)
+    with pytest.raises(GateError, match="Not published: toy fp32 in Engine") as caught:
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert caught.value.exit_code == 8
+    assert visible(tmp_path) == []
+
+
+def test_a_format_that_nothing_opens_is_not_published(registry, original, tmp_path):
+    with pytest.raises(GateError, match="nothing can be proven"):
+        publish(registry, original, EXPORTER, "fp32", output=tmp_path)
+
+
+def test_an_engine_that_fails_refuses(toy, original, tmp_path):
+    def fail(logits):
+        raise RuntimeError("unsupported layer")
+
+    registry, exporter = toy(fail)
+    with pytest.raises(GateError, match="unsupported layer") as caught:
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert visible(tmp_path) == []
+    plugin = registry.plugins[0].name
+    assert f"If the engine is at fault: cnnreg plugins disable {plugin}" in caught.value.hint
+    exporters = Catalog("exporter", [Entry(exporter, registry.plugins[0])])
+    of_one_package = dataclasses.replace(registry, exporters=exporters)
+    with pytest.raises(GateError) as caught:
+        publish(of_one_package, original, exporter, "fp32", output=tmp_path)
+    assert caught.value.hint == ""
+
+
+def test_memory_that_runs_out_in_an_engine_is_not_the_files_fault(toy, original, tmp_path):
+    def exhausted(logits):
+        raise RuntimeError("bad allocation")
+
+    registry, exporter = toy(exhausted)
+    with pytest.raises(RuntimeError, match="bad allocation"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert visible(tmp_path) == []
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_one_whose_probabilities_are_no_softmax_is_refused(
+    registry, original, tmp_path, monkeypatch, format_name
+):
+    from cnnreg.exporting import proof
+
+    monkeypatch.setattr(proof, "softmax", lambda logits: np.roll(softmax(logits), 1, axis=1))
+    with pytest.raises(GateError, match="not the softmax of its logits"):
+        publish(
+            registry,
+            original,
+            registry.exporters[format_name],
+            "fp32",
+            output=tmp_path,
+            interface=Interface(embed=True),
+        )
+    assert visible(tmp_path) == []
+
+
+def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "cnnreg_export.formats.preprocess.Preprocess._fit",
+        lambda self, pixels: functional.interpolate(pixels, (self.height, self.width)),
+    )
+    with pytest.raises(GateError, match="resizes pictures otherwise"):
+        publish(
+            registry,
+            original,
+            registry.exporters["onnx"],
+            "fp32",
+            output=tmp_path,
+            interface=Interface(embed=True),
+        )
+    assert visible(tmp_path) == []

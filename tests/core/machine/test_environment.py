@@ -1,0 +1,49 @@
+"""What decides the speed of this processor, from whoever tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnreg.machine import environment
+from cnnreg.machine.environment import has_bf16, has_vnni, instruction_sets
+
+
+@pytest.fixture
+def told_by_numpy(monkeypatch):
+    """As on Windows, where there is no /proc/cpuinfo."""
+
+    def tell(baseline, found):
+        extensions = {"baseline": baseline, "found": found, "not found": ["AVX512_KNL"]}
+        monkeypatch.setattr(environment, "_cpuinfo", lambda field: "")
+        monkeypatch.setattr(np, "show_config", lambda mode: {"SIMD Extensions": extensions})
+        return instruction_sets()
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("found", "isa"),
+    [
+        (["X86_V3"], ["avx2"]),
+        (["X86_V3", "X86_V4", "AVX512_ICL"], ["avx2", "avx512f", "avx512_vnni"]),
+        (["AVX2", "AVX512F", "AVX512_SKX", "AVX512_CLX"], ["avx2", "avx512f", "avx512_vnni"]),
+        (["AVX512_SPR"], ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"]),
+        (["AVX2", "AVX512F", "AVX512CD", "AVX512_SKX"], ["avx2", "avx512f"]),
+    ],
+)
+def test_numpys_groups_are_told_in_the_words_of_linux(told_by_numpy, found, isa):
+    assert told_by_numpy(["SSE42"], found) == isa
+
+
+def test_another_kind_of_processor_keeps_numpys_words(told_by_numpy):
+    assert told_by_numpy(["NEON", "ASIMD"], ["ASIMDDP"]) == ["asimd", "asimddp", "neon"]
+
+
+def test_a_tiger_lake_has_vnni_and_no_bf16():
+    tiger_lake = ["avx2", "avx512f", "avx512_vnni"]
+    assert has_vnni(tiger_lake)
+    assert not has_bf16(tiger_lake)
+    assert has_vnni(["avx2", "avx_vnni"])
+    assert has_bf16([*tiger_lake, "amx_bf16"])
+    assert not has_vnni(["avx2", "avx512f"])

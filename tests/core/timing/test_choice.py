@@ -1,0 +1,121 @@
+"""Which contestant is named the fastest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from cnnreg.manifest import FILE_NAME, Manifest, write_manifest
+from cnnreg.specs import ModelFile
+from cnnreg.timing.bench import BenchResult, Contestant
+from cnnreg.timing.choice import choose, is_proven
+from helpers import contract
+
+
+def result(label, medians, device="CPU", batch=1):
+    baseline = 1.0
+    ratios = sorted(baseline / own for own in medians)
+    return BenchResult(
+        label=label,
+        runtime="engine",
+        format="openvino",
+        precision="int8",
+        device=device,
+        settings={},
+        batch=batch,
+        calls=2000,
+        mean=medians[0],
+        p50=medians[0],
+        p90=medians[0],
+        p99=medians[0],
+        round_medians=tuple(medians),
+        images_per_second=1000 / medians[0],
+        speedup=ratios[len(ratios) // 2],
+        speedup_range=(ratios[0], ratios[-1]),
+        first_call=1.0,
+        load_seconds=0.1,
+        warnings=(),
+    )
+
+
+TORCH = result("PyTorch fp32", [1.0, 1.0, 1.0, 1.0])
+INT8 = result("OpenVINO int8", [0.35, 0.34, 0.35, 0.36])
+FP32 = result("OpenVINO fp32", [0.5, 0.5, 0.5, 0.5])
+
+
+def test_the_fastest_is_named_in_one_line():
+    choice = choose([TORCH, FP32, INT8], [True, True, True])
+    assert str(choice) == "Fastest here: OpenVINO int8 on CPU, 0.35 ms (2.9x PyTorch fp32)"
+
+
+def test_what_was_not_proven_is_not_chosen_but_mentioned():
+    choice = choose([TORCH, INT8, FP32], [True, False, True])
+    assert choice.label == "OpenVINO fp32"
+    assert choice.unproven == ("OpenVINO int8",)
+    assert "not proven equal there: OpenVINO int8" in str(choice)
+
+
+def test_slower_ones_that_were_not_proven_are_left_alone():
+    choice = choose([TORCH, INT8, FP32], [True, True, False])
+    assert choice.unproven == ()
+
+
+def test_one_that_keeps_up_is_named_too():
+    close = result("OpenVINO fp16", [0.36, 0.33, 0.36, 0.35])
+    choice = choose([TORCH, INT8, close, FP32], [True] * 4)
+    assert (choice.label, choice.level_with) == ("OpenVINO int8", ("OpenVINO fp16",))
+    assert "OpenVINO fp16 as good as level" in str(choice)
+
+
+def test_a_device_in_the_label_is_not_said_twice():
+    gpu = result("OpenVINO fp16 on GPU", [0.2] * 4, device="GPU", batch=8)
+    choice = choose([TORCH, gpu], [True, True])
+    assert str(choice).startswith("Fastest here at batch 8: OpenVINO fp16 on GPU, 0.20 ms (5.0x")
+
+
+def test_the_baseline_itself_may_win():
+    slow = result("OpenVINO fp32", [2.0, 2.0, 2.0, 2.0])
+    assert str(choose([TORCH, slow], [True, True])) == "Fastest here: PyTorch fp32 on CPU, 1.00 ms"
+
+
+def test_without_proof_there_is_no_choice():
+    assert choose([INT8], [False]) is None
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """An export proven in an engine on the processor, and in another one on a GPU."""
+    (tmp_path / "model.xml").write_bytes(b"x")
+    manifest = Manifest(
+        format="openvino",
+        precision="int8",
+        model="model.xml",
+        contract=contract(),
+        source={},
+        parity={"engine": {"agreement": 1.0}, "other": {"device": "GPU.0"}},
+        environment={},
+        created="",
+    )
+    write_manifest(tmp_path, manifest)
+    path = tmp_path / "model.xml"
+    return ModelFile(path=path, format="openvino", precision="int8", contract=contract())
+
+
+def entrant(model, runtime="engine", device="CPU"):
+    return Contestant("x", model, SimpleNamespace(name=runtime), None, 0.0, device)
+
+
+def test_a_proof_is_of_an_engine_and_a_device(exported):
+    assert is_proven(entrant(exported))
+    assert not is_proven(entrant(exported, device="GPU"))
+    assert not is_proven(entrant(exported, runtime="third"))
+    assert is_proven(entrant(exported, runtime="other", device="GPU"))
+
+
+def test_a_checkpoint_is_the_original_and_a_bare_file_proves_nothing(exported, tmp_path):
+    checkpoint = replace(exported, path=tmp_path / "none", architecture=SimpleNamespace())
+    assert is_proven(entrant(checkpoint))
+    (exported.path.parent / FILE_NAME).unlink()
+    assert not is_proven(entrant(exported))

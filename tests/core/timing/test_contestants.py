@@ -1,0 +1,90 @@
+"""Who takes part in a benchmark."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from cnnreg.errors import MachineError, UsageError
+from cnnreg.registry import Catalog, Entry
+from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec
+from cnnreg.timing.contestants import load_contestants
+from helpers import contract
+
+
+class Opened:
+    def __init__(self, device):
+        self.device = device
+
+    def describe(self):
+        return {"device": self.device}
+
+
+@pytest.fixture
+def toy(registry):
+    """Two engines for one format; the second one has a GPU."""
+
+    def engine(name, *devices):
+        def open_session(model, options):
+            if options.device not in devices:
+                raise MachineError(f"{options.device} not found; there are {devices}.")
+            return Opened(options.device)
+
+        return RuntimeSpec(
+            name=name,
+            title=name.title(),
+            formats=("toy",),
+            open=open_session,
+            devices=lambda: dict.fromkeys(devices, "a device"),
+        )
+
+    plugin = registry.plugins[0]
+    specs = [engine("plain", "CPU"), engine("rich", "CPU", "GPU")]
+    runtimes = Catalog("runtime", [Entry(spec, plugin) for spec in specs])
+    return dataclasses.replace(registry, runtimes=runtimes)
+
+
+MODEL = ModelFile(
+    path=Path("x"),
+    format="toy",
+    precision="fp16",
+    contract=contract(),
+    interface=Interface(fixed=True),
+)
+
+
+def labels(registry, *devices):
+    found = load_contestants(registry, [MODEL], RuntimeOptions(threads=1, note=print), devices)
+    return [(one.label, one.device) for one in found]
+
+
+def test_one_device_goes_without_saying(toy):
+    assert labels(toy, "cpu") == [("Plain fp16 fixed", "CPU"), ("Rich fp16 fixed", "CPU")]
+
+
+def test_several_devices_take_part_in_the_same_rounds(toy, capsys):
+    everything = [
+        ("Plain fp16 fixed on CPU", "CPU"),
+        ("Rich fp16 fixed on CPU", "CPU"),
+        ("Rich fp16 fixed on GPU", "GPU"),
+    ]
+    assert labels(toy, "all") == everything
+    assert capsys.readouterr().out == ""
+    assert labels(toy, "CPU", "gpu", "GPU") == everything
+    assert "Plain fp16 fixed on GPU is left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("devices", [("NPU",), ("CPU", "NPU")])
+def test_a_device_that_no_engine_has_is_an_error_not_a_smaller_table(toy, devices, capsys):
+    with pytest.raises(MachineError, match="NPU not found"):
+        labels(toy, *devices)
+    assert capsys.readouterr().out == ""
+
+
+def test_an_engine_that_fits_no_model_is_said(toy):
+    with pytest.raises(UsageError, match="No installed runtime"):
+        load_contestants(
+            toy, [dataclasses.replace(MODEL, format="none")], RuntimeOptions(), ("CPU",)
+        )
