@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--light-epochs", type=int, default=10)
     parser.add_argument("--embed", action="store_true")
     parser.add_argument("--runs", type=Path, default=Path("runs/exports"))
+    parser.add_argument("--note", default="", help="a remark for the page")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     config = data_config(options.data, registry, downloads=options.data_dir)
@@ -169,6 +170,9 @@ def _page(rows: list[tuple[str, ...]], options) -> str:
             "compared on its validation images in every engine that opens the file; the figures "
             "are those of the engine that differs most. Differences are in logits. Seconds are "
             "those of writing and comparing one file.",
+            "",
+            f"{sum(row[-1] != '-' for row in rows)} of {len(rows)} files passed the gate. "
+            f"{options.note}".rstrip(),
             "",
             f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['isa'])}), "
             f"{machine['system']}; {versions}.",
