@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import cnnreg as cnnreg_package
 from helpers import cli
 
 
@@ -46,6 +47,11 @@ def place(tmp_path_factory):
 
 def cnnreg(place: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return run("-m", "cnnreg", *arguments, path=place / "site", cwd=place)
+
+
+def test_it_asks_for_a_cnnreg_whose_hooks_it_knows(place):
+    (metadata,) = (place / "site").glob("my_nets-*.dist-info/METADATA")
+    assert f"Requires-Dist: cnn-registry~={cnnreg_package.__version__}" in metadata.read_text()
 
 
 def test_it_lists_trains_exports_and_predicts(place):

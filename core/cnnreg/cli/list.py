@@ -73,7 +73,7 @@ def _architecture(entry: Entry[Any]) -> tuple[str, ...]:
 def _dataset(entry: Entry[Any]) -> tuple[str, ...]:
     spec = entry.spec
     shape = shape_text(spec.image_shape) if spec.image_shape else "any"
-    where = "embedded" if spec.embedded else "your files" if not spec.url else "download"
+    where = "embedded" if spec.embedded else "local" if not spec.url else "download"
     return str(spec.num_classes or "any"), shape, where, spec.summary
 
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from cnnreg import __version__
 from cnnreg.errors import UsageError
 from cnnreg.files import disk_errors, write_text
 from cnnreg.specs import check_name
@@ -45,7 +46,12 @@ def write_plugin(name: str, parent: Path) -> Path:
             f"There is a Python package '{module}' already, which this one would hide.",
             hint="Choose another name.",
         )
-    names = {"name": name, "module": module, "architecture": f"{module}_net"}
+    names = {
+        "name": name,
+        "module": module,
+        "architecture": f"{module}_net",
+        "version": __version__,
+    }
     for template, path in TEMPLATES.items():
         target = folder / Template(path).substitute(names)
         text = files(__package__).joinpath("templates", template).read_text(encoding="utf-8")
