@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnnreg.registry import Registry, load_registry
-from helpers import without_pictures
+from helpers import pictures
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,13 @@ def ordinary_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
 def no_pictures() -> Iterator[None]:
-    with without_pictures():
+    with pictures(drawn=False):
+        yield
+
+
+@pytest.fixture
+def with_pictures() -> Iterator[None]:
+    with pictures(drawn=True):
         yield

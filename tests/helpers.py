@@ -21,6 +21,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import EpochRecord, ModelContract
+from cnnreg.training import closing, saver
 from cnnreg.training.checkpoint import read_checkpoint
 from cnnreg.training.progress import Progress
 from cnnreg.training.trainer import run_training
@@ -61,15 +62,20 @@ def make_run(
     return create_run(config, folder=folder)
 
 
-PICTURES = ("curves", "confusion", "classes", "mistakes")
+DRAWING = {
+    (module, name): draw
+    for module in (closing, saver)
+    for name, draw in vars(module).items()
+    if name.startswith("draw_")
+}
 
 
 @contextmanager
-def without_pictures() -> Iterator[None]:
+def pictures(*, drawn: bool) -> Iterator[None]:
     """Drawing takes longer than the trainings of tests that look at something else."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in PICTURES:
-            patch.setattr(f"cnnreg.training.closing.draw_{name}", lambda *_: None)
+        for (module, name), draw in DRAWING.items():
+            patch.setattr(module, name, draw if drawn else lambda *_: None)
         yield
 
 

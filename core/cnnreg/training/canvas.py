@@ -63,6 +63,7 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = FORMATS) -> None:
         metadata = {"Date": None} if name == "svg" else None
         figure.savefig(buffer, format=name, dpi=DOTS_PER_INCH, metadata=metadata)
         write_bytes(path.with_suffix(f".{name}"), buffer.getvalue())
+        figure.set_layout_engine("none")  # it has its layout, which takes long to find
 
 
 def labels(classes: Sequence[str], longest: int = 24) -> list[str]:

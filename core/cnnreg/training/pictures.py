@@ -179,17 +179,19 @@ def _mistakes(report: Report, pixels: Pixels, title: str) -> Figure:
     columns = min(6, max(4, len(shown)))
     rows = ceil(len(shown) / columns)
     names = _short_names(report, longest=16)
-    head, tile, words = 0.55, 1.8, 0.45  # inches
-    width, height = tile * columns, head + (tile + words) * rows
+    head, tile, words, foot = 0.55, 1.8, 0.45, 0.08  # inches
+    width, height = tile * columns, head + (tile + words) * rows + foot
     figure = Figure(figsize=(width, height))
+    # One pair of axes for all, in inches: a pair for each takes ten times as long.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
     for number, mistake in enumerate(shown):
         row, column = divmod(number, columns)
-        left, bottom = column + 0.04, height - head - (row + 1) * (tile + words)
-        place = (left * tile / width, bottom / height, 0.92 * tile / width, 0.92 * tile / height)
-        axes = figure.add_axes(place)
-        _show(axes, pixels[mistake.index])
-        answer = names[mistake.true], names[mistake.predicted]
-        axes.set_title(_answer(*answer, mistake.confidence), fontsize=8.5, color=INK, pad=4)
+        left, bottom = (column + 0.04) * tile, height - head - (row + 1) * (tile + words)
+        _show(axes, pixels[mistake.index], left, bottom, 0.92 * tile)
+        answer = _answer(names[mistake.true], names[mistake.predicted], mistake.confidence)
+        place = left + 0.46 * tile, bottom + 0.92 * tile + 0.06
+        axes.text(*place, answer, ha="center", va="bottom", fontsize=8.5, color=INK)
     part = "all" if len(shown) == wrong else "the most confident of"
     what = f"{part} {wrong:,} mistakes in {report.images:,} test images"
     _head(
@@ -201,17 +203,20 @@ def _mistakes(report: Report, pixels: Pixels, title: str) -> Figure:
     return figure
 
 
-def _show(axes: Axes, image: np.ndarray) -> None:
-    grey = image.shape[2] == 1
-    small = max(image.shape) < 64
+def _show(axes: Axes, image: np.ndarray, left: float, bottom: float, side: float) -> None:
+    """The image as large as it fits into a square, its middle in the square's."""
+    height, width = image.shape[:2]
+    wide, high = side * min(1, width / height), side * min(1, height / width)
+    left, bottom = left + (side - wide) / 2, bottom + (side - high) / 2
     axes.imshow(
-        image[:, :, 0] if grey else image,
-        cmap="gray" if grey else None,
+        image[:, :, 0] if image.shape[2] == 1 else image,
+        extent=(left, left + wide, bottom, bottom + high),
+        cmap="gray" if image.shape[2] == 1 else None,
         vmin=0,
         vmax=255,
-        interpolation="nearest" if small else "antialiased",
+        interpolation="nearest" if max(image.shape) < 64 else "antialiased",
+        aspect="auto",
     )
-    axes.set_axis_off()
 
 
 # --- Words ----------------------------------------------------------------------------

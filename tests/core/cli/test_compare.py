@@ -193,9 +193,7 @@ def test_a_training_that_another_process_goes_on_with_is_waited_for(tmp_path, mo
     assert len(list((tmp_path / "x/runs").glob("*/result.json"))) == 2
 
 
-def test_what_was_interrupted_while_drawing_is_drawn_on_going_on(
-    tmp_path, monkeypatch, no_pictures
-):
+def test_what_was_interrupted_while_drawing_is_drawn_on_going_on(tmp_path, monkeypatch):
     folder = tmp_path / "study"
     line = (*SMALL, "--lrs", "0.01", "--seeds", "1", "--epochs", "1")
     with monkeypatch.context() as patch:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from cnnreg.runs import open_run
 from cnnreg.training.checkpoint import read_checkpoint
-from helpers import Canary, cli, make_run, train, without_pictures
+from helpers import Canary, cli, make_run, train
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,7 @@ def elsewhere(registry, tmp_path_factory):
     """Weights that read digits, in a file that does not say so."""
     folder = tmp_path_factory.mktemp("elsewhere")
     run = make_run(registry, folder / "run", epochs=3)
-    with without_pictures():
-        train(registry, run)
+    train(registry, run)
     tensors = read_checkpoint(run.best).model
     save_file(
         {f"module.{name}": tensor for name, tensor in tensors.items()}, folder / "w.safetensors"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cnnreg.runs import open_run
-from helpers import cli
+from helpers import cli, pictures
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def folder(tmp_path_factory):
 def run(folder):
     """A trained and exported run."""
     target = folder / "run"
-    code, out, err = cli("train", "mlp", "--epochs", "5", "--output", target, "--json")
+    with pictures(drawn=True):
+        code, out, err = cli("train", "mlp", "--epochs", "5", "--output", target, "--json")
     assert code == 0, err
     result = json.loads(out)
     assert result["test_accuracy"] > 0.85

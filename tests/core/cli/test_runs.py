@@ -9,15 +9,14 @@ import sys
 
 import pytest
 
-from helpers import cli, make_run, train, without_pictures
+from helpers import cli, make_run, train
 
 
 @pytest.fixture(scope="module")
 def home(registry, tmp_path_factory):
     """Two runs and a damaged one."""
     folder = tmp_path_factory.mktemp("a place ü")
-    with without_pictures():
-        train(registry, make_run(registry, folder / "runs" / "first", epochs=2))
+    train(registry, make_run(registry, folder / "runs" / "first", epochs=2))
     make_run(registry, folder / "runs" / "second", architecture="simple_cnn", seed=3)
     shutil.copytree(folder / "runs" / "first", folder / "runs" / "third")
     (folder / "runs" / "third" / "run.json").write_text("{")

@@ -11,16 +11,13 @@ from cnnreg.errors import DivergedError, StoppedError
 from cnnreg.files import in_use, sole_writer
 from cnnreg.recipe import Recipe
 from cnnreg.runs.overview import changes, overview, survey
-from helpers import make_run, stop_at, train, without_pictures
-
-pytestmark = pytest.mark.usefixtures("no_pictures")
+from helpers import make_run, stop_at, train
 
 
 @pytest.fixture(scope="module")
 def finished(registry, tmp_path_factory):
     made = make_run(registry, tmp_path_factory.mktemp("runs") / "finished", epochs=2)
-    with without_pictures():
-        train(registry, made)
+    train(registry, made)
     return made
 
 

@@ -18,13 +18,15 @@ from cnnreg.runs import create_run, open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training import closing, loop, trainer
 from cnnreg.training.checkpoint import read_checkpoint
-from helpers import PICTURES, cli, make_run, state_of, train
+from helpers import cli, make_run, pictures, state_of, train
+
+PICTURES = ("curves", "confusion", "classes", "mistakes")
 
 
 @pytest.fixture(scope="module")
 def run(registry, tmp_path_factory):
     made = make_run(registry, tmp_path_factory.mktemp("runs") / "a_$b_$c", architecture="mlp")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pictures(drawn=True):
         warnings.simplefilter("error", UserWarning)  # "Glyph missing from font"
         train(registry, made)
     return made
@@ -55,7 +57,7 @@ def test_the_summary_adds_up(run):
     assert f"{summary['parameters']:,}" in (run.folder / "summary.txt").read_text(encoding="utf-8")
 
 
-def test_the_test_split_is_looked_at_once(registry, tmp_path, monkeypatch, no_pictures):
+def test_the_test_split_is_looked_at_once(registry, tmp_path, monkeypatch):
     asked = []
     real = trainer.judging_batches
 
@@ -68,7 +70,9 @@ def test_the_test_split_is_looked_at_once(registry, tmp_path, monkeypatch, no_pi
     assert asked == [139, 139, 360]
 
 
-def test_a_picture_that_fails_is_noted_and_the_rest_is_there(registry, tmp_path, monkeypatch):
+def test_a_picture_that_fails_is_noted_and_the_rest_is_there(
+    registry, tmp_path, with_pictures, monkeypatch
+):
     def broken(*arguments):
         raise RuntimeError("no such font")
 
@@ -85,7 +89,7 @@ def test_a_picture_that_fails_is_noted_and_the_rest_is_there(registry, tmp_path,
     assert (run.folder / "classes.png").exists()
 
 
-def test_stopped_while_testing_and_resumed_ends_alike(registry, tmp_path, monkeypatch, no_pictures):
+def test_stopped_while_testing_and_resumed_ends_alike(registry, tmp_path, monkeypatch):
     whole = make_run(registry, tmp_path / "whole", epochs=1)
     train(registry, whole)
     parts = make_run(registry, tmp_path / "parts", epochs=1)
@@ -107,7 +111,7 @@ def test_stopped_while_testing_and_resumed_ends_alike(registry, tmp_path, monkey
 
 
 def test_cut_short_between_result_and_report_resume_makes_what_is_missing(
-    registry, tmp_path, monkeypatch, no_pictures
+    registry, tmp_path, monkeypatch
 ):
     run = make_run(registry, tmp_path / "run", epochs=1)
 
@@ -131,7 +135,7 @@ def test_cut_short_between_result_and_report_resume_makes_what_is_missing(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_while_drawing_resume_makes_what_is_missing(
-    registry, tmp_path, monkeypatch, no_pictures, number, code
+    registry, tmp_path, monkeypatch, number, code
 ):
     run = make_run(registry, tmp_path / "run", epochs=1)
     with monkeypatch.context() as patch:
@@ -151,7 +155,7 @@ def test_stopped_while_drawing_resume_makes_what_is_missing(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_stopped_while_validating_and_resumed_ends_alike(
-    registry, tmp_path, monkeypatch, no_pictures, number, code, epoch
+    registry, tmp_path, monkeypatch, number, code, epoch
 ):
     whole = make_run(registry, tmp_path / "whole", epochs=2)
     train(registry, whole)
@@ -174,7 +178,7 @@ def test_stopped_while_validating_and_resumed_ends_alike(
     assert parts.best.read_bytes() == whole.best.read_bytes()
 
 
-def test_mistakes_name_the_files_they_were_read_from(registry, tmp_path, no_pictures):
+def test_mistakes_name_the_files_they_were_read_from(registry, tmp_path):
     """Files that are skipped as unreadable must not shift the names."""
     names = ("$x_1$", "日本語", "a name that is long enough to be cut somewhere", "line")
     for label, name in enumerate(names):

@@ -39,9 +39,7 @@ def test_a_smaller_image_keeps_brightness_layout_and_labels():
     torch.testing.assert_close(*means, rtol=0.02, atol=0)
 
 
-def test_it_trains_on_growing_images_and_is_judged_on_whole_ones(
-    registry, tmp_path, monkeypatch, no_pictures
-):
+def test_it_trains_on_growing_images_and_is_judged_on_whole_ones(registry, tmp_path, monkeypatch):
     seen = []
     forward = step.Step._forward
     monkeypatch.setattr(
@@ -62,7 +60,7 @@ def test_it_trains_on_growing_images_and_is_judged_on_whole_ones(
     assert set(judged) == {16}
 
 
-def test_whole_images_alone_are_compiled_for(registry, tmp_path, monkeypatch, no_pictures):
+def test_whole_images_alone_are_compiled_for(registry, tmp_path, monkeypatch):
     """Each size would compile anew: more of them than torch allows end in no compilation."""
     seen = []
 

@@ -155,7 +155,7 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
     assert open_run(stopped.folder).config.changes[0]["what"] == said
 
 
-def test_a_finished_run_goes_on_as_if_it_had_been_longer(registry, tmp_path):
+def test_a_finished_run_goes_on_as_if_it_had_been_longer(registry, tmp_path, with_pictures):
     longer = make_run(registry, tmp_path / "longer", epochs=3)
     train(registry, longer)
     run = make_run(registry, tmp_path / "run", epochs=2)

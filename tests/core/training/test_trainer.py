@@ -27,7 +27,7 @@ from cnnreg.training.building import build_model, choose_device
 from cnnreg.training.checkpoint import read_checkpoint
 from helpers import make_run, state_of, stop_at, train
 
-pytestmark = pytest.mark.usefixtures("no_pictures", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_short_training_learns_the_digits(registry, tmp_path):

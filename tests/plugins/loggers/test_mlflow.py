@@ -16,7 +16,6 @@ from cnnreg_plugins.loggers.patient import Patient
 from helpers import make_run, stop_at, train
 
 pytest.importorskip("mlflow")
-pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(autouse=True)

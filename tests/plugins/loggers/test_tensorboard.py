@@ -14,7 +14,7 @@ from cnnreg_plugins.loggers import tensorboard as plugin
 from helpers import cli, make_run, stop_at, train
 
 pytest.importorskip("tensorboard")
-pytestmark = pytest.mark.usefixtures("no_pictures", "another_process")
+pytestmark = pytest.mark.usefixtures("another_process")
 
 
 @pytest.fixture
