@@ -34,6 +34,10 @@ def terminable() -> Iterator[None]:
         yield
         if asked:  # while a destructor ran, say, where Python drops what is raised
             raise Terminated
+    except Exception as error:
+        if asked:  # inside a library that made an error of its own of it
+            raise Terminated from error
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -33,6 +33,22 @@ def test_one_that_python_drops_stops_at_the_end():
         Careless()
 
 
+def test_one_that_a_library_makes_an_error_of_stops_all_the_same():
+    def careless():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as stop:
+            raise RuntimeError("conversion failed") from stop
+
+    with pytest.raises(Terminated), terminable():
+        careless()
+
+
+def test_an_error_without_a_signal_stays_one():
+    with pytest.raises(RuntimeError, match="conversion failed"), terminable():
+        raise RuntimeError("conversion failed")
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
