@@ -63,8 +63,6 @@ class LazyGroup(click.Group):
         raise click.UsageError(f"No such command '{name}'.{guess}", ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from cnnreg.plugins import blaming
-
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
@@ -73,6 +71,8 @@ class LazyGroup(click.Group):
             name = ctx.invoked_subcommand
             if name is None or name in COMMANDS:
                 raise
+            from cnnreg.plugins import blaming
+
             with blaming(f"Command '{name}' of a plugin"):
                 raise error
 
