@@ -69,6 +69,7 @@ def finetuned(
             step = Step(
                 Trainee(model, optimizer),
                 recipe,
+                name=architecture.name,
                 device=device,
                 world=ALONE,
                 input_shape=contract.input_shape,

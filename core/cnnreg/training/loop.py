@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnnreg.errors import DivergedError, StoppedError
+from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.specs import EpochRecord
 
@@ -54,7 +55,8 @@ def train(
         for batch in batches.epoch(progress.epoch, start=progress.images):
             rate = rate_now()
             grown = resized(batch, recipe, progress.step, len(batches))
-            loss, correct = world.sum(*step(grown, rate))
+            with blaming(step.title):
+                loss, correct = world.sum(*step(grown, rate))
             if not math.isfinite(loss):
                 raise _diverged(loss, progress, rate)
             now = perf_counter()
@@ -69,14 +71,15 @@ def train(
                 raise stopped(place, stop)
         started = perf_counter()
         try:
-            val_loss, val_accuracy = evaluate(
-                trainee.result,
-                validation(),
-                device=step.device,
-                precision=recipe.precision,
-                stop=stop,
-                world=world,
-            )
+            with blaming(step.title):
+                val_loss, val_accuracy = evaluate(
+                    trainee.result,
+                    validation(),
+                    device=step.device,
+                    precision=recipe.precision,
+                    stop=stop,
+                    world=world,
+                )
         except StoppedError:  # saved as it stands, the epoch is validated on going on
             on_stop()
             raise

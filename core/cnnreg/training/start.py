@@ -20,7 +20,7 @@ from .checkpoint import is_finite
 from .distributed import ALONE, World
 from .foreign import named_as, read_tensors
 from .resizing import check_sizes
-from .step import heads
+from .step import heads, title
 
 IMAGES = 3  # of the step that is tried
 LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
@@ -46,7 +46,7 @@ def _try_a_step(
 ) -> None:
     """One step on three images: a network for batches of two alone passes all that was before."""
     contract = config.contract
-    what = f"Training '{architecture.name}' with '{config.recipe.optimizer}'"
+    what = title(architecture.name, config.recipe)
     with torch.random.fork_rng(devices=[]), blaming(what):
         outputs = heads(model.train()(torch.randn(IMAGES, *contract.input_shape)))
         expected = IMAGES, contract.num_classes

@@ -48,6 +48,7 @@ class Step:
         trainee: Trainee,
         recipe: Recipe,
         *,
+        name: str = "",
         device: torch.device,
         world: World,
         input_shape: tuple[int, ...],
@@ -56,6 +57,7 @@ class Step:
     ) -> None:
         self.trainee = trainee
         self.recipe = recipe
+        self.title = title(name, recipe)
         self.device = device
         self.world = world
         self.input_shape = input_shape
@@ -117,6 +119,11 @@ class Step:
             logits.float(), labels, reduction="none", label_smoothing=smoothing
         )
         return losses if self.class_weights is None else losses * self.class_weights[labels]
+
+
+def title(name: str, recipe: Recipe) -> str:
+    """What a step that fails is called by."""
+    return f"Training '{name}' with '{recipe.optimizer}'"
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

@@ -91,6 +91,7 @@ def run_training(
         step = Step(
             trainee,
             recipe,
+            name=architecture.name,
             device=target,
             world=world,
             input_shape=contract.input_shape,

@@ -12,7 +12,7 @@ PLUGIN = """
 from cnnreg import ArchitectureSpec, OptimizerSpec, Paper, hookimpl
 
 SIZES = {"parameters": 7850, "macs": 7840, "num_classes": 10, "input_shape": (1, 28, 28)}
-NAMES = "sound", "failing", "of_two", "headless"
+NAMES = "sound", "failing", "of_two", "headless", "late"
 
 def build(name):
     def built(options):
@@ -30,6 +30,9 @@ def build(name):
                     raise ValueError("no such mode")
                 if name == "of_two":
                     return logits.reshape(2, -1)
+                self.calls = getattr(self, "calls", 0) + self.training
+                if name == "late" and self.calls > 3:
+                    raise ValueError("no more")
                 if name == "headless" and self.training:
                     return logits, logits[:, :3]
                 return logits
@@ -87,6 +90,15 @@ def test_it_is_blamed_by_name_and_leaves_no_run(tmp_path, arguments, said):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_fails_later_is_blamed_too_and_the_run_says_so(tmp_path):
+    run = tmp_path / "run"
+    code, out, _ = cli("train", "late", "--epochs", "1", "--output", run, "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["code"]) == (6, "plugin")
+    assert error["message"] == "Training 'late' with 'adam' failed: ValueError: no more."
+    assert json.loads((run / "failure.json").read_text())["state"] == "failed"
+
+
 def test_a_comparison_tries_every_optimizer_first(tmp_path):
     code, out, _ = cli(
         "compare", "sound", "--optimizers", "adam,stuck", "--output", tmp_path / "c", "--json"
@@ -101,7 +113,7 @@ def test_what_it_prints_is_no_part_of_the_result(tmp_path):
     assert json.loads(out)["epochs"] == 1
     assert "building sound" in err
     code, out, _ = cli("plugins", "check", "odd-nets", "--json")
-    assert set(json.loads(out)) == {"sound", "failing", "of_two", "headless"}
+    assert set(json.loads(out)) == {"sound", "failing", "of_two", "headless", "late"}
 
 
 def test_the_list_of_plugins_shows_recipes(registry):
