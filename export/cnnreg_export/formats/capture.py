@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
+from io import StringIO
 from typing import Any, TypeVar
 
 import torch
@@ -63,8 +64,7 @@ def capture_preprocessing(contract: ModelContract, *, resize: bool) -> ExportedP
 def _captured(model: nn.Module, example: Tensor, free: dict[int, str]) -> ExportedProgram:
     dynamic = {place: Dim(name) for place, name in free.items()}
     try:
-        with torch.no_grad():
-            return torch.export.export(model.eval(), (example,), dynamic_shapes=(dynamic,))
+        return _exported(model.eval(), example, dynamic)
     except Exception as error:
         what, hint = _explain(error)
         layer = _layer_of(error, model) or _specializing_layer(model, example, dynamic)
@@ -89,6 +89,12 @@ def translation(program: ExportedProgram, title: str) -> Iterator[None]:
             f"{title} cannot hold this network: {_first_line(error)}.",
             hint="Try another format or precision.",
         ) from error
+
+
+def _exported(model: nn.Module, example: Tensor, dynamic: dict[int, Dim]) -> ExportedProgram:
+    # On failing, torch prints the half of the graph that it has, to stderr and not to a log.
+    with torch.no_grad(), redirect_stderr(StringIO()):
+        return torch.export.export(model, (example,), dynamic_shapes=(dynamic,))
 
 
 def _explain(error: Exception) -> tuple[str, str]:
@@ -135,8 +141,8 @@ def _specializing_layer(model: nn.Module, example: Tensor, dynamic: dict[int, Di
     hooks = [model.register_forward_pre_hook(begin)]
     hooks += [m.register_forward_hook(after(name)) for name, m in model.named_modules() if name]
     try:
-        with torch.no_grad(), suppress(Exception):
-            torch.export.export(model, (example,), dynamic_shapes=(dynamic,))
+        with suppress(Exception):
+            _exported(model, example, dynamic)
     finally:
         for hook in hooks:
             hook.remove()
