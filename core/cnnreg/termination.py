@@ -1,4 +1,4 @@
-"""SIGTERM where nothing is to be saved first: what was begun is cleaned away, at once."""
+"""Signals to stop where nothing is to be saved first: what was begun is cleaned away, at once."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise Terminated in here, so that what cleans up is run."""
-    asked = False
+    """SIGTERM and SIGHUP raise Terminated in here, so that what cleans up is run.
+
+    They and Ctrl-C are remembered: whoever drops what they raise is stopped nevertheless.
+    """
+    asked: type[KeyboardInterrupt] | None = None
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         nonlocal asked
-        asked = True
-        raise Terminated
+        asked = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise asked
 
     previous = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, stop)
     try:
         yield
         if asked:  # while a destructor ran, say, where Python drops what is raised
-            raise Terminated
+            raise asked
     except Exception as error:
         if asked:  # inside a library that made an error of its own of it
-            raise Terminated from error
+            raise asked from error
         raise
     finally:
         for number, handler in previous.items():

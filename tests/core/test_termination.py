@@ -1,4 +1,4 @@
-"""SIGTERM raises what cleans up, and nobody takes it for an error."""
+"""A signal to stop raises what cleans up, and nobody takes it for an error."""
 
 from __future__ import annotations
 
@@ -9,39 +9,45 @@ import pytest
 
 from cnnreg.termination import Terminated, terminable
 
-NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+NAMES = {"SIGINT": KeyboardInterrupt, "SIGTERM": Terminated, "SIGHUP": Terminated}
+SIGNALS = [(getattr(signal, name), NAMES[name]) for name in NAMES if hasattr(signal, name)]
+every_signal = pytest.mark.parametrize("number, raised", SIGNALS)
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_a_signal_raises_and_the_handler_is_put_back(number):
+@every_signal
+def test_a_signal_raises_and_the_handler_is_put_back(number, raised):
     before = signal.getsignal(number)
-    with pytest.raises(Terminated), terminable():
+    with pytest.raises(raised) as caught, terminable():
         try:
             signal.raise_signal(number)
         except Exception:
             pytest.fail("taken for an error")
+    assert caught.type is raised
     assert signal.getsignal(number) is before
 
 
+@every_signal
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_python_drops_stops_at_the_end():
+def test_one_that_python_drops_stops_at_the_end(number, raised):
     class Careless:
         def __del__(self):
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
-    with pytest.raises(Terminated), terminable():
+    with pytest.raises(raised), terminable():
         Careless()
 
 
-def test_one_that_a_library_makes_an_error_of_stops_all_the_same():
+@every_signal
+def test_one_that_a_library_makes_an_error_of_stops_all_the_same(number, raised):
     def careless():
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         except KeyboardInterrupt as stop:
             raise RuntimeError("conversion failed") from stop
 
-    with pytest.raises(Terminated), terminable():
+    with pytest.raises(raised) as caught, terminable():
         careless()
+    assert caught.type is raised
 
 
 def test_an_error_without_a_signal_stays_one():
