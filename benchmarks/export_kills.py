@@ -40,7 +40,6 @@ from typing import Any
 import nncf  # noqa: F401 - imported once, before forking
 import onnxruntime  # noqa: F401
 import openvino  # noqa: F401
-import sklearn.datasets  # noqa: F401
 import torch
 from killing import Beacon, name_of, traced, wait
 

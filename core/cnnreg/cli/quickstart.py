@@ -42,7 +42,7 @@ NEXT = (
 @click.command()
 def command() -> None:
     """A minute, offline: train a small net, export, prove, time, and use it."""
-    if lacking := missing(("torch", "onnx", "nncf", "sklearn")):
+    if lacking := missing(("torch", "onnx", "nncf")):
         from cnnreg.errors import MissingExtraError
 
         raise MissingExtraError(lacking, "train")

@@ -1,10 +1,7 @@
-import sys
-
 import numpy as np
 import pytest
 
 from cnnreg.data import data_config, open_dataset
-from cnnreg.errors import MissingExtraError
 from cnnreg.specs import DataRequest
 from cnnreg_plugins.datasets.digits import open_digits
 
@@ -27,7 +24,15 @@ def test_the_test_split_is_fixed_and_stratified():
     assert (source.test.pixels.min(), source.test.pixels.max()) == (0, 255)
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(MissingExtraError, match=r"cnn-registry\[train\]"):
-        open_digits(DataRequest())
+def test_they_are_the_published_ones():
+    published = pytest.importorskip("sklearn.datasets").load_digits()
+    source = open_digits(DataRequest())
+    assert source.test is not None
+    ours = [
+        (int(label), image.tobytes())
+        for samples in (source.train, source.test)
+        for label, image in zip(samples.labels, samples.pixels, strict=True)
+    ]
+    pixels = (published.images * (255 / 16)).round().astype(np.uint8)
+    theirs = [(int(n), image.tobytes()) for n, image in zip(published.target, pixels, strict=True)]
+    assert sorted(ours) == sorted(theirs)
