@@ -6,8 +6,9 @@
 Each network is trained alike for a few epochs, on the embedded digits unless other data
 are named, so that its answers are worth comparing: the recipes of their own are made for
 longer trainings. Light networks learn less in an epoch, so they get more of them, and those
-with batch normalisation a higher rate, which the plain ones do not take; for heavy ones the
-images start with half their size. Then each goes through `cnnreg export`'s own gate. Refused
+with batch normalisation a higher rate, which the plain ones do not take. Heavy ones are built as
+for large images, which makes them light; where there is no such form, images start with half their
+size. Then each goes through `cnnreg export`'s own gate. Refused
 exports are rows too. What is done already is kept in the folder of runs (--runs) and not done
 again.
 """
@@ -34,7 +35,7 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
-from cnnreg.specs import ExporterSpec, Interface
+from cnnreg.specs import ExporterSpec, Interface, ModelContract
 from cnnreg.training.anatomy import count_macs
 from cnnreg.training.trainer import run_training
 
@@ -56,7 +57,7 @@ RECIPE = Recipe(
 
 LIGHT = 5e8  # MACs for an image of the data; networks below it are trained for longer
 LIGHT_RATE = 3e-3
-HEAVY = 2e9  # above it images start with half their size
+HEAVY = 1.9e9  # above it the form for large images, if there is one
 MAX_MINUTES = 1.0  # for each of the slow ways to int8
 
 
@@ -95,22 +96,31 @@ def _trained(registry: Registry, name: str, config: DataConfig, options) -> Run:
     if (folder / "result.json").is_file():
         return open_run(folder)
     planned, dataset = plan(registry, name, config, RECIPE)
-    with torch.device("meta"):
-        network = registry.architectures[name].build(planned.contract.options())
-    macs = count_macs(network, planned.contract.input_shape)
+    macs, normed = _anatomy(registry, planned.contract)
     changes: dict[str, Any] = {"epochs": options.epochs}
+    if macs > HEAVY and registry.architectures[name].small_form:
+        planned, dataset = plan(registry, name, config, RECIPE, form="standard")
+        macs, normed = _anatomy(registry, planned.contract)
     if macs < LIGHT:
         changes["epochs"] = options.light_epochs
-        if any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()):
+        if normed:
             changes["learning_rate"] = LIGHT_RATE
     if macs > HEAVY:
         changes["start_size"] = 0.5
-    planned, dataset = plan(registry, name, config, replace(RECIPE, **changes))
+    planned = replace(planned, recipe=replace(RECIPE, **changes))
     exists = (folder / "run.json").is_file()
     run = open_run(folder) if exists else create_run(planned, folder=folder)
     for _ in run_training(registry, run, dataset):
         pass
     return run
+
+
+def _anatomy(registry: Registry, contract: ModelContract) -> tuple[int, bool]:
+    """Multiply-adds for an image, and whether there is batch normalisation."""
+    with torch.device("meta"):
+        network = registry.architecture_of(contract).build(contract.options())
+    normed = any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    return count_macs(network, contract.input_shape), normed
 
 
 def _row(  # noqa: PLR0917
@@ -166,7 +176,8 @@ def _page(rows: list[tuple[str, ...]], options) -> str:
             "# Every network, exported",
             "",
             f"`{command}`: each trained for {options.epochs} epochs on {options.data} "
-            f"({options.light_epochs} if an image takes it less than {LIGHT / 1e9:g} GMAC), then "
+            f"({options.light_epochs} if an image takes it less than {LIGHT / 1e9:g} GMAC; those "
+            f"above {HEAVY / 1e9:g} GMAC in their form for large images, if they have one), then "
             "compared on its validation images in every engine that opens the file; the figures "
             "are those of the engine that differs most. Differences are in logits. Seconds are "
             "those of writing and comparing one file.",

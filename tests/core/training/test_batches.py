@@ -98,6 +98,16 @@ def test_crop_shifts_and_mirrors_at_the_edges():
     assert left.tolist() == [1, 0, 1, 2, 3, 4, 5, 6]
 
 
+def test_each_image_moves_by_its_own_numbers():
+    random = np.random.default_rng(0)
+    images = torch.from_numpy(random.integers(0, 256, (9, 16, 24, 3), dtype=np.uint8))
+    draws = torch.from_numpy(random.random((9, 3), dtype=np.float32))
+    together = augmentation("crop-flip", 0.125)(images, draws)
+    for image, draw, made in zip(images, draws, together, strict=True):
+        alone = augmentation("crop-flip", 0.125)(image[None], draw[None])[0]
+        assert torch.equal(made, alone)
+
+
 @pytest.mark.parametrize(
     "shift, moves", [(0, {0}), (0.125, {-2, -1, 0, 1, 2}), (0.0625, {-1, 0, 1})]
 )
