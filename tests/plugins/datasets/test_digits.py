@@ -1,9 +1,22 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from cnnreg.data import data_config, open_dataset
 from cnnreg.specs import DataRequest
 from cnnreg_plugins.datasets.digits import open_digits
+
+ALONE = """
+import sys
+from cnnreg.data import data_config, open_dataset
+from cnnreg.registry import load_registry
+
+registry = load_registry()
+assert len(open_dataset(registry, data_config("digits", registry)).test) == 360
+assert not {"torch", "sklearn", "scipy"} & set(sys.modules)
+"""
 
 
 def test_digits(registry):
@@ -36,3 +49,10 @@ def test_they_are_the_published_ones():
     pixels = (published.images * (255 / 16)).round().astype(np.uint8)
     theirs = [(int(n), image.tobytes()) for n, image in zip(published.target, pixels, strict=True)]
     assert sorted(ours) == sorted(theirs)
+
+
+def test_numpy_and_pillow_are_enough():
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
