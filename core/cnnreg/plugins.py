@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -154,9 +155,34 @@ def _refuse_unknown_hooks(plugin: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """What a plugin prints goes to stderr: stdout is for results."""
-    with contextlib.redirect_stdout(sys.stderr):
+    """What a plugin prints goes to stderr: stdout is for results.
+
+    For the whole process, until the last of those who asked for it has left, whatever their
+    order: threads that train side by side leave stdout as they found it.
+    """
+    with _quiet.lock:
+        if not _quiet.count:
+            _quiet.stdout, sys.stdout = sys.stdout, sys.stderr
+        _quiet.count += 1
+    try:
         yield
+    finally:
+        with _quiet.lock:
+            _quiet.count -= 1
+            if not _quiet.count:
+                sys.stdout = _quiet.stdout
+
+
+class _Quiet:
+    """Who wants stdout kept free, and what it is for the others."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+        self.stdout = sys.stdout
+
+
+_quiet = _Quiet()
 
 
 def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
-from cnnreg.plugins import blaming
+from cnnreg.plugins import blaming, quiet_stdout
 from cnnreg.registry import load_registry
 from helpers import cli
 
@@ -150,6 +151,17 @@ def test_a_builder_that_ends_the_program_is_blamed(error):
     said = f"Building failed: {type(error).__name__}"
     with pytest.raises(PluginError, match=said), blaming("Building"):
         raise error
+
+
+def test_stdout_is_put_back_when_the_last_of_several_leaves(capsys):
+    before, first, second = sys.stdout, quiet_stdout(), quiet_stdout()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    print("a plugin")
+    second.__exit__(None, None, None)
+    assert sys.stdout is before
+    assert capsys.readouterr() == ("", "a plugin\n")
 
 
 class RaisingHook:

@@ -75,8 +75,9 @@ def _window(images: Tensor, draws: Tensor, shift: float) -> tuple[Tensor, Tensor
 def _taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pixels by their number, one copy each: four times as fast as an index for each dimension."""
     count, height, width, channels = images.shape
-    rows = (rows + height * torch.arange(count)[:, None]).int()
-    chosen = width * rows[:, :, None] + columns.int()[:, None, :]
+    number = torch.int32 if count * height * width < 2**31 else torch.int64
+    rows = (rows + height * torch.arange(count)[:, None]).to(number)
+    chosen = width * rows[:, :, None] + columns.to(number)[:, None, :]
     pixels = images.reshape(-1, channels)
     return pixels.index_select(0, chosen.flatten()).view(images.shape)
 

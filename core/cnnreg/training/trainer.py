@@ -35,7 +35,7 @@ from .saver import Saver
 from .speed import check_compiler, settle
 from .start import start_from
 from .state import part_streams, seed_streams
-from .step import Step, Trainee, averaged
+from .step import Step, Trainee, averaged, title
 from .stopping import StopRequest
 from .sync_norm import synchronised
 
@@ -132,15 +132,16 @@ def _settled(
     """`run` with what was measured to be fastest where the first process runs, for all of them."""
     recipe, contract = run.config.recipe, run.config.contract
     if world.writes:
-        recipe = settle(
-            model,
-            recipe,
-            lambda recipe: training_batches(dataset, contract, recipe),
-            aux_weight=architecture.aux_weight,
-            contract=contract,
-            device=device,
-            note=note,
-        )
+        with blaming(title(architecture.name, recipe)):
+            recipe = settle(
+                model,
+                recipe,
+                lambda recipe: training_batches(dataset, contract, recipe),
+                aux_weight=architecture.aux_weight,
+                contract=contract,
+                device=device,
+                note=note,
+            )
     if world.size > 1:
         recipe = recipe_from_data(json.loads(world.from_first(json.dumps(asdict(recipe)).encode())))
     check_compiler(recipe)
@@ -194,7 +195,8 @@ def _finish(
     if (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
         note(f"the best weights are of another epoch {epoch}, before the training was changed")
     batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
-    report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
+    with blaming(f"Testing '{run.config.contract.architecture}'"):
+        report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
     run.write_result(
         {
             "epochs": progress.epoch,

@@ -6,6 +6,7 @@ branch that the example image happened to take.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
@@ -93,8 +94,10 @@ def translation(program: ExportedProgram, title: str) -> Iterator[None]:
 
 def _exported(model: nn.Module, example: Tensor, dynamic: dict[int, Dim]) -> ExportedProgram:
     # On failing, torch prints the half of the graph that it has, to stderr and not to a log.
-    with torch.no_grad(), redirect_stderr(StringIO()):
-        return torch.export.export(model, (example,), dynamic_shapes=(dynamic,))
+    with torch.no_grad(), redirect_stderr(StringIO()) as said:
+        program = torch.export.export(model, (example,), dynamic_shapes=(dynamic,))
+    sys.stderr.write(said.getvalue())
+    return program
 
 
 def _explain(error: Exception) -> tuple[str, str]:

@@ -104,8 +104,15 @@ EVERYTHING = {
 }
 
 
-# The smaller network for bf16, which most processors emulate.
-@pytest.mark.parametrize("architecture, precision", [("resnet20", "fp32"), ("mlp", "bf16")])
+# bf16 is slow where the processor emulates it.
+@pytest.mark.parametrize(
+    "architecture, precision",
+    [
+        ("resnet20", "fp32"),
+        ("mlp", "bf16"),
+        pytest.param("resnet20", "bf16", marks=pytest.mark.slow),
+    ],
+)
 def test_with_every_lever_it_goes_on_exactly(registry, tmp_path, architecture, precision):
     settings = {**EVERYTHING, "architecture": architecture, "precision": precision}
     whole = make_run(registry, tmp_path / "whole", **settings)

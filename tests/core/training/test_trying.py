@@ -12,7 +12,7 @@ PLUGIN = """
 from cnnreg import ArchitectureSpec, OptimizerSpec, Paper, hookimpl
 
 SIZES = {"parameters": 7850, "macs": 7840, "num_classes": 10, "input_shape": (1, 28, 28)}
-NAMES = "sound", "failing", "of_two", "headless", "late"
+NAMES = "sound", "failing", "of_two", "headless", "late", "of_three", "tested"
 
 def build(name):
     def built(options):
@@ -33,6 +33,10 @@ def build(name):
                 self.calls = getattr(self, "calls", 0) + self.training
                 if name == "late" and self.calls > 3:
                     raise ValueError("no more")
+                if name == "of_three" and self.training and len(images) != 3:
+                    raise ValueError("not three")
+                if name == "tested" and not self.training and len(images) > 200:
+                    raise ValueError("too many")
                 if name == "headless" and self.training:
                     return logits, logits[:, :3]
                 return logits
@@ -90,13 +94,25 @@ def test_it_is_blamed_by_name_and_leaves_no_run(tmp_path, arguments, said):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_fails_later_is_blamed_too_and_the_run_says_so(tmp_path):
+GIVEN = ["--precision", "fp32", "--layout", "contiguous", "--compile", "off"]
+
+
+@pytest.mark.parametrize("flags", [[], GIVEN], ids=["measured", "given"])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("late", "Training 'late' with 'adam' failed: ValueError: no more."),
+        ("of_three", "Training 'of_three' with 'adam' failed: ValueError: not three."),
+        ("tested", "Testing 'tested' failed: ValueError: too many."),
+    ],
+)
+def test_what_fails_later_is_blamed_too_and_the_run_says_so(tmp_path, name, said, flags):
     run = tmp_path / "run"
-    code, out, _ = cli("train", "late", "--epochs", "1", "--output", run, "--json")
+    code, out, _ = cli("train", name, "--epochs", "1", "--output", run, "--json", *flags)
     error = json.loads(out)["error"]
-    assert (code, error["code"]) == (6, "plugin")
-    assert error["message"] == "Training 'late' with 'adam' failed: ValueError: no more."
-    assert json.loads((run / "failure.json").read_text())["state"] == "failed"
+    assert (code, error["code"], error["message"]) == (6, "plugin", said)
+    if flags:  # what fails while it is measured has not begun
+        assert json.loads((run / "failure.json").read_text())["state"] == "failed"
 
 
 def test_a_comparison_tries_every_optimizer_first(tmp_path):
@@ -113,7 +129,15 @@ def test_what_it_prints_is_no_part_of_the_result(tmp_path):
     assert json.loads(out)["epochs"] == 1
     assert "building sound" in err
     code, out, _ = cli("plugins", "check", "odd-nets", "--json")
-    assert set(json.loads(out)) == {"sound", "failing", "of_two", "headless", "late"}
+    assert set(json.loads(out)) == {
+        "sound",
+        "failing",
+        "of_two",
+        "headless",
+        "late",
+        "of_three",
+        "tested",
+    }
 
 
 def test_the_list_of_plugins_shows_recipes(registry):
