@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cnnreg.recipe import Recipe
 from cnnreg.specs import EpochRecord
 
-ONE_CYCLE_RISE = 0.3  # the share of steps before the peak, as in torch's OneCycleLR
+ONE_CYCLE_RISE = 0.3  # of the steps, unless a warm-up is given; as in torch's OneCycleLR
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 250_000
 
@@ -19,6 +19,9 @@ def learning_rate(
     """The rate for optimizer step `step`, counted from 0; `history` holds the epochs behind it."""
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup * steps_per_epoch)
+    if recipe.schedule == "one-cycle":  # which begins with a rise of its own
+        rise = min(1.0, warmup / total) if warmup else ONE_CYCLE_RISE
+        return recipe.learning_rate * _one_cycle(min(1.0, step / total), rise)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
     done = min(1.0, (step - warmup) / max(1, total - warmup))
@@ -31,18 +34,17 @@ def _factor(recipe: Recipe, done: float, history: Sequence[EpochRecord]) -> floa
         "constant": lambda: 1.0,
         "linear": lambda: 1.0 - done,
         "cosine": lambda: _cosine(1.0, 0.0, done),
-        "one-cycle": lambda: _one_cycle(done),
         "step": lambda: recipe.gamma ** sum(done >= share for share in recipe.milestones),
         "plateau": lambda: recipe.gamma ** _plateaus(recipe.plateau, history),
     }
     return factors[recipe.schedule]()
 
 
-def _one_cycle(done: float) -> float:
-    """Smith and Topin, https://arxiv.org/abs/1708.07120, with cosine legs."""
-    if done < ONE_CYCLE_RISE:
-        return _cosine(ONE_CYCLE_START, 1.0, done / ONE_CYCLE_RISE)
-    return _cosine(1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
+def _one_cycle(done: float, rise: float) -> float:
+    """Smith and Topin, https://arxiv.org/abs/1708.07120, with cosine legs; shares of the steps."""
+    if done < rise:
+        return _cosine(ONE_CYCLE_START, 1.0, done / rise)
+    return _cosine(1.0, ONE_CYCLE_END, (done - rise) / (1 - rise) if rise < 1 else 0.0)
 
 
 def _plateaus(length: int, history: Sequence[EpochRecord]) -> int:

@@ -35,6 +35,15 @@ def test_one_cycle_has_the_peak_and_ends_of_torch():
     assert ours[-1] == pytest.approx(0.1 / 250_000, rel=1e-6)
 
 
+@pytest.mark.parametrize("warmup, peak", [(2.0, 20), (10.0, 100), (50.0, 100)])
+def test_a_warmup_is_the_rise_of_one_cycle_and_no_second_one(warmup, peak):
+    recipe = Recipe(epochs=10, learning_rate=0.1, schedule="one-cycle", warmup=warmup)
+    rates = [learning_rate(recipe, step, 10) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1 / 25)
+    assert rates[peak] == max(rates) == pytest.approx(0.1)
+    assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
+
+
 def test_linear_comes_down_to_nothing():
     recipe = Recipe(epochs=2, learning_rate=0.1, schedule="linear", warmup=0.5)
     rates = [learning_rate(recipe, step, 10) for step in range(20)]
