@@ -32,7 +32,7 @@ from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import publish
 from cnnreg.files import write_text
 from cnnreg.machine.environment import environment
-from cnnreg.planning import plan
+from cnnreg.planning import fix, plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
@@ -109,7 +109,7 @@ def _trained_at(registry: Registry, name: str, config: DataConfig, options, *, s
     macs, normed = _anatomy(registry, planned.contract)
     changes: dict[str, Any] = {"epochs": options.epochs}
     if macs > HEAVY and registry.architectures[name].small_form:
-        planned, dataset = plan(registry, name, config, RECIPE, form="standard")
+        planned = fix(registry, name, config, dataset, RECIPE, form="standard")
         macs, normed = _anatomy(registry, planned.contract)
     if macs < LIGHT:
         changes["epochs"] = options.light_epochs
