@@ -13,6 +13,7 @@ from cnnreg import ArchitectureSpec, load_registry
 from cnnreg.conformance import CHECKS, Check
 from cnnreg.registry import Registry
 from cnnreg.training.anatomy import count_parameters
+from cnnreg.training.weightless import weightless
 
 SPECS = [entry.spec for entry in load_registry().architectures.entries]
 HEAVY = 4e9  # MACs; above this, what computes for real belongs to the slow tests
@@ -42,7 +43,7 @@ def test_contract(spec: ArchitectureSpec, check: Check) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_building_is_silent(spec: ArchitectureSpec, capsys: pytest.CaptureFixture[str]) -> None:
-    with warnings.catch_warnings(), torch.device("meta"):
+    with warnings.catch_warnings(), weightless():
         warnings.simplefilter("error")
         spec.build(spec.options())
     assert capsys.readouterr() == ("", "")
@@ -129,7 +130,7 @@ def test_parameters_and_macs_round_to_the_paper(registry: Registry, name: str) -
 def test_small_forms_have_their_known_size(registry: Registry, name: str) -> None:
     spec = registry.architectures[name]
     options = spec.options(num_classes=10, input_shape=(3, 32, 32))
-    with torch.device("meta"):
+    with weightless():
         model = spec.build(options)
     assert options.form == "small"
     assert count_parameters(model) == SMALL_AT_10_CLASSES[name]

@@ -59,13 +59,12 @@ def _options(
 def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None:
     if missing(("torch",)):
         return None
-    import torch
-
     from cnnreg.plugins import blaming
     from cnnreg.training.anatomy import stages
+    from cnnreg.training.weightless import weightless
 
     shown = f"{spec.name} at {shape_text(options.input_shape)}"
-    with torch.device("meta"), blaming(shown):  # a table needs shapes, not weights
+    with weightless(), blaming(shown):
         return stages(spec.build(options), options.input_shape)
 
 

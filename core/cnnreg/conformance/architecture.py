@@ -33,11 +33,17 @@ def _require(condition: bool, complaint: str) -> None:
 # --- On the meta device ---------------------------------------------------------------
 
 
-def _build(spec: ArchitectureSpec, device: str = "meta", **options: Any) -> torch.nn.Module:
+def _build(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
+    from cnnreg.training.weightless import weightless
+
+    with weightless():
+        return _built(spec, **options)
+
+
+def _built(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
     import torch
 
-    with torch.device(device):
-        model = spec.build(spec.options(**options))
+    model = spec.build(spec.options(**options))
     _require(isinstance(model, torch.nn.Module), f"build returned {type(model).__name__}")
     return model
 
@@ -80,10 +86,12 @@ def _check_shape(
 ) -> None:
     import torch
 
+    from cnnreg.training.weightless import weightless
+
     given = f"{'x'.join(map(str, (batch, *shape)))} in {'training' if training else 'evaluation'}"
     model = _build(spec, input_shape=shape, num_classes=classes).train(training)
     try:
-        with torch.no_grad(), torch.device("meta"):
+        with torch.no_grad(), weightless():
             output = model(torch.empty(batch, *shape))
     except Exception as error:
         raise ViolationError(f"{given} fails: {one_line(error)}") from error
@@ -139,7 +147,7 @@ def build_small(
     size = max(spec.min_size, size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _build(spec, "cpu", input_shape=(3, size, size), num_classes=10)
+        return _built(spec, input_shape=(3, size, size), num_classes=10)
 
 
 def _leaves_torch_alone(spec: ArchitectureSpec) -> str:

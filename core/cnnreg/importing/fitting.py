@@ -15,6 +15,7 @@ from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Shape
 from cnnreg.training.foreign import named_as
 from cnnreg.training.groups import head_of
+from cnnreg.training.weightless import weightless
 
 from .reading import printable
 
@@ -165,7 +166,7 @@ def _fit(
 
 def _shapes(architecture: ArchitectureSpec, options: ModelOptions) -> dict[str, torch.Size]:
     """Of all tensors of the network, which is built without memory for it."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with weightless():
         state = architecture.build(options).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
 
@@ -175,7 +176,7 @@ def _idle(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[st
 
     Of a module that neither runs nor has a gradient, each by itself proves too little.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with weightless():
         model = architecture.build(options).eval()
         images = torch.zeros(2, *options.input_shape)
     running = set[str]()

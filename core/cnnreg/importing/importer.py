@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import torch
@@ -184,8 +185,8 @@ def _misfit(
     count = fit.options.num_classes
     if fit.classes is not None and fit.classes != count:
         hint = f"Its head is for {fit.classes} classes, not {count}; --partial leaves it out."
-    elif others := _fitting(registry, weights, besides=spec):
-        hint = f"It fits {others}."
+    elif other := _fitting(registry, weights, besides=spec):
+        hint = f"It fits --arch {other}."
     elif fit.share < LEAST:
         hint = f"Is it a file of '{spec.name}'?"
     else:
@@ -195,16 +196,15 @@ def _misfit(
     )
 
 
-def _fitting(registry: Registry, weights: Weights, *, besides: ArchitectureSpec) -> str:
-    """The networks that the file would fit whole, as `--arch` names them."""
-    found = []
-    for name, spec in registry.architectures.items():
+def _fitting(registry: Registry, weights: Weights, *, besides: ArchitectureSpec) -> str | None:
+    """The first network that the file would fit whole; those of its size are tried first."""
+    size = sum(tensor.numel() for tensor in weights.tensors.values())
+    specs = [spec for spec in registry.architectures.values() if spec is not besides]
+    for spec in sorted(specs, key=lambda spec: abs(log(spec.parameters / max(size, 1)))):
         with suppress(CnnregError):  # a network that cannot be built is no suggestion
-            if spec is besides or not resembles(spec, weights.tensors):
-                continue
-            if channels_of(registry, name, weights, None):
-                found.append(f"--arch {name}")
-    return " and ".join(found)
+            if resembles(spec, weights.tensors) and channels_of(registry, spec.name, weights, None):
+                return spec.name
+    return None
 
 
 def _built(spec: ArchitectureSpec, fit: Fit, form: Form | None, note: Note) -> nn.Module:

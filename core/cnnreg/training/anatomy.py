@@ -18,6 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cnnreg.specs import Shape
 
+from .weightless import weightless
+
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
@@ -104,7 +106,7 @@ def _trace(model: nn.Module, input_shape: Shape) -> _Call:
         if name:
             calls[name.rpartition(".")[0]].children.append(call)
         _record(call, counter, clock)
-    with torch.no_grad(), counter, torch.device("meta"):
+    with torch.no_grad(), counter, weightless():
         model(torch.empty(1, *input_shape))
     return calls[""]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from cnnreg.recipe import Recipe
 from cnnreg.specs import ArchitectureSpec, ModelOptions
+
+from .weightless import weightless
 
 RATE_SHARE = "rate_share"  # key of a parameter group: its part of the learning rate
 
@@ -21,7 +22,7 @@ def head_of(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[
     from dataclasses import replace
 
     more = replace(options, num_classes=options.num_classes + 1)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with weightless():
         shapes, others = (
             {name: value.shape for name, value in architecture.build(wanted).named_parameters()}
             for wanted in (options, more)

@@ -13,6 +13,7 @@ from cnnreg.errors import DataError, ModelFileError, UsageError
 from cnnreg.importing.importer import Wishes, channels_of, plan_import
 from cnnreg.importing.reading import Weights
 from cnnreg.planning import open_for
+from cnnreg.training.weightless import weightless
 
 LARGE = ("vgg11_bn", "densenet121", "inception_v3")
 TORCHVISION = (
@@ -31,7 +32,7 @@ def weights(tensors) -> Weights:
 def made(registry, name: str, **options):
     """Tensors as the registry's network has them, built with these options."""
     spec = registry.architectures[name]
-    with torch.device("meta"):
+    with weightless():
         state = spec.build(spec.options(**options)).state_dict()
     torch.manual_seed(5)
     return {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in state.items()}

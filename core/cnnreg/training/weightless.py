@@ -1,0 +1,61 @@
+"""Networks without numbers: their shapes alone, on torch's meta device.
+
+There torch works out random numbers and batch norms in Python, a millisecond for each, though
+the first come to nothing and the second to the shape that goes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional, init
+from torch.overrides import TorchFunctionMode
+
+FILLINGS = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_})
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """What is built inside takes no memory and no time for its weights, and draws nothing."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Shortcuts():
+        yield
+
+
+class _Shortcuts(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
+            filled = args[0] if args else kwargs["tensor"]
+            if filled.is_meta:
+                return filled
+        if func is functional.batch_norm:
+            return _batch_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _batch_norm(
+    images: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *others: Any,
+    **options: Any,
+) -> Tensor:
+    """The same shape, and the same parameters take part; one value a channel is refused as ever."""
+    training = others[0] if others else options.get("training", False)
+    alone = images.numel() <= images.shape[1]
+    if weight is None or bias is None or not images.is_meta or (training and alone):
+        return functional.batch_norm(images, mean, variance, weight, bias, *others, **options)
+    sides = (1, -1, *[1] * (images.ndim - 2))
+    return images * weight.view(sides) + bias.view(sides)
