@@ -10,6 +10,7 @@ from cnnreg.conformance import Check, export_checks
 
 REGISTRY = load_registry()
 SPECS = [entry.spec for entry in REGISTRY.architectures.entries]
+CHECKS = export_checks(REGISTRY)
 
 
 def contract() -> Iterator[Any]:
@@ -19,7 +20,7 @@ def contract() -> Iterator[Any]:
         smallest.setdefault(spec.family, spec.name)
     for spec in SPECS:
         marks = [] if spec.name in smallest.values() else [pytest.mark.slow]
-        for check in export_checks(REGISTRY):
+        for check in CHECKS:
             yield pytest.param(spec, check, id=f"{spec.name}-{check.name}", marks=marks)
 
 

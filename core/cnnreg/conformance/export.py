@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnreg.exporting.parity import compare
 from cnnreg.models import missing, open_session, runtimes_for
@@ -23,7 +24,9 @@ from .architecture import build_small
 from .check import Check, ViolationError
 
 if TYPE_CHECKING:
-    from cnnreg.specs import Pixels
+    import torch
+
+    from cnnreg.specs import Logits, Pixels
 
 SIZE = 32
 CLASSES = 10
@@ -32,10 +35,11 @@ IMAGES = 7  # split unevenly below, so that a batch size baked into a file is no
 
 def export_checks(registry: Registry) -> list[Check]:
     """One check for each format whose packages are installed."""
+    subjects = _Subjects()
     return [
         Check(
             name=f"export to {exporter.title}",
-            run=partial(_export_is_equal, registry, exporter),
+            run=partial(_export_is_equal, registry, exporter, subjects),
             computes=True,
         )
         for exporter in registry.exporters.specs
@@ -43,7 +47,32 @@ def export_checks(registry: Registry) -> list[Check]:
     ]
 
 
-def _export_is_equal(registry: Registry, exporter: ExporterSpec, spec: ArchitectureSpec) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """A network to be written, and what it answers itself."""
+
+    spec: ArchitectureSpec
+    model: torch.nn.Module
+    contract: ModelContract
+    pixels: Pixels
+    logits: Logits
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+class _Subjects:
+    """The network that was asked for last: one capture of it serves every format, as in export."""
+
+    def __init__(self) -> None:
+        self._last: _Subject | None = None
+
+    def of(self, spec: ArchitectureSpec) -> _Subject:
+        if self._last is None or self._last.spec is not spec:
+            self._last = None  # two large networks need not be in memory at once
+            self._last = _subject(spec)
+        return self._last
+
+
+def _subject(spec: ArchitectureSpec) -> _Subject:
     import numpy as np
     import torch
 
@@ -55,13 +84,23 @@ def _export_is_equal(registry: Registry, exporter: ExporterSpec, spec: Architect
     pixels = random.integers(0, 256, (IMAGES, *contract.input_shape[1:], 3), dtype=np.uint8)
     with torch.no_grad():
         logits = model(torch.from_numpy(normalise(pixels, contract.mean, contract.std))).numpy()
+    return _Subject(spec=spec, model=model, contract=contract, pixels=pixels, logits=logits)
+
+
+def _export_is_equal(
+    registry: Registry, exporter: ExporterSpec, subjects: _Subjects, spec: ArchitectureSpec
+) -> str:
+    import numpy as np
+
+    subject = subjects.of(spec)
+    logits, pixels = subject.logits, subject.pixels
     differences = []
     with TemporaryDirectory() as folder:
         exported = ModelFile(
-            path=exporter.write(_request(model, contract, Path(folder), pixels)),
+            path=exporter.write(_request(subject, Path(folder))),
             format=exporter.name,
             precision="fp32",
-            contract=contract,
+            contract=subject.contract,
         )
         for runtime in runtimes_for(registry, exporter.name):
             session = open_session(runtime, exported, RuntimeOptions(threads=1))
@@ -95,12 +134,13 @@ def _contract(spec: ArchitectureSpec) -> ModelContract:
     )
 
 
-def _request(model: object, contract: ModelContract, folder: Path, pixels: Pixels) -> ExportRequest:
+def _request(subject: _Subject, folder: Path) -> ExportRequest:
     return ExportRequest(
-        model=model,  # type: ignore[arg-type]  # any module
-        contract=contract,
+        model=subject.model,
+        contract=subject.contract,
         precision="fp32",
         folder=folder,
         metadata={},
-        calibration=pixels,
+        calibration=subject.pixels,
+        kept=subject.kept,
     )
