@@ -9,7 +9,10 @@ Each network is trained by
 - ours: the same network, batch, optimizer and augmentation as `cnnreg train` runs
   them, with the precision, layout and compilation that it measures to be fastest here
   for a training of 20 epochs;
-- ours, one lever after another, and the bare step on a batch that lies in memory.
+- ours, one lever after another.
+
+What the pipeline costs is told by one more process, in which a batch that has to be made
+and one that lies in memory take turns, step by step.
 
 Each contestant has a process of its own, so that none profits from what another has
 set, and waits while others run, its free memory given back, for not all would fit at
@@ -49,6 +52,7 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import RunConfig
+from cnnreg.training.batches import Batch
 from cnnreg.training.building import build_model, memory_format
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.distributed import ALONE
@@ -75,8 +79,8 @@ NETWORKS = {
 }
 """Each network and the data it is trained on: files of CIFAR's size, MNIST, or 224-pixel JPEGs."""
 
-Advance = Callable[[], int]
-"""Trains one batch; returns its images."""
+Advance = Callable[..., Batch]
+"""Trains one batch, the next or a given one, and returns it."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,6 @@ CONTESTANTS = {
     "documented, 0 workers": {"workers": 0},
     "documented, 2 workers": {"workers": 2},
     "ours": {},
-    "bare step": {"fixed": True},
     "ours, memory given back": {"memory": "given back"},
     "ours, fp32 contiguous": {"precision": "fp32", "layout": "contiguous", "compile": "off"},
     "ours, fp32 channels-last": {"precision": "fp32", "layout": "channels-last", "compile": "off"},
@@ -131,20 +134,24 @@ def race(name: str, data: Data, options: argparse.Namespace) -> dict:
     """Images per second of each contestant, medians over rounds; ratios within a round."""
     chosen, facts = _choose(load_registry(), name, data)
     rates: dict[str, list[float]] = {key: [] for key in CONTESTANTS}
+    costs: list[float] = []
     with ExitStack() as stack:
         contestants = {
             key: stack.enter_context(_process(name, data, chosen, **settings))
             for key, settings in CONTESTANTS.items()
         }
+        pipeline = stack.enter_context(_process(name, data, chosen, paired=True))
         for number in range(options.rounds + 1):  # the first round is warm-up
             for key, ask in contestants.items():
                 rate = ask(options.seconds)
                 if number:
                     rates[key].append(rate)
+            cost = pipeline(options.seconds)
+            if number:
+                costs.append(cost)
     pairs = zip(*(rates[k] for k in CONTESTANTS if k.startswith("documented")), strict=True)
     best = [max(pair) for pair in pairs]
     ratios = [own / other for own, other in zip(rates["ours"], best, strict=True)]
-    pipeline = [1 - own / bare for own, bare in zip(rates["ours"], rates["bare step"], strict=True)]
     return {
         **facts,
         "chosen": f"{chosen.precision} {chosen.layout}"
@@ -155,7 +162,11 @@ def race(name: str, data: Data, options: argparse.Namespace) -> dict:
             "min": round(min(ratios), 3),
             "max": round(max(ratios), 3),
         },
-        "pipeline_cost": round(median(pipeline), 4),
+        "pipeline_cost": {
+            "median": round(median(costs), 4),
+            "min": round(min(costs), 4),
+            "max": round(max(costs), 4),
+        },
         "rounds": options.rounds,
     }
 
@@ -180,7 +191,8 @@ def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict]:
 
 @contextmanager
 def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Callable]:
-    """A contestant that trains for the seconds it is asked to, and tells its images per second."""
+    """A contestant that trains for the seconds it is asked to, and tells its figure: images per
+    second, or what the pipeline costs."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_contestant, args=(theirs, name, data, chosen, settings))
@@ -206,23 +218,22 @@ def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Call
 def _contestant(pipe: Connection, name: str, data: Data, chosen: Recipe, settings: dict) -> None:
     registry = load_registry()
     config, dataset = plan(registry, name, data.config, chosen)
+    figure = _pipeline_cost if settings.pop("paired", False) else _rate
     if "workers" in settings:
         advance = _documented(registry, config, data, workers=settings["workers"])
         around = nullcontext()
     else:
         if settings.pop("memory", None) is None:
             keep_freed_memory()
-        fixed = settings.pop("fixed", False)
-        advance = _ours(registry, config, dataset, replace(chosen, **settings), fixed=fixed)
+        advance = _ours(registry, config, dataset, replace(chosen, **settings))
         around = deterministic(torch.device("cpu"))
     with around:
         while seconds := pipe.recv():
-            pipe.send(_rate(advance, seconds))
+            pipe.send(figure(advance, seconds))
+            _give_memory_back()
 
 
-def _ours(
-    registry: Registry, config: RunConfig, dataset, recipe: Recipe, *, fixed: bool
-) -> Advance:
+def _ours(registry: Registry, config: RunConfig, dataset, recipe: Recipe) -> Advance:
     model = _model(registry, config).to(memory_format=memory_format(recipe))
     optimizer = registry.optimizers["adam"].build(
         [{"params": list(model.named_parameters())}], recipe
@@ -239,12 +250,11 @@ def _ours(
     batches = _forever(
         lambda epoch: training_batches(dataset, config.contract, recipe).epoch(epoch)
     )
-    held = next(batches)
 
-    def advance() -> int:
-        batch = held if fixed else next(batches)
+    def advance(batch: Batch | None = None) -> Batch:
+        batch = batch or next(batches)
         step(batch, recipe.learning_rate)
-        return batch.total
+        return batch
 
     return advance
 
@@ -263,7 +273,7 @@ def _documented(registry: Registry, config: RunConfig, data: Data, *, workers: i
     )
     batches = _forever(lambda epoch: iter(loader))
 
-    def advance() -> int:
+    def advance() -> Batch:
         images, labels = next(batches)
         output = model(images)
         logits, *others = output if isinstance(output, tuple) else (output,)
@@ -271,7 +281,7 @@ def _documented(registry: Registry, config: RunConfig, data: Data, *, workers: i
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        return len(labels)
+        return Batch(images, labels, len(labels))
 
     return advance
 
@@ -294,12 +304,39 @@ def _rate(advance: Advance, seconds: float) -> float:
     advance()
     images, batches, started = 0, 0, perf_counter()
     while batches < 2 or perf_counter() - started < seconds:
-        images += advance()
+        images += advance().total
         batches += 1
-    rate = images / (perf_counter() - started)
+    return images / (perf_counter() - started)
+
+
+def _pipeline_cost(advance: Advance, seconds: float) -> float:
+    """Share of a step's time that it takes to have a new batch, over at least five pairs.
+
+    The shorter batch at the end of an epoch is left out, for its step is another one. The
+    memory that was given back after the turn before is asked for again in the first pair,
+    which is not counted.
+    """
+    held = advance()
+    whole = held.total
+    advance()
+    advance(held)
+    spent = {"new": 0.0, "held": 0.0}
+    pairs, started = 0, perf_counter()
+    while pairs < 5 or perf_counter() - started < seconds:
+        before = perf_counter()
+        new = advance()
+        between = perf_counter()
+        if new.total == whole:
+            advance(held)
+            spent["new"] += between - before
+            spent["held"] += perf_counter() - between
+            pairs += 1
+    return 1 - spent["held"] / spent["new"]
+
+
+def _give_memory_back() -> None:
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
-    return rate
 
 
 # --- Data -------------------------------------------------------------------------------
@@ -386,10 +423,11 @@ def _make_images(folder: Path, *, count: int, size: int) -> Path:
 
 def _line(name: str, result: dict) -> str:
     rates = ", ".join(f"{key} {rate:,.0f}" for key, rate in result["images_per_second"].items())
-    ratio = result["ratio"]
+    ratio, cost = result["ratio"], result["pipeline_cost"]
     return (
         f"{name:<20} {ratio['median']:.2f}x ({ratio['min']:.2f}-{ratio['max']:.2f}), pipeline "
-        f"{100 * result['pipeline_cost']:.1f} %, {result['chosen']}; images/s: {rates}"
+        f"{100 * cost['median']:.1f} % ({100 * cost['min']:.1f} to {100 * cost['max']:.1f}), "
+        f"{result['chosen']}; images/s: {rates}"
     )
 
 
