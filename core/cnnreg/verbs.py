@@ -7,11 +7,11 @@ a CnnregError, whose text a person can act on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .data import data_config
+from .data.config import TEST_FRACTION, VAL_FRACTION
 from .errors import UnknownNameError
 from .exporting.budget import DEFAULT_MINUTES
 from .exporting.original import load_original
@@ -48,6 +48,8 @@ def train(
     data_dir: Path | str = DEFAULT_DOWNLOADS,
     image_size: int | None = None,
     resize: Resize = "squash",
+    val_fraction: float = VAL_FRACTION,
+    test_fraction: float = TEST_FRACTION,
     recipe: str | None = None,
     form: Form | None = None,
     dropout: float | None = None,
@@ -61,9 +63,10 @@ def train(
 ) -> Run:
     """Train a network of the registry to the end, and return its run.
 
-    `data` is a data set by name or a folder of class folders, `recipe` a name or a TOML
-    file, `weights` "pretrained", or a run or file to start from. `settings` are fields of
-    Recipe: `epochs=10, learning_rate=0.01`.
+    `data` is a data set by name or a folder of class folders; splits that it comes without
+    are held out of its training images. `recipe` is a name or a TOML file, `weights`
+    "pretrained", or a run or file to start from. `settings` are fields of Recipe:
+    `epochs=10, learning_rate=0.01`.
     """
     from .training.building import choose_device
     from .training.start import try_out
@@ -76,8 +79,15 @@ def train(
         if name not in known:
             raise UnknownNameError("setting", name, known)
     chosen = make_recipe(registry, registry.architectures[architecture].recipe, recipe, settings)
-    config = data_config(str(data), registry, downloads=data_dir)
-    config = replace(config, image_size=image_size, resize=resize)
+    config = data_config(
+        str(data),
+        registry,
+        downloads=data_dir,
+        image_size=image_size,
+        resize=resize,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+    )
     planned, dataset = plan(
         registry, architecture, config, chosen, form=form, dropout=dropout, weights=weights
     )
@@ -134,6 +144,7 @@ def benchmark(
     batch: int = 1,
     rounds: int = 10,
     seconds: float = 0.5,
+    warmup: float = 1.0,
     registry: Registry | None = None,
 ) -> Race:
     """Time models on the same images, in turns; a run stands for its checkpoint and all exports.
@@ -147,7 +158,7 @@ def benchmark(
         data_dir=data_dir,
         devices=devices,
         threads=threads,
-        options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds),
+        options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup),
     )
 
 

@@ -12,7 +12,7 @@ from cnnreg.files import disk_errors, write_json
 from cnnreg.models import missing
 from cnnreg.runs import find_run
 from cnnreg.specs import to_data
-from cnnreg.timing.bench import BenchOptions
+from cnnreg.timing.bench import PATIENCE, BenchOptions
 from cnnreg.timing.race import Race, race
 
 from .common import (
@@ -52,6 +52,14 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
     show_default=True,
     help="Each contestant's time in a round.",
 )
+@click.option(
+    "--warmup",
+    type=NumberRange(0.01, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds each contestant runs beforehand, or until its times stand still, at most "
+    f"{PATIENCE} times as long.",
+)
 @click.option("--output", type=folder_type, help="Folder for bench.json and bench.png.")
 @json_option
 def command(
@@ -64,12 +72,13 @@ def command(
     batch: int,
     rounds: int,
     seconds: float,
+    warmup: float,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Time MODELS, or the newest run and its exports, on the same images with equal threads."""
     paths = models or (find_run().folder,)
-    options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds)
+    options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup)
     with console(stderr=True).status("loading") as status:
         raced = race(
             get_registry(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -32,7 +32,7 @@ from .common import (
 )
 from .compare_tables import show
 from .compare_worker import Worker
-from .data_options import data_options
+from .data_options import data_options, image_options
 from .progress import DecodeProgress
 from .recipe_options import recipe_options
 
@@ -50,8 +50,7 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.option("--optimizers", default=CLASSICS, show_default=True, help="Names, with commas.")
 @click.option("--lrs", help="Learning rates, with commas; default: the recipe's of each network.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
-@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
-@click.option("--resize", type=click.Choice(get_args(Resize)), default="squash", show_default=True)
+@image_options
 @recipe_options(SWEPT)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--output", type=folder_type, help="Default: comparisons/ and the contestants.")
@@ -78,6 +77,8 @@ def command(
     seeds: int,
     image_size: int | None,
     resize: Resize,
+    val_fraction: float,
+    test_fraction: float,
     device: str,
     output: Path | None,
     resume: Path | None,
@@ -102,7 +103,6 @@ def command(
     choose_device(device)
     planned = None
     if resume is None:
-        settings = {"downloads": data_dir or DEFAULT_DOWNLOADS, "image_size": image_size}
         planned = make_plan(
             registry,
             architectures,
@@ -112,7 +112,13 @@ def command(
             seeds,
             recipe_name,
             recipe_flags,
-            {**settings, "resize": resize},
+            {
+                "downloads": data_dir or DEFAULT_DOWNLOADS,
+                "image_size": image_size,
+                "resize": resize,
+                "val_fraction": val_fraction,
+                "test_fraction": test_fraction,
+            },
         )
     else:
         _refuse_other_options()

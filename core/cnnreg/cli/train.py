@@ -28,7 +28,7 @@ from .common import (
     print_json,
     say,
 )
-from .data_options import data_options
+from .data_options import data_options, image_options
 from .list import shape_text
 from .progress import DecodeProgress, TrainingProgress
 from .recipe_options import recipe_options
@@ -40,14 +40,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("architecture")
 @data_options
-@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
-@click.option(
-    "--resize",
-    type=click.Choice(get_args(Resize)),
-    default="squash",
-    show_default=True,
-    help="How images of another shape are made to fit.",
-)
+@image_options
 @recipe_options()
 @click.option("--dropout", type=NumberRange(0, 0.99), help="Default: the paper's own.")
 @click.option("--form", type=click.Choice(get_args(Form)), help="Default: by image size.")
@@ -67,6 +60,8 @@ def command(
     data_dir: Path | None,
     image_size: int | None,
     resize: Resize,
+    val_fraction: float,
+    test_fraction: float,
     dropout: float | None,
     form: Form | None,
     pretrained: bool,
@@ -93,8 +88,15 @@ def command(
         raise UsageError("--pretrained and --weights are two beginnings; choose one.")
     choose_device(device, world)
     loggers = choose_loggers(registry, log)
-    config = data_config(data or DEFAULT_DATA, registry, downloads=data_dir or DEFAULT_DOWNLOADS)
-    config = replace(config, image_size=image_size, resize=resize)
+    config = data_config(
+        data or DEFAULT_DATA,
+        registry,
+        downloads=data_dir or DEFAULT_DOWNLOADS,
+        image_size=image_size,
+        resize=resize,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+    )
     with DecodeProgress(console(stderr=True)) as decoding:
         planned, dataset = plan(
             registry,

@@ -14,6 +14,9 @@ from cnnreg.specs import Resize
 FOLDER = "folder"
 """The data set that reads a folder of class folders."""
 
+VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
+"""Of the training images, what is held out where the data come without such a split."""
+
 LONGEST_LABEL = 40  # characters: it is part of folders' names
 
 
@@ -31,8 +34,8 @@ class DataConfig:
     image_size: int | None = None  # height and width; None: chosen from data and network
     resize: Resize = "squash"
     split_seed: int = 0
-    val_fraction: float = 0.1  # of the training images, where the source has no such split
-    test_fraction: float = 0.2  # likewise
+    val_fraction: float = VAL_FRACTION
+    test_fraction: float = TEST_FRACTION
 
     def __post_init__(self) -> None:
         if self.image_size is not None and self.image_size < 1:

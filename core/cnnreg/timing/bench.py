@@ -28,6 +28,7 @@ STEADY = 0.03  # block medians this close to each other count as steady
 DRIFT = 0.05  # a change over the rounds that is worth a warning
 SETTLE_CALLS = 3  # not counted, at the start of each turn
 TRUSTED_P99 = 1000  # samples
+PATIENCE = 10  # of the shortest warm-up: some engines never stand still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,7 @@ class BenchOptions:
     batch: int = 1
     rounds: int = 10
     seconds: float = 0.5  # one contestant's turn within a round
-    warmup: float = 1.0  # at least this long, and until steady
-    warmup_limit: float = 10.0
+    warmup: float = 1.0  # at least this long, then until steady, at most PATIENCE times as long
     seed: int = 0
 
 
@@ -118,7 +118,7 @@ def _warm_up(session: Session, inputs: Sequence[Any], options: BenchOptions) -> 
     session.infer(inputs[0])
     first_call = perf_counter() - started
     blocks: list[float] = []
-    while (elapsed := perf_counter() - started) < options.warmup_limit:
+    while (elapsed := perf_counter() - started) < PATIENCE * options.warmup:
         blocks.append(_median(_calls(session, inputs, options.warmup / 5)))
         recent = blocks[-3:]
         steady = len(recent) == 3 and max(recent) <= (1 + STEADY) * min(recent)

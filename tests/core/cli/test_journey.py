@@ -135,8 +135,11 @@ def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
     assert "2 of 3 images could not be used" in err
 
 
+BRIEFLY = ("--rounds", "2", "--seconds", "0.02", "--warmup", "0.02")
+
+
 def test_bench_reports_every_contestant_and_the_machine(run):
-    code, out, err = cli("bench", run, "--rounds", "2", "--seconds", "0.02", "--json")
+    code, out, err = cli("bench", run, *BRIEFLY, "--json")
     assert code == 0, err
     report = json.loads(out)
     assert [result["runtime"] for result in report["results"]] == [
@@ -149,7 +152,7 @@ def test_bench_reports_every_contestant_and_the_machine(run):
 def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path):
     taken = tmp_path / "taken"
     taken.touch()
-    options = ("--rounds", "1", "--seconds", "0.02", "--output", taken / "folder", "--json")
+    options = (*BRIEFLY, "--output", taken / "folder", "--json")
     code, out, err = cli("bench", run / "exports/onnx-fp32", *options)
     assert code == 5
     assert json.loads(out)["results"]
@@ -157,7 +160,7 @@ def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path
 
 
 def test_the_bench_table_is_for_people(run):
-    code, out, _ = cli("bench", run / "exports/onnx-fp32", "--rounds", "1", "--seconds", "0.02")
+    code, out, _ = cli("bench", run / "exports/onnx-fp32", *BRIEFLY)
     assert code == 0
     assert "ONNX Runtime fp32" in out
     assert "p99" in out
@@ -173,10 +176,12 @@ def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run)
             target / f"{index}.png"
         )
     code, _, err = cli(
-        "train", "simple_cnn", "--data", folder / "photos", "--epochs", "1",
-        "--output", folder / "photo-run", "--json",
+        "train", "simple_cnn", "--data", folder / "photos", "--val-fraction", "0.25",
+        "--test-fraction", "0.4", "--epochs", "1", "--output", folder / "photo-run", "--json",
     )  # fmt: skip
     assert code == 0, err
+    photos = open_run(folder / "photo-run").open_data(registry)
+    assert [len(split) for split in (photos.train, photos.val, photos.test)] == [29, 8, 23]
     assert open_run(folder / "photo-run").config.contract.classes == ("ace", "two words", "ünï")
     code, _, err = cli("export", folder / "photo-run", "--openvino")
     assert code == 0, err

@@ -57,7 +57,7 @@ def contestant(session, title="slow"):
     return Contestant(title, model, runtime, session, 0.0)
 
 
-FAST = BenchOptions(rounds=4, seconds=0.02, warmup=0.02, warmup_limit=0.2)
+FAST = BenchOptions(rounds=4, seconds=0.02, warmup=0.02)
 IMAGES = np.arange(64 * 4, dtype=np.uint8).reshape(64, 2, 2, 1)
 
 
@@ -97,7 +97,7 @@ def test_everyone_gets_the_same_different_images():
 
 
 def test_a_batch_is_counted_in_images():
-    options = BenchOptions(batch=16, rounds=2, seconds=0.02, warmup=0.02, warmup_limit=0.1)
+    options = BenchOptions(batch=16, rounds=2, seconds=0.02, warmup=0.01)
     (result,) = benchmark([contestant(Waiting(0.001))], IMAGES, options)
     assert result.images_per_second == pytest.approx(16_000 / result.p50)
 
