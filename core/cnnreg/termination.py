@@ -14,18 +14,28 @@ class Terminated(KeyboardInterrupt):
     """The system asked to stop. No Exception, which others take for a failure of theirs."""
 
 
+class _Asked:
+    """What the signals raise that came since `terminable` began."""
+
+    stop: type[KeyboardInterrupt] | None = None
+
+
+def stop_if_asked() -> None:
+    """For who goes on after an error: a library may have made it of the signal to stop."""
+    if _Asked.stop:
+        raise _Asked.stop
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """SIGTERM and SIGHUP raise Terminated in here, so that what cleans up is run.
 
     They and Ctrl-C are remembered: whoever drops what they raise is stopped nevertheless.
     """
-    asked: type[KeyboardInterrupt] | None = None
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        nonlocal asked
-        asked = KeyboardInterrupt if number == signal.SIGINT else Terminated
-        raise asked
+        _Asked.stop = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise _Asked.stop
 
     previous = {}
     if threading.current_thread() is threading.main_thread():
@@ -35,12 +45,12 @@ def terminable() -> Iterator[None]:
                 previous[number] = signal.signal(number, stop)
     try:
         yield
-        if asked:  # while a destructor ran, say, where Python drops what is raised
-            raise asked
-    except Exception as error:
-        if asked:  # inside a library that made an error of its own of it
-            raise asked from error
+        stop_if_asked()  # while a destructor ran, say, where Python drops what is raised
+    except Exception:
+        stop_if_asked()
         raise
     finally:
+        if previous:  # no other thread's
+            _Asked.stop = None
         for number, handler in previous.items():
             signal.signal(number, handler)

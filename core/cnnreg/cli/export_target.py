@@ -12,6 +12,7 @@ from cnnreg.machine.environment import instruction_sets
 from cnnreg.models import need
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, Interface, Precision
+from cnnreg.termination import stop_if_asked
 
 from .common import say
 
@@ -40,6 +41,7 @@ class Job:
         try:
             return publish(self.precision)
         except GateError as error:
+            stop_if_asked()
             if self.plan is None or self.precision != "int8":
                 raise
             say(f"{error.what} So fp32 is written.")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cnnreg.errors import DivergedError, GateError, ModelFileError
 from cnnreg.specs import Quantisation
+from cnnreg.termination import stop_if_asked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,6 +121,7 @@ def search(
         try:
             return judge(attempt)
         except (GateError, ModelFileError) as error:  # what one way cannot do, another may
+            stop_if_asked()
             step(f"int8: not by {attempt.title}: {error.what}")
             return Verdict(holds=False, drop=inf)
 
@@ -197,6 +199,7 @@ def _finetuned(
         for epoch, weights in enumerate(finetuned(on_step), 1):
             yield Attempt(way="fine-tuning", weights=weights, epochs=epoch)
     except (DivergedError, GateError) as error:
+        stop_if_asked()
         step(f"int8: not by fine-tuning: {error.what}")
     except OutOfTimeError:
         pass

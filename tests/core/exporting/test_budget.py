@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from cnnreg.errors import DivergedError, GateError
 from cnnreg.exporting.budget import Attempt, Quantised, Verdict, search
+from cnnreg.termination import terminable
 from cnnreg.training.progress import Progress
 
 ERRORS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.4, "e": 0.0, "f": 0.3, "g": 0.0, "h": 0.0}
@@ -39,6 +42,23 @@ def find(good, *, refines=True, errors=ERRORS, finetuned=epochs, minutes=10.0, d
         step=said.append,
     )
     return found, judge.asked, said
+
+
+def test_a_stop_in_disguise_ends_the_search():
+    """A converter that makes an error of the signal: no other way is tried."""
+
+    def careless(attempt):
+        if attempt.way == "fast":
+            return False
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise GateError("conversion failed") from None
+
+    asked = []
+    with pytest.raises(KeyboardInterrupt), terminable():
+        find(lambda attempt: asked.append(attempt.way) or careless(attempt))
+    assert asked == ["fast", "exact-bias"]
 
 
 def test_the_fast_way_is_the_only_one_where_it_holds():
