@@ -135,7 +135,9 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> Plugin
             _refuse_unknown_hooks(plugin, name)
             manager.register(plugin, name=name)
             manager.check_pending()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what pytest.skip raises, say, is no Exception
         with contextlib.suppress(ValueError, AssertionError):
             manager.unregister(name=name)
         reason = one_line(error)

@@ -97,7 +97,14 @@ def test_two_packages_with_one_entry_point_name_are_both_loaded(install):
 
 
 @pytest.mark.parametrize(
-    "breakage", [RuntimeError("boom"), SystemExit(3), ImportError("no module"), SyntaxError("bad")]
+    "breakage",
+    [
+        RuntimeError("boom"),
+        SystemExit(3),
+        ImportError("no module"),
+        SyntaxError("bad"),
+        GeneratorExit(),
+    ],
 )
 def test_a_plugin_that_breaks_on_import_costs_only_itself(install, breakage):
     install(FakePoint("bad", breakage), FakePoint("good", Offering(spec())))
