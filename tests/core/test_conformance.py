@@ -117,6 +117,14 @@ def test_a_broken_rule_is_named(check: str) -> None:
     assert reason in failures(replace(SOUND, build=build))[check]
 
 
+def test_a_network_for_colour_alone_is_found_out() -> None:
+    def only_colour(options: ModelOptions) -> nn.Module:
+        return nn.Sequential(nn.BatchNorm2d(3), linear(options))
+
+    found = failures(replace(SOUND, build=only_colour, parameters=7_856))
+    assert "1x1x28x28 in evaluation fails" in found["shapes"]
+
+
 def test_false_counts_are_named_beside_the_true_ones() -> None:
     found = failures(replace(SOUND, parameters=7_000, macs=8_000))
     assert found == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,8 @@ class _Subject:
 
 
 class _Subjects:
-    """The network that was asked for last: one capture of it serves every format, as in export."""
+    """The network that was asked for last: what one format keeps of it serves the next, as in
+    export, where each gets a network of its own."""
 
     def __init__(self) -> None:
         self._last: _Subject | None = None
@@ -136,7 +138,7 @@ def _contract(spec: ArchitectureSpec) -> ModelContract:
 
 def _request(subject: _Subject, folder: Path) -> ExportRequest:
     return ExportRequest(
-        model=subject.model,
+        model=deepcopy(subject.model),
         contract=subject.contract,
         precision="fp32",
         folder=folder,

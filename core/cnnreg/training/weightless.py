@@ -36,11 +36,17 @@ class _Shortcuts(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
             filled = args[0] if args else kwargs["tensor"]
-            if filled.is_meta:
+            if filled.is_meta and not _is_refused(func, filled):
                 return filled
         if func is functional.batch_norm:
             return _batch_norm(*args, **kwargs)
         return func(*args, **kwargs)
+
+
+def _is_refused(func: Callable[..., Any], tensor: Tensor) -> bool:
+    """A parameter is not filled where gradients are recorded; those of `init` see to that."""
+    recorded = torch.is_grad_enabled() and tensor.requires_grad and tensor.is_leaf
+    return func in FILLINGS and recorded
 
 
 def _batch_norm(
@@ -52,10 +58,15 @@ def _batch_norm(
     *others: Any,
     **options: Any,
 ) -> Tensor:
-    """The same shape, and the same parameters take part; one value a channel is refused as ever."""
+    """The same shape, and the same parameters take part; what torch refuses it refuses here."""
+    channels = images.shape[1]
     training = others[0] if others else options.get("training", False)
-    alone = images.numel() <= images.shape[1]
-    if weight is None or bias is None or not images.is_meta or (training and alone):
+    refused = training and images.numel() <= channels
+    plain = all(
+        tensor is not None and tensor.numel() == channels and tensor.dtype == images.dtype
+        for tensor in (mean, variance, weight, bias)
+    )
+    if refused or not plain or weight is None or bias is None or not images.is_meta:
         return functional.batch_norm(images, mean, variance, weight, bias, *others, **options)
     sides = (1, -1, *[1] * (images.ndim - 2))
     return images * weight.view(sides) + bias.view(sides)

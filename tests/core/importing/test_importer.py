@@ -10,6 +10,7 @@ import torchvision
 
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError, UsageError
+from cnnreg.importing import importer
 from cnnreg.importing.importer import Wishes, channels_of, plan_import
 from cnnreg.importing.reading import Weights
 from cnnreg.planning import open_for
@@ -146,6 +147,15 @@ def test_another_network_is_refused(registry):
         imported(registry, "vgg11", strange)
     with pytest.raises(ModelFileError, match=r"Only \d+ of the 22 tensors"):
         imported(registry, "vgg11", tensors, partial=True, classes=("a", "b"))
+
+
+def test_networks_of_the_files_size_are_tried_first(registry, monkeypatch):
+    asked = []
+    monkeypatch.setattr(importer, "resembles", lambda spec, tensors: asked.append(spec.name))
+    with pytest.raises(ModelFileError):
+        imported(registry, "vgg11", made(registry, "resnet20", num_classes=4))
+    assert asked[0] == "resnet20"
+    assert len(asked) == len(registry.architectures) - 1
 
 
 def test_a_deeper_network_is_no_shallower_one(registry):

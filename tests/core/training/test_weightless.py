@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnreg.training.weightless import weightless
 
@@ -49,6 +50,42 @@ def test_one_value_a_channel_is_refused_in_training_alone():
         with pytest.raises(ValueError, match="more than 1 value per channel"):
             norm(torch.empty(1, 4))
         assert norm.eval()(torch.empty(1, 4)).shape == (1, 4)
+
+
+@pytest.mark.parametrize(("features", "channels"), [(3, 1), (1, 4)])
+def test_another_number_of_channels_is_refused(features, channels):
+    with weightless(), pytest.raises(RuntimeError, match="should contain"):
+        nn.BatchNorm2d(features)(torch.empty(2, channels, 5, 5))
+
+
+def test_norms_kept_in_float_leave_the_kind_of_number_alone():
+    with weightless():
+        images = torch.empty(2, 3, 5, 5, dtype=torch.bfloat16)
+        assert nn.BatchNorm2d(3)(images).dtype == torch.bfloat16
+
+
+def test_filling_a_parameter_is_refused_as_ever():
+    with weightless(), pytest.raises(RuntimeError, match="leaf Variable"):
+        nn.Parameter(torch.empty(4)).normal_()
+
+
+class Watched(TorchDispatchMode):
+    """Keeps the names of the operators that are reached."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.reached.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_is_slow_is_not_reached():
+    with torch.no_grad(), weightless(), Watched() as seen:
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))(torch.empty(2, 3, 9, 9))
+    assert "convolution" in seen.reached
+    assert not {name for name in seen.reached if "norm" in name or name in ("uniform_", "fill_")}
 
 
 def test_nothing_is_drawn_and_what_is_real_is_filled():
