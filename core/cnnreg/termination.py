@@ -37,8 +37,9 @@ def terminable() -> Iterator[None]:
         _Asked.stop = KeyboardInterrupt if number == signal.SIGINT else Terminated
         raise _Asked.stop
 
-    previous = {}
+    previous, before = {}, _Asked.stop
     if threading.current_thread() is threading.main_thread():
+        _Asked.stop = None
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -50,7 +51,7 @@ def terminable() -> Iterator[None]:
         stop_if_asked()
         raise
     finally:
-        if previous:  # no other thread's
-            _Asked.stop = None
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            _Asked.stop = before

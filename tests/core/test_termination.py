@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cnnreg.termination import Terminated, terminable
+from cnnreg.termination import Terminated, stop_if_asked, terminable
 
 NAMES = {"SIGINT": KeyboardInterrupt, "SIGTERM": Terminated, "SIGHUP": Terminated}
 SIGNALS = [(getattr(signal, name), NAMES[name]) for name in NAMES if hasattr(signal, name)]
@@ -48,6 +48,14 @@ def test_one_that_a_library_makes_an_error_of_stops_all_the_same(number, raised)
     with pytest.raises(raised) as caught, terminable():
         careless()
     assert caught.type is raised
+
+
+def test_what_was_asked_before_is_forgotten():
+    with pytest.raises(KeyboardInterrupt), terminable():
+        signal.raise_signal(signal.SIGINT)
+    stop_if_asked()
+    with terminable():
+        stop_if_asked()
 
 
 def test_an_error_without_a_signal_stays_one():

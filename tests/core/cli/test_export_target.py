@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 
 import pytest
 
@@ -13,6 +14,7 @@ from cnnreg.errors import GateError, UsageError
 from cnnreg.exporting.targets import plans
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface
+from cnnreg.termination import terminable
 from helpers import cli, make_run, train
 
 IRIS = {"CPU": "a processor", "GPU": "Iris Xe"}
@@ -77,6 +79,22 @@ def test_a_target_whose_int8_loses_too_much_gets_fp32(laptop, capsys):
     asked = Job(exporter=job.exporter, precision="int8", interface=Interface())
     with pytest.raises(GateError):
         asked.run(refusing_int8)
+
+
+def test_a_stop_in_disguise_is_no_refusal(laptop):
+    (job,) = jobs(laptop, "cpu")
+
+    def careless(precision):
+        if precision == "fp32":
+            return precision
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise GateError("conversion failed") from None
+
+    with pytest.raises(KeyboardInterrupt), terminable():
+        job.run(careless)
+        pytest.fail("went on")
 
 
 def test_another_refusal_stays_one(laptop):

@@ -61,6 +61,19 @@ def test_a_stop_in_disguise_ends_the_search():
     assert asked == ["fast", "exact-bias"]
 
 
+def test_a_stop_in_disguise_ends_fine_tuning():
+    def finetuned(on_step):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise GateError("an optimizer failed") from None
+        yield {}
+
+    with pytest.raises(KeyboardInterrupt), terminable():
+        find(lambda attempt: False, finetuned=finetuned)
+        pytest.fail("went on")
+
+
 def test_the_fast_way_is_the_only_one_where_it_holds():
     found, asked, said = find(lambda attempt: True)
     assert found == Attempt(way="fast")
