@@ -52,7 +52,7 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import RunConfig
-from cnnreg.training.batches import Batch
+from cnnreg.training.batches import PREPARED_BYTES, Batch
 from cnnreg.training.building import build_model, memory_format
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.distributed import ALONE
@@ -229,8 +229,9 @@ def _contestant(pipe: Connection, name: str, data: Data, chosen: Recipe, setting
         around = deterministic(torch.device("cpu"))
     with around:
         while seconds := pipe.recv():
-            pipe.send(figure(advance, seconds))
+            found = figure(advance, seconds)
             _give_memory_back()
+            pipe.send(found)
 
 
 def _ours(registry: Registry, config: RunConfig, dataset, recipe: Recipe) -> Advance:
@@ -312,21 +313,22 @@ def _rate(advance: Advance, seconds: float) -> float:
 def _pipeline_cost(advance: Advance, seconds: float) -> float:
     """Share of a step's time that it takes to have a new batch, over at least five pairs.
 
-    The shorter batch at the end of an epoch is left out, for its step is another one. The
-    memory that was given back after the turn before is asked for again in the first pair,
-    which is not counted.
+    Batches that are prepared in one go are counted all. The shorter one at the end of an
+    epoch is left out, for its step is another one. The memory that was given back after the
+    turn before is asked for again in the first pair, which is not counted.
     """
-    held = advance()
-    whole = held.total
+    while (held := advance()).total < BATCH:
+        pass
     advance()
     advance(held)
+    together = max(1, PREPARED_BYTES // held.images.nbytes)
     spent = {"new": 0.0, "held": 0.0}
     pairs, started = 0, perf_counter()
-    while pairs < 5 or perf_counter() - started < seconds:
+    while pairs < 5 or pairs % together or perf_counter() - started < seconds:
         before = perf_counter()
         new = advance()
         between = perf_counter()
-        if new.total == whole:
+        if new.total == BATCH:
             advance(held)
             spent["new"] += between - before
             spent["held"] += perf_counter() - between

@@ -57,8 +57,8 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
     type=NumberRange(0.01, 60),
     default=1.0,
     show_default=True,
-    help="Seconds each contestant runs beforehand, or until its times stand still, at most "
-    f"{PATIENCE} times as long.",
+    help="Least seconds that each contestant runs beforehand; it goes on until its times stand "
+    f"still, at most {PATIENCE} times as long.",
 )
 @click.option("--output", type=folder_type, help="Folder for bench.json and bench.png.")
 @json_option

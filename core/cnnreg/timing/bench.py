@@ -36,7 +36,7 @@ class BenchOptions:
     batch: int = 1
     rounds: int = 10
     seconds: float = 0.5  # one contestant's turn within a round
-    warmup: float = 1.0  # at least this long, then until steady, at most PATIENCE times as long
+    warmup: float = 1.0  # seconds, then on until steady, at most PATIENCE times as long; 0: none
     seed: int = 0
 
 
