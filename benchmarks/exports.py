@@ -39,6 +39,7 @@ from cnnreg.runs import Run, create_run, open_run
 from cnnreg.specs import ExporterSpec, Interface, ModelContract
 from cnnreg.training.anatomy import count_macs
 from cnnreg.training.trainer import run_training
+from cnnreg.training.weightless import weightless
 
 HEADINGS = (
     "network", "format", "precision", "MB", "largest difference", "same top-1 %",
@@ -128,7 +129,7 @@ def _trained_at(registry: Registry, name: str, config: DataConfig, options, *, s
 
 def _anatomy(registry: Registry, contract: ModelContract) -> tuple[int, bool]:
     """Multiply-adds for an image, and whether there is batch normalisation."""
-    with torch.device("meta"):
+    with weightless():
         network = registry.architecture_of(contract).build(contract.options())
     normed = any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
     return count_macs(network, contract.input_shape), normed

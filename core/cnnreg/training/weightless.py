@@ -36,17 +36,17 @@ class _Shortcuts(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
             filled = args[0] if args else kwargs["tensor"]
-            if filled.is_meta and not _is_refused(func, filled):
+            refused = func in FILLINGS and _is_recorded(filled)
+            if filled.is_meta and not refused:
                 return filled
         if func is functional.batch_norm:
             return _batch_norm(*args, **kwargs)
         return func(*args, **kwargs)
 
 
-def _is_refused(func: Callable[..., Any], tensor: Tensor) -> bool:
-    """A parameter is not filled where gradients are recorded; those of `init` see to that."""
-    recorded = torch.is_grad_enabled() and tensor.requires_grad and tensor.is_leaf
-    return func in FILLINGS and recorded
+def _is_recorded(tensor: Tensor) -> bool:
+    """Gradients are recorded, so it must not be filled; functions of `init` see to that."""
+    return torch.is_grad_enabled() and tensor.requires_grad and tensor.is_leaf
 
 
 def _batch_norm(
