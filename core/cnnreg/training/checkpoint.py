@@ -25,6 +25,8 @@ from cnnreg.files import write_bytes
 from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
 
+from .weightless import undrawn
+
 SCHEMA = 1
 HEADER_KEY = "cnnreg"
 MAX_HEADER_BYTES = 16 << 20
@@ -86,7 +88,7 @@ def model_of(checkpoint: Checkpoint, architecture: ArchitectureSpec, path: Path)
         raise ModelFileError(
             f"This checkpoint was made for '{named}', not '{architecture.name}'.", where=path
         )
-    with blaming(f"Building '{architecture.name}'"):
+    with blaming(f"Building '{architecture.name}'"), undrawn():
         model = architecture.build(checkpoint.contract.options())
     load_weights(model, checkpoint.model, path)
     return model.eval()

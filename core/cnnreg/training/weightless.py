@@ -1,7 +1,9 @@
-"""Networks without numbers: their shapes alone, on torch's meta device.
+"""Networks without the numbers that torch draws for them, where nobody looks at those.
 
-There torch works out random numbers and batch norms in Python, a millisecond for each, though
-the first come to nothing and the second to the shape that goes in.
+On torch's meta device, where a network is its shapes alone, random numbers and batch norms are
+worked out in Python, a millisecond for each, though the first come to nothing and the second
+to the shape that goes in. In memory, drawing weights takes ten times as long as all else, and
+a checkpoint's take their place.
 """
 
 from __future__ import annotations
@@ -11,17 +13,30 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional, init
 from torch.overrides import TorchFunctionMode
 
 FILLINGS = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_})
+RANDOM = frozenset(
+    {
+        *(init.kaiming_normal_, init.kaiming_uniform_, init.normal_, init.uniform_),
+        *(Tensor.normal_, Tensor.uniform_),  # of which the other functions of `init` are made
+    }
+)
 
 
 @contextmanager
 def weightless() -> Iterator[None]:
     """What is built inside takes no memory and no time for its weights, and draws nothing."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _Shortcuts():
+        yield
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """What is built inside has zeros where its parameters would be drawn at random."""
+    with _Zeros():
         yield
 
 
@@ -41,6 +56,22 @@ class _Shortcuts(TorchFunctionMode):
                 return filled
         if func is functional.batch_norm:
             return _batch_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+class _Zeros(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in RANDOM:
+            filled = args[0] if args else kwargs["tensor"]
+            if isinstance(filled, nn.Parameter):
+                return init.zeros_(filled)
         return func(*args, **kwargs)
 
 

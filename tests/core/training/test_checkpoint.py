@@ -12,6 +12,7 @@ from torch import nn
 from cnnreg.errors import ModelFileError
 from cnnreg.training.checkpoint import (
     Checkpoint,
+    load_model,
     load_weights,
     read_checkpoint,
     save_checkpoint,
@@ -36,6 +37,17 @@ def test_round_trip(path):
     assert set(read.model) >= {"0.weight", "1.running_mean", "1.num_batches_tracked"}
     assert read.model["1.num_batches_tracked"].shape == ()
     assert set(read.extra) == {"rng/torch"}
+
+
+def test_a_network_has_the_weights_of_the_file_and_none_are_drawn(tmp_path, registry):
+    spec = registry.architectures["mlp"]
+    model = spec.build(contract().options())
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(contract(), model.state_dict()))
+    stream = torch.get_rng_state()
+    loaded = load_model(tmp_path / "model.safetensors", spec)
+    assert torch.equal(stream, torch.get_rng_state())
+    found = loaded.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
 
 
 def test_any_flipped_bit_and_any_cut_is_noticed(path):

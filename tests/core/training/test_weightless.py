@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnreg.training.weightless import weightless
+from cnnreg.training.weightless import undrawn, weightless
 
 
 def network() -> nn.Module:
@@ -100,3 +100,35 @@ def test_nothing_is_drawn_and_what_is_real_is_filled():
         assert real.normal_().tolist() != [0, 0, 0]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.zeros(1).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        nn.init.normal_,
+        nn.init.uniform_,
+        nn.init.kaiming_normal_,
+        nn.init.xavier_uniform_,
+        nn.init.trunc_normal_,
+        lambda weight: nn.init.normal_(tensor=weight),
+    ],
+)
+def test_undrawn_parameters_are_zero_and_leave_the_random_stream_alone(draw):
+    stream = torch.get_rng_state()
+    with undrawn():
+        weight = nn.Parameter(torch.empty(3, 4))
+        draw(weight)
+    assert not weight.any()
+    assert weight.requires_grad
+    assert torch.equal(stream, torch.get_rng_state())
+
+
+def test_undrawn_leaves_all_but_parameters_as_they_are():
+    def buffers():
+        torch.manual_seed(3)
+        return torch.randn(4), torch.empty(4).normal_(), nn.init.ones_(nn.Parameter(torch.empty(4)))
+
+    expected = buffers()
+    with undrawn():
+        found = buffers()
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
