@@ -145,12 +145,17 @@ def data_for_model(
     data: str | None,
     data_dir: Path | None,
 ) -> Dataset:
-    """The data that was named, else the data of the run that the model belongs to."""
+    """The data that was named, else the data of the run that the model belongs to.
+
+    Data of the run's kind are split as the run split its own, which may lie elsewhere now:
+    else the model would be tested on what it was trained on.
+    """
     run_folder = next(
         (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
     )
-    if data is None and run_folder is not None:
-        return open_run(run_folder).open_data(registry, downloads=data_dir)
+    run = open_run(run_folder) if run_folder is not None else None
+    if data is None and run is not None:
+        return run.open_data(registry, downloads=data_dir)
     contract = model.contract
     if not (data or contract.dataset):
         raise UsageError(
@@ -164,4 +169,9 @@ def data_for_model(
         downloads=data_dir or DEFAULT_DOWNLOADS,
         resize=contract.resize,
     )
-    return open_dataset(registry, config, image_shape=contract.input_shape)
+    before = None
+    if run is not None and run.config.data.name == config.name:
+        own = run.config.data
+        config = replace(own, folder=config.folder, downloads=config.downloads)
+        before = run.places()
+    return open_dataset(registry, config, image_shape=contract.input_shape, before=before)

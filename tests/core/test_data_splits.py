@@ -89,6 +89,39 @@ def test_what_is_left_of_a_class_is_in_every_split():
         assert set(part.labels.tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("given", [{}, {"test": numbered([5, 5], 100)}], ids=["none", "test"])
+@pytest.mark.parametrize("least", [2, 3])
+def test_the_smallest_classes_stay_where_they_were_whatever_is_added_elsewhere(given, least):
+    least += not given
+    for seed in range(30):
+        config = replace(CONFIG, split_seed=seed)
+        before = placed_without(given, complete(replace(files([20, least]), **given), config))
+        grown = complete(replace(files([20 + seed, least]), **given), config, before)
+        assert before.items() <= placed_without(given, grown).items()
+
+
+def placed_without(given: dict[str, Samples], parts: Parts) -> dict[str, set[str]]:
+    """Where the files are: a split that was given holds numbered pixels."""
+    return {
+        name: {split}
+        for split, samples in parts._asdict().items()
+        if split not in given
+        for name in relative_names(samples.files)
+    }
+
+
+def test_of_too_small_a_class_what_was_trained_on_is_held_out_last():
+    trained_on = {f"class0/{n}.png": {"train"} for n in range(3)}
+    tried_on = {"class0/3.png": {"val"}}
+    for seed in range(20):
+        config = replace(CONFIG, split_seed=seed)
+        before = trained_on | tried_on
+        now = placed(complete(files([4, 9]), config, before))
+        assert now["class0/3.png"] == {"test"}
+        now = placed(complete(files([5, 9]), config, before))
+        assert (now["class0/3.png"], now["class0/4.png"]) == ({"val"}, {"test"})
+
+
 def test_a_given_test_split_gives_nothing_to_validation():
     test = numbered([5, 5], 100)
     parts = complete(source([20, 20], test=test), CONFIG)

@@ -36,9 +36,9 @@ def complete(source: SourceData, config: DataConfig, before: Places | None = Non
     _check_classes(source)
     train, val, test = source.train, source.val, source.test
     if test is None:
-        train, test = _cut(train, "test", config, before)
+        train, test = _cut(train, "test", config, before, least=1 + (val is None))
     if val is None:
-        train, val = _cut(train, "val", config, before)
+        train, val = _cut(train, "val", config, before, least=1)
     return Parts(train, val, test)
 
 
@@ -71,35 +71,52 @@ def select(samples: Samples, indices: Indices) -> Samples:
 
 
 def _cut(
-    samples: Samples, split: Literal["val", "test"], config: DataConfig, before: Places | None
+    samples: Samples,
+    split: Literal["val", "test"],
+    config: DataConfig,
+    before: Places | None,
+    *,
+    least: int,
 ) -> tuple[Samples, Samples]:
-    fraction = config.test_fraction if split == "test" else config.val_fraction
+    """What stays, `least` or more of each class, and what is held out."""
     if before and samples.files:
-        stay, held = _as_before(samples, split, fraction, config.split_seed, before)
+        stay, held = _as_before(samples, split, config, before, least)
     else:
-        stay, held = stratified(samples.labels, fraction, config.split_seed)
+        stay, held = stratified(samples.labels, _fraction(config, split), config.split_seed)
     return select(samples, stay), select(samples, held)
 
 
 def _as_before(
-    samples: Samples, split: str, fraction: float, seed: int, before: Places
+    samples: Samples, split: str, config: DataConfig, before: Places, least: int
 ) -> tuple[Indices, Indices]:
-    """`stratified` for the files that are new; one of each class at least is on either side."""
+    """`stratified` for the files that are new; of each class `least` stay and one is held out.
+
+    Where a class has become too small for that, new files change sides first, then those
+    that another split held, and last what was trained on.
+    """
     import numpy as np
 
-    places = [before.get(name) for name in relative_names(samples.files)]
-    new = np.array([place is None for place in places])
-    held = np.array([place is not None and split in place for place in places])
-    order = shuffled(len(places), seed)
+    places = [before.get(name, set[str]()) for name in relative_names(samples.files)]
+    new = np.array([not place for place in places])
+    trained = np.array(["train" in place for place in places])
+    rank = np.where(new, 0, np.where(trained, 2, 1))
+    held = np.array([split in place for place in places])
+    order = shuffled(len(places), config.split_seed)
     for label in np.unique(samples.labels):
         members = order[samples.labels[order] == label]
         added = members[new[members]]
-        held[added[: int(len(added) * fraction)]] = True
-        if np.count_nonzero(~held[members]) < 2:  # two, for another cut may follow
-            held[members[-2:]] = False
+        held[added[: int(len(added) * _fraction(config, split))]] = True
+        lacking = least - np.count_nonzero(~held[members])
+        if lacking > 0:
+            taken = members[held[members]]
+            held[taken[np.argsort(rank[taken], kind="stable")][:lacking]] = False
         if not held[members].any():
-            held[(added if len(added) else members)[0]] = True
+            held[members[np.argsort(rank[members], kind="stable")][0]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _fraction(config: DataConfig, split: str) -> float:
+    return config.test_fraction if split == "test" else config.val_fraction
 
 
 def _check_classes(source: SourceData) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnreg.data import Dataset, data_config, open_dataset
 from cnnreg.data.decode import Progress
-from cnnreg.data.listing import Listed, compare_listings, places
+from cnnreg.data.listing import Listed, Places, compare_listings, places
 from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
 from cnnreg.files import disk_errors, read_json, write_json, write_text
 from cnnreg.registry import Registry
@@ -114,7 +114,7 @@ class Run:
         )
         shape = self.config.contract.input_shape
         dataset = open_dataset(
-            registry, moved, image_shape=shape, before=places(self._listed()), progress=progress
+            registry, moved, image_shape=shape, before=self.places(), progress=progress
         )
         if dataset.fingerprint == self.config.data_fingerprint:
             return dataset
@@ -173,6 +173,10 @@ class Run:
         """How many images were added, removed and changed; empty where that is not known."""
         before = self._listed()
         return f": {compare_listings(before, dataset.listing())}" if before else ""
+
+    def places(self) -> Places:
+        """The splits that each image was in; empty where that is not known."""
+        return places(self._listed())
 
     def _listed(self) -> list[Listed]:
         """The images as `write_images` kept them; none where that is not known."""

@@ -11,10 +11,10 @@ from PIL import Image
 
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, MachineError, ModelFileError, UsageError
-from cnnreg.planning import plan
+from cnnreg.planning import data_for_model, plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
-from cnnreg.specs import to_data
+from cnnreg.specs import ModelFile, to_data
 from helpers import contract, make_run
 
 
@@ -73,6 +73,8 @@ def test_a_name_that_no_disk_takes_is_refused_before_anything_is_made(registry, 
         ("recipe", {"surprise": 1}),
         ("data", {}),
         ("created", None),
+        ("created", "2026-01-01T10:00:00"),
+        ("created", "0001-01-01T00:00:00+14:00"),
         ("contract", {**to_data(contract()), "num_classes": float("inf")}),
     ],
 )
@@ -115,6 +117,25 @@ def test_data_that_changed_are_refused_and_data_that_moved_are_found(registry, t
     Image.new("RGB", (32, 32)).save(tmp_path / "moved" / "cat" / "new.png")
     with pytest.raises(DataError, match="has changed"):
         run.open_data(registry, folder=tmp_path / "moved")
+
+
+def test_a_model_is_not_tested_on_what_it_was_trained_on(registry, tmp_path):
+    """Its run's own splits hold wherever the images lie now, and when there are more."""
+    photos(tmp_path / "photos", 40)
+    data = DataConfig(name="folder", folder=tmp_path / "photos", test_fraction=0.1, split_seed=5)
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    run = create_run(config, folder=tmp_path / "run")
+    run.write_images(dataset)
+    tested = dataset.test.pixels
+    trained_on = {image.tobytes() for image in dataset.train.pixels}
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
+    moved = data_for_model(registry, model, run.best, str(tmp_path / "moved"), None)
+    assert (moved.test.pixels == tested).all()
+    photos(tmp_path / "moved", 90)
+    grown = data_for_model(registry, model, run.best, str(tmp_path / "moved"), None)
+    assert len(grown.test) > len(moved.test)
+    assert not trained_on & {image.tobytes() for image in grown.test.pixels}
 
 
 def test_a_damaged_run_does_not_hide_the_others(registry, tmp_path, monkeypatch):
