@@ -68,7 +68,10 @@ def config_from_data(folder: Path, data: Any) -> RunConfig:
             changes=tuple(dict(change) for change in data.get("changes", ())),
             imported=dict(data.get("imported", {})),
         )
-        datetime.fromisoformat(config.created)
+        created = datetime.fromisoformat(config.created)
+        if created.tzinfo is None:  # runs are sorted by it
+            raise ValueError(f"created {config.created!r:.40} has no time zone")
+        created.astimezone()  # no clock is that far back, or ahead
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError, DataError) as error:
         raise ModelFileError(f"Damaged run: {error}.", where=folder / "run.json") from error
     return config

@@ -62,7 +62,9 @@ def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | N
 def _keeps_up(result: BenchResult, best: BenchResult) -> bool:
     pairs = zip(result.round_medians, best.round_medians, strict=True)
     ratios = [own / theirs for own, theirs in pairs]
-    return (quantiles(ratios, n=4)[0] if len(ratios) > 1 else ratios[0]) <= 1
+    # Inclusive: the other method guesses at values below the least, of two rounds far below.
+    quarter = quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) > 1 else ratios[0]
+    return quarter <= 1
 
 
 def is_proven(contestant: Contestant) -> bool:

@@ -26,7 +26,8 @@ def load_contestants(
 ) -> list[Contestant]:
     """Every model in every installed runtime that opens it, on each of the devices it has.
 
-    Raises MachineError if a device is in none of them, UsageError if no runtime fits.
+    Raises MachineError if a device that was named is in none of them, or none of all can be
+    used; UsageError if no runtime fits.
     """
     asked = list(dict.fromkeys(device.upper() for device in devices))
     one_device = len(asked) == 1 and asked != [ALL]
@@ -48,7 +49,7 @@ def load_contestants(
             contestants.append(Contestant(name, model, runtime, session, seconds, place))
             opened.add(device)
     for device, absence in absent.items():
-        if device not in opened:
+        if not opened or (device in asked and device not in opened):
             raise absence
     for remark in remarks:
         settings.note(remark)

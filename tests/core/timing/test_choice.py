@@ -69,6 +69,14 @@ def test_one_that_keeps_up_is_named_too():
     assert "OpenVINO fp16 as good as level" in str(choice)
 
 
+@pytest.mark.parametrize("medians", [[0.33, 0.6], [0.33]])
+def test_one_that_was_slower_in_every_round_is_not_level(medians):
+    best = result("OpenVINO int8", [0.3] * len(medians))
+    torch = result("PyTorch fp32", [1.0] * len(medians))
+    choice = choose([torch, best, result("OpenVINO fp16", medians)], [True] * 3)
+    assert (choice.label, choice.level_with) == ("OpenVINO int8", ())
+
+
 def test_a_device_in_the_label_is_not_said_twice():
     gpu = result("OpenVINO fp16 on GPU", [0.2] * 4, device="GPU", batch=8)
     choice = choose([TORCH, gpu], [True, True])

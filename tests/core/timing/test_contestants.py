@@ -83,6 +83,23 @@ def test_a_device_that_no_engine_has_is_an_error_not_a_smaller_table(toy, device
     assert capsys.readouterr().out == ""
 
 
+@pytest.fixture
+def failing(toy):
+    """The engines of `toy`, the second of which says that it has an NPU, which then fails."""
+    plain, rich = toy.runtimes.entries
+    devices = dict.fromkeys(("CPU", "GPU", "NPU"), "a device")
+    spec = dataclasses.replace(rich.spec, devices=lambda: devices)
+    runtimes = Catalog("runtime", [plain, Entry(spec, rich.plugin)])
+    return dataclasses.replace(toy, runtimes=runtimes)
+
+
+def test_of_all_devices_one_that_fails_does_not_end_the_others(failing, capsys):
+    assert [device for _, device in labels(failing, "all")] == ["CPU", "CPU", "GPU"]
+    assert "Rich fp16 fixed on NPU is left out: NPU not found" in capsys.readouterr().out
+    with pytest.raises(MachineError, match="NPU not found"):
+        labels(failing, "all", "NPU")
+
+
 def test_an_engine_that_fits_no_model_is_said(toy):
     with pytest.raises(UsageError, match="No installed runtime"):
         load_contestants(
