@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .folder import DATABASE
 from .liveness import MISSED, lives
 
 LOCK = 0x636E6E726567  # "cnnreg": PostgreSQL's advisory locks are numbers
+SILENCE = "2min"  # after which the server takes the lock from its holder, as after a power cut
 BUSY_TIMEOUT = 60.0  # seconds that SQLite waits for another writer
 
 
@@ -68,19 +69,23 @@ class Database:
             raise MachineError(f"{one_line(error)[:200]}.", where=self.place) from None
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """One worker at a time, on all machines. A worker that dies in here lets go of it."""
+    def alone(self) -> Iterator[Callable[[], None]]:
+        """One worker at a time, on all machines. A worker that dies in here lets go of it.
+
+        Who takes long calls what this gives, at least once a minute.
+        """
         if self._file:
             from filelock import FileLock
 
             with FileLock(f"{self._file}.lock"):
-                yield
+                yield lambda: None
             return
         with self._engine.begin() as connection:
-            # The server itself ends a holder that a power cut has silenced.
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '2min'")
+            connection.exec_driver_sql(
+                f"SET LOCAL idle_in_transaction_session_timeout = '{SILENCE}'"
+            )
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-            yield
+            yield lambda: connection.exec_driver_sql("SELECT 1").close()
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -63,7 +63,7 @@ class Study:
 
         `settings` holds, by key, a subject to name in that error and the value.
         """
-        with self.database.errors(), self.database.alone():
+        with self.database.errors(), self.database.alone() as still_here:
             held = self._study.user_attrs
             for key, (subject, value) in settings.items():
                 if key in held:
@@ -71,7 +71,7 @@ class Study:
             for key, (_, value) in settings.items():
                 if key not in held:
                     self._study.set_user_attr(key, value)
-            self._queue(trials)
+            self._queue(trials, still_here)
 
     def setting(self, key: str) -> dict[str, Any]:
         """Raises UsageError if the study does not hold it."""
@@ -144,7 +144,9 @@ class Study:
     def _trials(self) -> list[FrozenTrial]:
         return [t for t in self._study.get_trials(deepcopy=False) if "trial" in t.user_attrs]
 
-    def _queue(self, trials: Iterable[Trial]) -> None:
+    def _queue(
+        self, trials: Iterable[Trial], still_here: Callable[[], None] = lambda: None
+    ) -> None:
         """Those that are neither done, taken nor waiting."""
         live = {_name(trial) for trial in self._trials() if trial.state in LIVE}
         for trial in trials:
@@ -154,6 +156,7 @@ class Study:
                         state=TrialState.WAITING, user_attrs={"trial": asdict(trial)}
                     )
                 )
+                still_here()
 
     def _fail_lost(self) -> None:
         """What was left by a worker that is no more is open again."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import torch
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
+from cnnreg.comparing import database as database_module
 from cnnreg.comparing import liveness
 from cnnreg.comparing import study as study_module
 from cnnreg.comparing.database import Database
@@ -103,6 +105,17 @@ def test_joining_again_adds_only_what_is_new(opened):
     work(again, lambda of: taken.append(of.name) or result(of))
     assert taken == [trial(seed=1).name]
     assert again.count() == (2, 2)
+
+
+def test_queueing_may_take_longer_than_the_lock_may_be_silent(opened, monkeypatch):
+    """A distant server's round trips add up to more than it lets a holder be idle."""
+    monkeypatch.setattr(database_module, "SILENCE", "1s")
+    study, add = opened(), study_module.optuna.Study.add_trial
+    monkeypatch.setattr(
+        study_module.optuna.Study, "add_trial", lambda *given: (time.sleep(0.5), add(*given))
+    )
+    study.join({}, [trial(seed=seed) for seed in range(4)])
+    assert study.count() == (0, 4)
 
 
 def test_other_settings_are_refused_and_nothing_is_added(opened):
