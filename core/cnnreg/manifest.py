@@ -75,6 +75,17 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def has_manifest(folder: Path) -> bool:
+    """Whether there is one, however damaged; a web page, for one, has its own by that name."""
+    if not (folder / FILE_NAME).is_file():
+        return False
+    try:
+        data = read_json(folder / FILE_NAME)
+    except CnnregError:
+        return True
+    return not isinstance(data, dict) or not data.keys().isdisjoint({"schema", "files"})
+
+
 def is_export_alone(folder: Path) -> bool:
     """Whether a folder holds an export, however damaged, and nothing that somebody added."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
-from .manifest import FILE_NAME, read_manifest
+from .manifest import FILE_NAME, has_manifest, read_manifest
 from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, open_run
@@ -24,7 +24,7 @@ def find_model(registry: Registry, path: Path) -> ModelFile:
     """Raises UsageError, ModelFileError or PluginError."""
     if (path / "run.json").is_file():
         return checkpoint_of(registry, open_run(path))
-    if (path / FILE_NAME).is_file():
+    if has_manifest(path):
         return exported_model(path)
     if path.is_file():
         return _single_file(registry, path)
@@ -141,7 +141,7 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
             where=path,
             hint=f"Known: {known}. Weights made elsewhere: cnnreg import {path.name} --arch NAME",
         )
-    if (path.parent / FILE_NAME).is_file():
+    if has_manifest(path.parent):
         model = exported_model(path.parent)
         if model.path.name == path.name:
             return model

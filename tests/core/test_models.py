@@ -80,6 +80,15 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "runtimes_for", lambda registry, name: [runtime])
     found = find_model(registry, path)
     assert (found.contract, found.precision, found.interface) == (contract(), "fp16", embed)
+    # In a web page's folder, whose manifest is another thing.
+    (tmp_path / "manifest.json").write_text('{"name": "page", "icons": []}')
+    assert find_model(registry, path) == found
+    with pytest.raises(UsageError, match="neither a run nor an export"):
+        find_model(registry, tmp_path)
+    (tmp_path / "manifest.json").write_text('{"schema": 1}')
+    with pytest.raises(ModelFileError, match="Damaged manifest"):
+        find_model(registry, path)
+    (tmp_path / "manifest.json").unlink()
     whole = dict(texts)
     for damage in ({"contract": "{}"}, {"contract": "["}, {"interface": '{"embed": 1}'}, None):
         texts.clear()

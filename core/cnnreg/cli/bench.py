@@ -23,6 +23,7 @@ from .common import (
     json_option,
     print_json,
     say,
+    spread,
     threads_option,
 )
 from .data_options import data_options
@@ -31,7 +32,7 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
 
 
 @click.command()
-@click.argument("models", type=folder_type, nargs=-1)
+@click.argument("models", type=folder_type, nargs=-1, callback=spread)
 @data_options
 @click.option("--runtime", "runtimes", multiple=True, help="Only these engines.")
 @click.option(

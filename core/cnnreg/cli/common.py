@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import os
 import sys
@@ -21,7 +22,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
 )
+WINDOWS = os.name == "nt"
 folder_type = click.Path(path_type=Path)
+
+
+def spread(
+    context: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Callback: `*.jpg` as the files it means, where the shell leaves that to the program."""
+    return tuple(found for path in paths for found in wildcards(path)) if WINDOWS else paths
+
+
+def wildcards(path: Path) -> list[Path]:
+    """The files that a pattern means; the path itself if it is there, or nothing is meant."""
+    if path.exists():
+        return [path]
+    found = sorted(glob.glob(str(path)))  # noqa: PTH207 - a pattern may be absolute
+    return [Path(name) for name in found] or [path]
 
 
 class NumberRange(click.FloatRange):

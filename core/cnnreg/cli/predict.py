@@ -11,12 +11,12 @@ import click
 from cnnreg.errors import DataError
 from cnnreg.using import Guess, load, predict
 
-from .common import console, folder_type, get_registry, json_option, print_json, say
+from .common import console, folder_type, get_registry, json_option, print_json, say, spread
 
 
 @click.command()
 @click.argument("model", type=folder_type)
-@click.argument("images", type=folder_type, nargs=-1, required=True)
+@click.argument("images", type=folder_type, nargs=-1, required=True, callback=spread)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes shown.")
 @click.option("--runtime", help="Engine to use; default: the format's own.")
 @click.option("--device", default="CPU", show_default=True)

@@ -5,7 +5,7 @@
 The one place where cnnreg opens a pickle. Torch's reader of tensors alone, which runs
 nothing that the file names, does it here, under limits, where a fault of that reader
 costs this process and no more. Started by its path, it imports nothing of cnnreg.
-What was refused stands on stdout: a JSON object of `what` and `hint`, and exit code 1.
+What was refused stands on stdout: a JSON object of `what`, `hint` and `at`, and exit code 1.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,9 +33,11 @@ SAVE = "Where it was made, save the tensors alone: torch.save(model.state_dict()
 
 
 class Refused(Exception):  # noqa: N818 - told to the parent, never raised further
-    def __init__(self, what: str, hint: str = "") -> None:
+    """`at` is whether the file is at fault, or the output that could not be written."""
+
+    def __init__(self, what: str, hint: str = "", at: str = "file") -> None:
         super().__init__(what)
-        self.hint = hint
+        self.hint, self.at = hint, at
 
 
 def main(file: Path, output: Path, key: str = "") -> int:
@@ -43,14 +46,15 @@ def main(file: Path, output: Path, key: str = "") -> int:
         limit(size)
         refuse_programs(file)
         tensors = select(read(file), key)
-        save_file({name: plain(name, tensor) for name, tensor in checked(tensors, size)}, output)
-    except Refused as refusal:
-        what, hint = str(refusal), refusal.hint
+        write({name: plain(name, tensor) for name, tensor in checked(tensors, size)}, output)
+    except Refused as refused:
+        refusal = refused
     except Exception as error:  # noqa: BLE001 - whatever a foreign file makes of its reader
-        what, hint = explain(error)
+        refusal = Refused(*explain(error))
     else:
         return 0
-    print(json.dumps({"what": what, "hint": hint}))  # noqa: T201 - the answer
+    answer = {"what": str(refusal), "hint": refusal.hint, "at": refusal.at}
+    print(json.dumps(answer))  # noqa: T201 - the answer
     return 1
 
 
@@ -147,6 +151,13 @@ def checked(tensors: dict[str, Tensor], size: int) -> list[tuple[str, Tensor]]:
 def plain(name: str, tensor: Tensor) -> Tensor:
     """In memory of its own, row by row."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
+def write(tensors: dict[str, Tensor], output: Path) -> None:
+    try:
+        save_file(tensors, output)
+    except (OSError, SafetensorError) as error:
+        raise Refused(f"The tensors could not be written: {error}.", at="output") from error
 
 
 def explain(error: Exception) -> tuple[str, str]:

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from safetensors import safe_open
 from torch import Tensor
 
-from cnnreg.errors import ModelFileError, UsageError
-from cnnreg.files import file_digest
+from cnnreg.errors import CnnregError, MachineError, ModelFileError, UsageError
+from cnnreg.files import check_room, file_digest
 from cnnreg.training.checkpoint import HEADER_KEY, looks_like
 from cnnreg.training.foreign import is_safetensors, read_tensors
 
@@ -100,6 +100,7 @@ def _read_apart(file: Path, key: str | None) -> dict[str, Tensor]:
     """A pickle's tensors, by way of the child and of a file that holds nothing else."""
     with TemporaryDirectory(prefix="cnnreg-import-", ignore_cleanup_errors=True) as folder:
         output = Path(folder, "tensors.safetensors")
+        check_room(output.parent.parent, file.stat().st_size)
         # -P: what lies beside a script, or where one stands, is not what `import torch` means.
         command = [sys.executable, "-P", str(CHILD), str(file.absolute()), str(output), key or ""]
         try:
@@ -116,7 +117,7 @@ def _read_apart(file: Path, key: str | None) -> dict[str, Tensor]:
                 f"Reading the file took more than {SECONDS // 60} minutes.", where=file
             ) from error
         if done.returncode != 0 or not output.is_file():
-            raise _refusal(done.returncode, done.stdout, file)
+            raise _refusal(done.returncode, done.stdout, file, output)
         return read_tensors(output)
 
 
@@ -126,10 +127,14 @@ def _environment() -> dict[str, str]:
     return {**kept, "CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
-def _refusal(code: int, said: bytes, file: Path) -> ModelFileError:
+def _refusal(code: int, said: bytes, file: Path, output: Path) -> CnnregError:
     try:
         answer = json.loads(said)
-        return ModelFileError(printable(answer["what"], 400), where=file, hint=answer["hint"])
+        what = printable(answer["what"], 400)
+        if answer["at"] == "output":
+            hint = "Free some room there, or name another folder in TMPDIR (Windows: TEMP)."
+            return MachineError(what, where=output.parent.parent, hint=hint)
+        return ModelFileError(what, where=file, hint=answer["hint"])
     except (ValueError, KeyError, TypeError):
         return ModelFileError(
             f"The file could not be read; its reader ended with code {code}.", where=file

@@ -55,13 +55,21 @@ def read(path: Path) -> Any:
     """The picture upright, as uint8 RGB [1, height, width, 3]; what is transparent is white."""
     with Image.open(path) as opened:
         picture = ImageOps.exif_transpose(opened)
-        if picture.mode[0] == "I":  # of 16 bits the upper eight
-            values = np.asarray(picture).clip(0, 65535).astype(np.uint16)
-            picture = Image.fromarray((values >> (8 * int(values.max() > 255))).astype(np.uint8))
+        if picture.mode[0] in "IF":
+            picture = Image.fromarray(eight_bit(picture.mode, np.nan_to_num(np.asarray(picture))))
         if picture.has_transparency_data:
             colour = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
         return np.asarray(picture.convert("RGB"))[None]
+
+
+def eight_bit(mode: str, values: Any) -> Any:
+    """Of 16 bits the upper eight; wider types may hold eight, and F what lies in 0..1."""
+    if mode == "F" and values.min() >= 0 and values.max() <= 1:
+        return (values * 255).round().astype(np.uint8)
+    if mode in ("I", "F") and values.max() <= 255:
+        return values.clip(0, 255).astype(np.uint8)
+    return (values.clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
 
 
 def ask(url: str, model: str, pixels: Any) -> tuple[str, Any]:
@@ -70,7 +78,7 @@ def ask(url: str, model: str, pixels: Any) -> tuple[str, Any]:
     header = json.dumps(
         {"inputs": [{**described, "parameters": {"binary_data_size": pixels.nbytes}}]}
     ).encode()
-    place = urlsplit(url)
+    place = urlsplit(url if "://" in url else f"http://{url}")
     kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
     connection = kind(place.netloc, timeout=TIMEOUT)
     try:

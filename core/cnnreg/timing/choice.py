@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
-from cnnreg.manifest import FILE_NAME, read_manifest
+from cnnreg.manifest import has_manifest, read_manifest
 
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
@@ -75,7 +75,7 @@ def is_proven(contestant: Contestant) -> bool:
     model = contestant.model
     if model.architecture is not None:
         return True
-    if not (model.path.parent / FILE_NAME).is_file():
+    if not has_manifest(model.path.parent):
         return False
     manifest = read_manifest(model.path.parent)
     parity = manifest.parity.get(contestant.runtime.name)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from cnnreg.cli import COMMANDS, main
+from cnnreg.cli import COMMANDS, common, main
 from helpers import cli, install_plugin, make_run, train
 
 
@@ -234,3 +234,17 @@ def test_main_ends_the_process_with_zero_on_success():
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
+
+
+def test_patterns_are_files_where_the_shell_leaves_them_as_they_are(tmp_path, monkeypatch):
+    for name in ("b.jpg", "a.jpg", "[1].jpg", "c.png"):
+        (tmp_path / name).touch()
+
+    def spread(*names):
+        found = common.spread(None, None, tuple(tmp_path / name for name in names))
+        return [path.name for path in found]
+
+    assert spread("*.jpg") == ["*.jpg"]
+    monkeypatch.setattr(common, "WINDOWS", True)
+    assert spread("c.png", "*.jpg") == ["c.png", "[1].jpg", "a.jpg", "b.jpg"]
+    assert spread("[1].jpg", "*.gif") == ["[1].jpg", "*.gif"]

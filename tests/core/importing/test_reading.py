@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from cnnreg.errors import ModelFileError, UsageError
+from cnnreg.errors import MachineError, ModelFileError, UsageError
 from cnnreg.importing import reading
-from cnnreg.importing.reading import read_weights
+from cnnreg.importing.reading import CHILD, read_weights
 from helpers import Canary, make_run, train
 
 TENSORS = {"fc.weight": torch.arange(6.0).reshape(2, 3), "fc.bias": torch.zeros(2).half()}
@@ -89,6 +92,23 @@ def test_the_limits_of_size_and_time(tmp_path, monkeypatch):
         read_weights(tmp_path / "file.pt")
     monkeypatch.setattr(reading, "MAX_BYTES", 10)
     with pytest.raises(ModelFileError, match="larger than"):
+        read_weights(tmp_path / "file.pt")
+
+
+def test_a_full_disk_is_no_damaged_file(tmp_path, monkeypatch):
+    torch.save(TENSORS, tmp_path / "file.pt")
+    (tmp_path / "child.py").write_text(
+        "import runpy, sys\n"
+        "sys.argv[2] = sys.argv[2] + '/there is no such folder/x'\n"
+        f"runpy.run_path({str(CHILD)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(reading, "CHILD", tmp_path / "child.py")
+    with pytest.raises(MachineError, match="could not be written") as refused:
+        read_weights(tmp_path / "file.pt")
+    assert refused.value.where == tempfile.gettempdir()
+    assert "TMPDIR" in refused.value.hint
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
+    with pytest.raises(MachineError, match="Disk full"):
         read_weights(tmp_path / "file.pt")
 
 

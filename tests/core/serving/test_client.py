@@ -70,7 +70,7 @@ def client(layout: Path, *arguments: str | Path, cwd: Path | None = None):
 
 
 def pictures(folder: Path) -> list[Path]:
-    """A digit as it is, larger and coloured, half transparent, turned by EXIF, and of 16 bits."""
+    """A digit as it is, larger and coloured, half transparent, turned, and in wider types."""
     plane = np.zeros((40, 60), np.uint8)
     plane[5:35, 10:20] = plane[5:12, 10:50] = 255
     image = Image.fromarray(plane)
@@ -78,19 +78,26 @@ def pictures(folder: Path) -> list[Path]:
     turned[0x0112] = 6
     clear = image.convert("RGBA")
     clear.putalpha(Image.fromarray(plane))
-    paths = [folder / f"{name} ü.png" for name in ("grey", "colour", "clear", "turned", "deep")]
+    names = ("grey", "colour", "clear", "turned", "deep", "dark")
+    paths = [folder / f"{name} ü.png" for name in names]
+    paths += [folder / f"{name}.tif" for name in ("wide", "share", "float")]
     image.save(paths[0])
     image.convert("RGB").resize((100, 90)).save(paths[1])
     clear.save(paths[2])
     image.save(paths[3], exif=turned)
     Image.fromarray(plane.astype(np.uint16) * 257).save(paths[4])
+    Image.fromarray(plane.astype(np.uint16)).save(paths[5])
+    Image.fromarray(plane.astype(np.int32)).save(paths[6])
+    Image.fromarray(plane.astype(np.float32) / 255).save(paths[7])
+    Image.fromarray(plane.astype(np.float32)).save(paths[8])
     return paths
 
 
 def test_it_prints_what_cnnreg_predicts(registry, layout, url, tmp_path):
     model = load(next(layout.glob("mlp-*/1")), threads=1, registry=registry)
     paths = pictures(tmp_path)
-    done = client(layout, *paths, "--url", url, "--top", "1", cwd=tmp_path)
+    bare = url.removeprefix("http://")
+    done = client(layout, *paths, "--url", bare, "--top", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for path, line in zip(paths, done.stdout.splitlines(), strict=True):
         (best,) = predict(model, path, top=1)
