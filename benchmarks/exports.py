@@ -189,10 +189,12 @@ def _page(rows: list[tuple[str, ...]], options) -> str:
             "",
             f"`{command}`: each trained for {options.epochs} epochs on {options.data} "
             f"({options.light_epochs} if an image takes it less than {LIGHT / 1e9:g} GMAC; those "
-            f"above {HEAVY / 1e9:g} GMAC in their form for large images, if they have one), then "
-            "compared on its validation images in every engine that opens the file; the figures "
-            "are those of the engine that differs most. Differences are in logits. Seconds are "
-            "those of writing and comparing one file.",
+            f"above {HEAVY / 1e9:g} GMAC in their form for large images, if they have one), and "
+            f"again at a third of the rate if it was right on less than {100 * ENOUGH:g} % of the "
+            "validation images. Then compared on its validation images in every engine that opens "
+            "the file; the figures are those of the engine that differs most. Differences are in "
+            "logits. Seconds are those of writing and comparing one file; each of the slow ways to "
+            f"int8 had at most {MAX_MINUTES:g} min, where `cnnreg export` allows 10.",
             "",
             f"{sum(row[-1] != '-' for row in rows)} of {len(rows)} files passed the gate. "
             f"{options.note}".rstrip(),
