@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+FEW = 12  # names that a hint tells one by one
+
 
 class CnnregError(Exception):
     """What happened, where, and what to do about it: one line each."""
@@ -52,12 +54,14 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         from difflib import get_close_matches
 
-        self.suggestions = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
-        hint = (
-            f"Did you mean {', '.join(self.suggestions)}?"
-            if self.suggestions
-            else "`cnnreg list` shows what there is."
-        )
+        names = list(known)
+        self.suggestions = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        if self.suggestions:
+            hint = f"Did you mean {', '.join(self.suggestions)}?"
+        elif len(names) <= FEW:
+            hint = f"There are {', '.join(names)}." if names else "There are none."
+        else:
+            hint = "`cnnreg list` shows what there is."
         super().__init__(f"Unknown {kind} '{name}'.", hint=hint)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -85,6 +86,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def typed(path: Path) -> str:
+    """As one types it after a command: quoted if it has to be."""
+    if os.name == "nt":
+        return f'"{path}"' if " " in str(path) else str(path)
+    return shlex.quote(str(path))
 
 
 def read_json(path: Path) -> Any:
@@ -255,7 +263,7 @@ def _explain(error: OSError, path: Path, needed: int) -> tuple[str]:
         free = shutil.disk_usage(_existing(path)).free
         return (_disk_full(needed, free),)
     if error.errno == errno.ENOENT and not path.parent.exists():
-        return ("The folder is gone.",)
+        return ("The folder is gone, or was never there.",)
     return (f"Cannot write: {error.strerror or error}.",)
 
 

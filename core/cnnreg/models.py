@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
+from .files import typed
 from .manifest import FILE_NAME, has_manifest, read_manifest
 from .plugins import blaming, one_line
 from .registry import Registry
@@ -47,7 +48,7 @@ def checkpoint_of(registry: Registry, run: Run) -> ModelFile:
         raise ModelFileError(
             "The run has no finished epoch yet.",
             where=run.folder,
-            hint=f"Go on with: cnnreg resume {run.folder}",
+            hint=f"Go on with: cnnreg resume {typed(run.folder)}",
         )
     return _checkpoint(registry, run.best, run.config.contract)
 
@@ -139,7 +140,7 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
         raise ModelFileError(
             "Not a model file this tool reads.",
             where=path,
-            hint=f"Known: {known}. Weights made elsewhere: cnnreg import {path.name} --arch NAME",
+            hint=f"Known: {known}. Weights made elsewhere: cnnreg import {typed(path)} --arch NAME",
         )
     if has_manifest(path.parent):
         model = exported_model(path.parent)

@@ -88,12 +88,15 @@ def fix(
             f"'{spec.name}' comes without pretrained weights.",
             hint="Name a file of yours with --weights.",
         )
-    options = spec.options(
-        num_classes=len(dataset.classes),
-        input_shape=dataset.image_shape,
-        form=form,
-        dropout=dropout,
-    )
+    try:
+        options = spec.options(
+            num_classes=len(dataset.classes),
+            input_shape=dataset.image_shape,
+            form=form,
+            dropout=dropout,
+        )
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
     contract = ModelContract(
         architecture=spec.name,
         plugin=entry.plugin.package,
@@ -132,7 +135,7 @@ def make_recipe(
         base = read_recipe(path, base)
     try:
         recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a text for a number is a TypeError
         raise UsageError(f"{error}.") from error
     registry.optimizers.entry(recipe.optimizer)
     return recipe

@@ -14,6 +14,7 @@ from .images import fit, from_pixels, read_image
 from .models import choose_runtime, find_model, open_session
 from .planning import data_for_model
 from .registry import Registry, load_registry
+from .runs import Run
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ class Evaluation:
     seconds: float
 
 
+def place_of(model: Run | Path | str) -> Path:
+    return model.folder if isinstance(model, Run) else Path(model)
+
+
 def load(
-    path: Path | str,
+    model: Run | Path | str,
     *,
     runtime: str | None = None,
     device: str = "CPU",
@@ -68,7 +73,7 @@ def load(
 
     Raises UsageError, ModelFileError, MachineError or PluginError.
     """
-    registry, path = registry or load_registry(), Path(path)
+    registry, path = registry or load_registry(), place_of(model)
     file = find_model(registry, path)
     engine = choose_runtime(registry, file, runtime)
     options = RuntimeOptions(device=device, threads=threads, note=note)

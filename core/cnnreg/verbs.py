@@ -19,11 +19,11 @@ from .exporting.publishing import ExportResult, publish
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
-from .runs import Run, create_run, open_run
+from .runs import Run, create_run, find_run, open_run
 from .specs import EpochRecord, Form, Interface, Precision, Resize
 from .timing.bench import BenchOptions
 from .timing.race import Race, race
-from .using import Evaluation, Guess, Model, evaluate, load, predict
+from .using import Evaluation, Guess, Model, evaluate, load, place_of, predict
 
 __all__ = [
     "Evaluation",
@@ -53,7 +53,7 @@ def train(
     recipe: str | None = None,
     form: Form | None = None,
     dropout: float | None = None,
-    weights: str = "",
+    weights: Run | Path | str = "",
     device: str = "auto",
     output: Path | str | None = None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
@@ -89,7 +89,13 @@ def train(
         test_fraction=test_fraction,
     )
     planned, dataset = plan(
-        registry, architecture, config, chosen, form=form, dropout=dropout, weights=weights
+        registry,
+        architecture,
+        config,
+        chosen,
+        form=form,
+        dropout=dropout,
+        weights=str(place_of(weights)) if weights else "",
     )
     dataset.decode()
     try_out(registry, planned, dataset)
@@ -136,7 +142,7 @@ def export(
 
 
 def benchmark(
-    *models: Path | str,
+    *models: Run | Path | str,
     data: str | None = None,
     data_dir: Path | None = None,
     devices: tuple[str, ...] = ("CPU",),
@@ -149,11 +155,11 @@ def benchmark(
 ) -> Race:
     """Time models on the same images, in turns; a run stands for its checkpoint and all exports.
 
-    The first one is what the speed-ups are relative to.
+    Without any it is the newest run. The first one is what the speed-ups are relative to.
     """
     return race(
         registry or load_registry(),
-        [Path(model) for model in models],
+        [place_of(model) for model in models] or [find_run().folder],
         data=data,
         data_dir=data_dir,
         devices=devices,

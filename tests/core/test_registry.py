@@ -73,6 +73,9 @@ def test_offers_are_found_by_name(install):
 
 def test_unknown_name_suggests_the_nearest(install):
     install(FakePoint("a", Offering(spec("resnet18"))))
+    few = UnknownNameError("optimizer", "zzz", ["adam", "sgd"])
+    assert few.hint == "There are adam, sgd."
+    assert "cnnreg list" in UnknownNameError("network", "?", map(str, range(40))).hint
     with pytest.raises(UnknownNameError, match="Did you mean resnet18"):
         load_registry().architectures["resnt18"]
 

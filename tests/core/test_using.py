@@ -62,3 +62,36 @@ def test_a_split_that_is_not_there_is_named(model):
 def test_settings_that_do_not_exist_are_named(registry):
     with pytest.raises(UsageError, match="'epoch'"):
         cnnreg.train("mlp", epoch=3, registry=registry)
+
+
+def test_a_run_is_named_by_itself_too(registry, run, model):
+    assert load(run, registry=registry).classes == model.classes
+    race = cnnreg.benchmark(run, rounds=1, seconds=0.01, warmup=0.01, threads=1, registry=registry)
+    assert [result.model for result in race.results] == [str(run.best)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"resize": "foo"},
+        {"image_size": -1},
+        {"val_fraction": 2},
+        {"form": "big"},
+        {"dropout": 2},
+        {"epochs": "3"},
+        {"weights": "nothing.safetensors"},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_errors_that_a_person_can_act_on(registry, tmp_path, settings):
+    with pytest.raises(cnnreg.CnnregError):
+        cnnreg.train("mlp", output=tmp_path / "run", registry=registry, **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_benchmark_of_nothing_is_refused(registry, run):
+    for settings in ({"rounds": 0}, {"batch": 0}, {"seconds": 0}, {"warmup": -1}):
+        with pytest.raises(UsageError, match="above 0"):
+            cnnreg.benchmark(run, registry=registry, **settings)
+    with pytest.raises(UsageError, match="Not a run"):
+        cnnreg.export("nope", registry=registry)

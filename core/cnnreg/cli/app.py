@@ -79,7 +79,14 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-        if added := _plugin_commands():
+        try:
+            added = _plugin_commands()
+        except CnnregError as error:  # help must come whatever is broken
+            from .common import say
+
+            say(str(error))
+            return
+        if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(
                     [(name, command.get_short_help_str()) for name, command in added.items()]

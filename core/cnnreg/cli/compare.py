@@ -18,6 +18,7 @@ from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
 from cnnreg.errors import UsageError
+from cnnreg.files import typed
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
@@ -141,7 +142,7 @@ def command(
     try:
         study.join(entries, planned.trials() if planned else [])
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
-        worker.work(again=f"cnnreg compare --resume {folder}", shared=database.shared)
+        worker.work(again=f"cnnreg compare --resume {typed(folder)}", shared=database.shared)
         results = with_relative_runs(study.results(), folder)
     finally:
         study.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cnnreg.runs import find_run
 from cnnreg.using import SPLITS, evaluate, load
 
 from .common import console, folder_type, get_registry, json_option, percent, print_json, say
@@ -13,14 +14,14 @@ from .data_options import data_options
 
 
 @click.command("eval")
-@click.argument("model", type=folder_type)
+@click.argument("model", type=folder_type, required=False)
 @data_options
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
 @click.option("--runtime", help="Engine to use; default: the format's own.")
 @click.option("--device", default="CPU", show_default=True)
 @json_option
 def command(
-    model: Path,
+    model: Path | None,
     data: str | None,
     data_dir: Path | None,
     split: str,
@@ -28,7 +29,8 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Measure MODEL's accuracy. MODEL is a run, an export folder, or a model file."""
+    """Measure the accuracy of MODEL, a run, an export folder or a model file; or the newest run."""
+    model = model or find_run().folder
     opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     with console(stderr=True).status("opening the data") as status:
         found = evaluate(opened, data=data, data_dir=data_dir, split=split, step=status.update)

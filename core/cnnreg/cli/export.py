@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cnnreg.errors import CnnregError, UsageError
+from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.card import MODEL
 from cnnreg.exporting.original import load_original
@@ -23,7 +23,7 @@ from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
-from cnnreg.termination import terminable
+from cnnreg.termination import stop_if_asked, terminable
 
 from .common import (
     NumberRange,
@@ -156,7 +156,8 @@ def command(
     with out.status("reading the run") as status:
         dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
-        results: list[ExportResult] = []
+        results: list[tuple[Job, ExportResult]] = []
+        refused: list[GateError] = []
         for job in jobs:
             publish_in = partial(
                 publish,
@@ -172,24 +173,37 @@ def command(
                 step=lambda text: status.update(escape(text)),
             )
             try:
-                results.append(job.run(publish_in))
+                result = job.run(publish_in)
                 if serve_layout:
                     status.update("laying out what is served")
-                    folder = results[-1].folder
-                    served = serve(folder, folder.parent / LAYOUT)
-                    results[-1] = replace(results[-1], served=served)
+                    served = serve(result.folder, result.folder.parent / LAYOUT)
+                    result = replace(result, served=served)
+            except GateError as error:  # says nothing of the other files
+                stop_if_asked()
+                refused.append(error)
+                continue
             except CnnregError as error:  # what was published before it stays
-                error.finished = _as_data(jobs, results)
+                error.finished = _as_data(results)
                 raise
+            results.append((job, result))
             if not as_json:
-                show(registry, job.exporter, results[-1])
+                show(registry, job.exporter, result)
+    if refused:
+        refusal = refused[0] if len(refused) == 1 else _together(refused, len(jobs))
+        refusal.finished = _as_data(results)
+        raise refusal
     if as_json:
-        print_json(_as_data(jobs, results))
+        print_json(_as_data(results))
 
 
-def _as_data(jobs: Sequence[Job], results: Sequence[ExportResult]) -> list[dict[str, Any]]:
-    targets = [{"target": job.target} if job.target else {} for job in jobs]
-    return [to_data(result) | target for result, target in zip(results, targets, strict=False)]
+def _together(refused: Sequence[GateError], files: int) -> GateError:
+    said = " ".join(dict.fromkeys(error.what for error in refused))
+    return GateError(f"{len(refused)} of {files} files: {said}", hint=refused[0].hint)
+
+
+def _as_data(results: Sequence[tuple[Job, ExportResult]]) -> list[dict[str, Any]]:
+    targets = [{"target": job.target} if job.target else {} for job, _ in results]
+    return [to_data(own) | target for (_, own), target in zip(results, targets, strict=True)]
 
 
 def show(registry: Registry, exporter: ExporterSpec, result: ExportResult) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from cnnreg.data import DataConfig, Dataset, data_config
+from cnnreg.files import typed
 from cnnreg.planning import DEFAULT_DOWNLOADS, open_for
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
@@ -169,8 +170,8 @@ def _next(run: Run, name: str, *, known: bool) -> list[tuple[str, str]]:
     """The commands that go on from here."""
     data = "" if known else " --data photos/"
     return [
-        ("next", f"cnnreg predict {run.folder} picture.jpg"),
-        ("", f"cnnreg eval {run.folder}{data}"),
+        ("next", f"cnnreg predict {typed(run.folder)} picture.jpg"),
+        ("", f"cnnreg eval {typed(run.folder)}{data}"),
         ("", f"cnnreg {about('export', run)} --onnx{data}"),
-        ("", f"cnnreg train {name} --weights {run.folder} --data photos/"),
+        ("", f"cnnreg train {name} --weights {typed(run.folder)} --data photos/"),
     ]

@@ -37,7 +37,10 @@ def recipe_options(without: Iterable[str] = ()) -> Callable[[Any], Any]:
             if field.name not in without:
                 function = _option(field.name, field.default, field.metadata["help"])(function)
         return click.option(
-            "--recipe", "recipe_name", help="A recipe by name, or a TOML file of these settings."
+            "--recipe",
+            "recipe_name",
+            help="A recipe by name, or a TOML file of these settings. It changes the network's "
+            "own, which comes before the defaults told here.",
         )(function)
 
     return decorate

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cnnreg.errors import UsageError
+from cnnreg.files import typed
 from cnnreg.recipe import Recipe, label
 from cnnreg.runs import Run, find_run
 
@@ -103,7 +104,7 @@ def _refuse_imported(run: Run) -> None:
         raise UsageError(
             "An imported run holds weights alone, no state of a training to go on from.",
             where=run.folder,
-            hint=f"Train from them: cnnreg train {name} --weights {run.folder}",
+            hint=f"Train from them: cnnreg train {name} --weights {typed(run.folder)}",
         )
 
 
@@ -124,5 +125,6 @@ def _refuse_finished(run: Run, recipe: Recipe) -> None:
     raise UsageError(
         f"This run has finished, after {result['epochs']} epochs.",
         where=run.folder,
-        hint=f"Train it longer with {longer}, or use it: cnnreg export {run.folder} --openvino",
+        hint=f"Train it longer with {longer}, or use it: "
+        f"cnnreg export {typed(run.folder)} --openvino",
     )

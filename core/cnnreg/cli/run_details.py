@@ -10,6 +10,7 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run, read_metrics
 from cnnreg.runs.overview import changes, overview, usual_recipe
 from cnnreg.runs.report import Report, read_report
+from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import to_data
 
 from .common import (
@@ -63,6 +64,9 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
         "history": [] if at_a_glance.state == "damaged" else to_data(read_metrics(run.folder)),
         "report": to_data(replace(report, mistakes=report.mistakes[:10])) if report else None,
         "confusions": to_data(report.confusions(CONFUSIONS)) if report else [],
+        "outdated_exports": [
+            name for name in at_a_glance.exports if is_outdated(run.exports / name)
+        ],
         "files": [
             {"name": path.relative_to(run.folder).as_posix(), "bytes": path.stat().st_size}
             for path in sorted(run.folder.rglob("*"))
@@ -100,7 +104,9 @@ def print_details(run: Run, found: dict[str, Any]) -> None:
     rows = [(name, human_bytes(sizes[name]), what) for name, what in FILES.items() if name in sizes]
     for name in found["exports"]:
         size = sum(bytes_ for file, bytes_ in sizes.items() if file.startswith(f"exports/{name}/"))
-        rows.append((f"exports/{name}", human_bytes(size), "an export, proven equal"))
+        outdated = name in found["outdated_exports"]
+        told = "an export of older weights" if outdated else "an export, proven equal"
+        rows.append((f"exports/{name}", human_bytes(size), told))
     print_columns(("name", ">size", "what it is"), rows)
 
 

@@ -10,6 +10,7 @@ import click
 
 from cnnreg.data import Dataset, data_config
 from cnnreg.errors import PluginError, StoppedError, UnknownNameError, UsageError
+from cnnreg.files import typed
 from cnnreg.models import need
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
@@ -184,7 +185,7 @@ def follow(
 def about(command: str, run: Run) -> str:
     """The command for this run, its folder left out where it is the newest one anyway."""
     newest = run.folder.parent == DEFAULT_ROOT
-    return command if newest else f"{command} {run.folder}"
+    return command if newest else f"{command} {typed(run.folder)}"
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
@@ -192,7 +193,8 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
     spec = registry.architecture_of(contract)
     form = f", small form: {spec.small_form}" if contract.form == "small" else ""
     out.print(
-        f"[bold]{spec.name}[/] ({human_count(spec.parameters)} parameters as published){form}"
+        f"[bold]{spec.name}[/] ({human_count(spec.parameters)} parameters at "
+        f"{spec.num_classes} classes){form}"
     )
     out.print(
         f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "

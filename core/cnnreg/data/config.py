@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from cnnreg.errors import DataError, UnknownNameError
+from cnnreg.errors import DataError, UnknownNameError, UsageError
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
 
@@ -78,14 +78,14 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
     """What `--data` means: a data set of the registry, or else a folder.
 
     `settings` are the other fields of DataConfig. A path that is no folder raises
-    DataError, a mere word that names nothing UnknownNameError.
+    DataError, a mere word that names nothing UnknownNameError, wrong settings UsageError.
     """
-    downloads = expanded(settings.pop("downloads", "data")).absolute()
+    settings["downloads"] = expanded(settings.get("downloads", "data")).absolute()
     if text in registry.datasets:
-        return DataConfig(name=text, downloads=downloads, **settings)
+        return _checked(name=text, **settings)
     folder = expanded(text)
     if folder.is_dir():
-        return DataConfig(name=FOLDER, folder=folder.absolute(), downloads=downloads, **settings)
+        return _checked(name=FOLDER, folder=folder.absolute(), **settings)
     if folder.exists():
         raise DataError(
             "This is a file; a folder of class folders is needed.", where=folder.absolute()
@@ -97,6 +97,13 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
             hint=f"Data sets by name: {', '.join(registry.datasets)}.",
         )
     raise UnknownNameError("data set or folder", text, registry.datasets)
+
+
+def _checked(**fields: Any) -> DataConfig:
+    try:
+        return DataConfig(**fields)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
 
 
 def expanded(path: Path | str) -> Path:

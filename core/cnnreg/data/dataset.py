@@ -96,8 +96,11 @@ def open_dataset(
     if image_shape is None and channels is not None:
         shape = (channels, *shape[1:])
 
+    total = sum(len(part) for part in parts)
+
     def split(name: str, samples: Samples) -> Split:
-        may_skip = int(len(samples) * BAD_SHARE)
+        # One may always be damaged where there are enough images, however small its split.
+        may_skip = max(int(len(samples) * BAD_SHARE), int(total * BAD_SHARE >= 1))
         return Split(samples, Loader(name, shape, config.resize, may_skip, progress, cache))
 
     return Dataset(

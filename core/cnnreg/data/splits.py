@@ -33,7 +33,7 @@ def complete(source: SourceData, config: DataConfig, before: Places | None = Non
     was added since: what was trained on must not turn up in a test. Raises DataError, with
     counts, if a class is too small.
     """
-    _check_classes(source)
+    _check_classes(source, config)
     train, val, test = source.train, source.val, source.test
     if test is None:
         train, test = _cut(train, "test", config, before, least=1 + (val is None))
@@ -119,12 +119,13 @@ def _fraction(config: DataConfig, split: str) -> float:
     return config.test_fraction if split == "test" else config.val_fraction
 
 
-def _check_classes(source: SourceData) -> None:
+def _check_classes(source: SourceData, config: DataConfig) -> None:
     import numpy as np
 
     if len(source.classes) < 2:
         raise DataError(
             f"There is only one class: {', '.join(source.classes) or 'none'}.",
+            where=config.folder,
             hint="A classifier needs two or more.",
         )
     needed = 1 + (source.val is None) + (source.test is None)
@@ -135,5 +136,6 @@ def _check_classes(source: SourceData) -> None:
         shown = ", ".join(f"{name} {count}" for count, name in ranked)
         raise DataError(
             f"Class '{small[0]}' has too few training images: {needed} or more are needed.",
+            where=config.folder,
             hint=f"Images per class: {shown:.400}.",
         )

@@ -15,8 +15,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from cnnreg.errors import CnnregError, MachineError, ModelFileError, UsageError
-from cnnreg.files import check_room, file_digest
-from cnnreg.training.checkpoint import HEADER_KEY, looks_like
+from cnnreg.files import check_room, file_digest, typed
+from cnnreg.runs.weights import HEADER_KEY
+from cnnreg.training.checkpoint import looks_like
 from cnnreg.training.foreign import is_safetensors, read_tensors
 
 MAX_BYTES = 16 << 30
@@ -79,7 +80,7 @@ def _refuse_own(file: Path) -> None:
             raise ModelFileError(
                 "This is a checkpoint of cnnreg's own, which knows its classes and images.",
                 where=file,
-                hint=f"Use it as it is: cnnreg predict {file} ..., or train with --weights {file}",
+                hint=f"Use it as it is: cnnreg predict {typed(file)} ..., or train with --weights",
             )
 
 

@@ -36,7 +36,9 @@ def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
 
 
 def open_run(folder: Path) -> Run:
-    """Raises ModelFileError if `folder` does not hold a readable run.json."""
+    """Raises UsageError if `folder` is no run, ModelFileError if its run.json is damaged."""
+    if not (folder / FILE_NAME).is_file():
+        raise UsageError("Not a run: it holds no run.json.", where=folder)
     return Run(folder, read_config(folder))
 
 
@@ -48,8 +50,6 @@ def run_from_data(folder: Path, data: Any) -> Run:
 def find_run(folder: Path | None = None) -> Run:
     """The run in `folder`, or the newest under runs/. Raises UsageError if there is none."""
     if folder is not None:
-        if not (folder / FILE_NAME).is_file():
-            raise UsageError("Not a run: it holds no run.json.", where=folder)
         return open_run(folder)
     runs = list_runs()
     if not runs:
@@ -63,7 +63,9 @@ def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:
     """All readable runs under `root`, oldest first."""
     runs = []
     for path in root.glob("*/run.json"):
-        with suppress(ModelFileError, MachineError):  # one damaged run must not hide the others
+        with suppress(
+            UsageError, ModelFileError, MachineError
+        ):  # one damaged run must not hide the others
             runs.append(open_run(path.parent))
     return sorted(runs, key=lambda run: (datetime.fromisoformat(run.config.created), run.name))
 

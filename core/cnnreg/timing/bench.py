@@ -16,6 +16,7 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.errors import UsageError
 from cnnreg.specs import ModelFile, RuntimeSpec, Session
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class BenchOptions:
     warmup: float = 1.0  # seconds, then on until steady, at most PATIENCE times as long; 0: none
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.batch, self.rounds) < 1 or not self.seconds > 0 or not self.warmup >= 0:
+            raise UsageError("A benchmark needs a batch, rounds and seconds above 0.")
+
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
@@ -55,6 +60,7 @@ class BenchResult:
     """Times in milliseconds a call of `batch` images."""
 
     label: str
+    model: str  # the file's path
     runtime: str
     format: str
     precision: str
@@ -172,6 +178,7 @@ def _result(
     ratios = [theirs / own for theirs, own in zip(baseline, medians, strict=True)]
     return BenchResult(
         label=contestant.label,
+        model=str(contestant.model.path),
         runtime=contestant.runtime.name,
         format=contestant.model.format,
         precision=contestant.model.precision,

@@ -8,6 +8,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from cnnreg.manifest import has_manifest, read_manifest
+from cnnreg.runs.weights import is_outdated
 
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
@@ -70,12 +71,13 @@ def _keeps_up(result: BenchResult, best: BenchResult) -> bool:
 def is_proven(contestant: Contestant) -> bool:
     """Whether its answers were compared with the original's, in this engine on this device.
 
-    A checkpoint is the original; a file without a manifest does not say.
+    A checkpoint is the original; a file without a manifest does not say, and one of weights
+    that its run has since replaced was compared with another original.
     """
     model = contestant.model
     if model.architecture is not None:
         return True
-    if not has_manifest(model.path.parent):
+    if not has_manifest(model.path.parent) or is_outdated(model.path.parent):
         return False
     manifest = read_manifest(model.path.parent)
     parity = manifest.parity.get(contestant.runtime.name)

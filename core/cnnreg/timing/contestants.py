@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 from cnnreg.errors import MachineError, UsageError
@@ -63,8 +65,7 @@ def _pairs(
 ) -> Iterator[tuple[str, ModelFile, RuntimeSpec]]:
     """Models and the runtimes to time them in, with a label."""
     wanted = [registry.runtimes[name].name for name in only]
-    several = len({model.contract.architecture for model in models}) > 1
-    for model in models:
+    for model, title in zip(models, _titles(models), strict=True):
         for runtime in runtimes_for(registry, model.format):
             if wanted and runtime.name not in wanted:
                 continue
@@ -74,4 +75,24 @@ def _pairs(
             label = f"{runtime.title} {model.precision}{model.interface.suffix.replace('-', ' ')}"
             if second:
                 label += f" ({model.format})"
-            yield f"{model.contract.architecture} {label}" if several else label, model, runtime
+            yield f"{title}{label}", model, runtime
+
+
+def _titles(models: list[ModelFile]) -> list[str]:
+    """What stands before each label to tell networks apart, and runs of one network."""
+    networks = [model.contract.architecture for model in models]
+    several = len(set(networks)) > 1
+    titles = [f"{network} " if several else "" for network in networks]
+    alike = Counter((m.contract.architecture, m.format, m.precision, m.interface) for m in models)
+    if max(alike.values(), default=1) == 1:
+        return titles
+    runs = [_run_of(model) for model in models]
+    unique = len({run.name for run in runs}) == len(set(runs))
+    names = [run.name if unique else str(run) for run in runs]
+    return [f"{name} {title}" for name, title in zip(names, titles, strict=True)]
+
+
+def _run_of(model: ModelFile) -> Path:
+    """The folder of the run, or of an export that lies elsewhere."""
+    folder = model.path.absolute().parent
+    return folder.parent.parent if folder.parent.name == "exports" else folder

@@ -13,6 +13,7 @@ from cnnreg.models import find_model, models_of
 from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
 from cnnreg.runs import open_run
+from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
 from .bench import BenchOptions, BenchResult, benchmark
@@ -57,6 +58,9 @@ def race(
     images = sample_images(dataset.val, options.batch)
     before = environment()
     contestants = load_contestants(registry, models, settings, devices, only=runtimes)
+    for contestant in contestants:
+        if is_outdated(contestant.model.path.parent):
+            note(f"{contestant.label} is of older weights: export the run again")
     results = benchmark(contestants, images, options, step=step)
     fastest = choose(results, [is_proven(contestant) for contestant in contestants])
     return Race(models[0].contract, threads, results, fastest, before)

@@ -23,13 +23,12 @@ from cnnreg.contracts import contract_from_data
 from cnnreg.errors import ModelFileError
 from cnnreg.files import write_bytes
 from cnnreg.plugins import blaming
+from cnnreg.runs.weights import HEADER_KEY, MAX_HEADER_BYTES
 from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
 
 from .weightless import undrawn
 
 SCHEMA = 1
-HEADER_KEY = "cnnreg"
-MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 20_000
 
 

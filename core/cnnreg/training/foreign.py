@@ -12,9 +12,10 @@ from torch import Tensor
 
 from cnnreg.errors import ModelFileError
 from cnnreg.plugins import one_line
+from cnnreg.runs.weights import MAX_HEADER_BYTES
 from cnnreg.specs import Renames
 
-from .checkpoint import MAX_HEADER_BYTES, MAX_TENSORS, looks_like, read_content
+from .checkpoint import MAX_TENSORS, looks_like, read_content
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 """What DataParallel, torch.compile and the wrappers of training frameworks put before a name."""

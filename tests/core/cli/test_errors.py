@@ -248,3 +248,22 @@ def test_patterns_are_files_where_the_shell_leaves_them_as_they_are(tmp_path, mo
     monkeypatch.setattr(common, "WINDOWS", True)
     assert spread("c.png", "*.jpg") == ["c.png", "[1].jpg", "a.jpg", "b.jpg"]
     assert spread("[1].jpg", "*.gif") == ["[1].jpg", "*.gif"]
+
+
+def test_help_comes_whatever_is_broken(home_with):
+    home_with("disabled-plugins.json", "{")
+    code, out, err = cli("--help")
+    assert (code, "Commands:" in out) == (0, True)
+    assert "list of disabled plugins" in err
+    assert cli("list")[0] == 5
+
+
+@pytest.fixture
+def home_with(tmp_path, monkeypatch):
+    def write(name, text):
+        monkeypatch.setenv("CNNREG_HOME", str(tmp_path))
+        (tmp_path / name).write_text(text)
+        common.get_registry.cache_clear()
+
+    yield write
+    common.get_registry.cache_clear()

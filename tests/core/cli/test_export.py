@@ -43,16 +43,42 @@ def test_int8_says_how_it_came_about(run):
     assert f"post-training quantisation, calibrated on 300 images, judged on {judged}" in out
 
 
-def test_a_refusal_tells_what_was_published_before_it(run, monkeypatch):
+def test_a_refused_file_does_not_end_the_others(run, monkeypatch):
     def refuse(*arguments, **options):
-        raise GateError("Too much is lost.")
+        raise GateError("Too much is lost.", hint="Use fp16.")
 
     monkeypatch.setattr("cnnreg.exporting.quantising.search", refuse)
-    command = ("export", run.folder, "--onnx", "--precision", "fp32,int8", "--json")
+    command = ("export", run.folder, "--onnx", "--precision", "int8,fp32", "--json")
     code, out, _ = cli(*command)
     told = json.loads(out)
     assert code == told["error"]["exit"] == 8
+    assert told["error"]["message"] == "Too much is lost."
     (published,) = told["finished"]
     assert (published["format"], published["precision"]) == ("onnx", "fp32")
     code, out, _ = cli("export", run.folder, "--onnx", "--precision", "int8", "--json")
     assert (code, list(json.loads(out))) == (8, ["error"])
+
+
+def test_all_that_were_refused_are_named_once(run, monkeypatch):
+    said = iter(["ONNX loses too much.", "OpenVINO loses too much."])
+
+    def refuse(*arguments, **options):
+        raise GateError(next(said), hint="Use fp16.")
+
+    monkeypatch.setattr("cnnreg.exporting.quantising.search", refuse)
+    code, out, err = cli("export", run.folder, "--onnx", "--openvino", "--precision", "int8")
+    assert (code, out) == (8, "")
+    assert "2 of 2 files: ONNX loses too much. OpenVINO loses too much." in err
+    assert "Use fp16." in err
+
+
+def test_a_stop_that_a_converter_makes_a_refusal_of_ends_all(run, monkeypatch):
+    def refuse(*arguments, **options):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as stop:
+            raise GateError("Cannot export: interrupted.") from stop
+
+    monkeypatch.setattr("cnnreg.cli.export.publish", refuse)
+    code, _, err = cli("export", run.folder, "--onnx", "--openvino")
+    assert (code, "interrupted" in err) == (143, False)

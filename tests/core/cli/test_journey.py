@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnreg.files import typed
 from cnnreg.runs import open_run
 from helpers import cli, pictures
 
@@ -65,7 +66,7 @@ def test_training_ends_with_the_next_command(folder):
     code, out, err = cli("train", "mlp", "--epochs", "1", "--output", folder / "again")
     assert code == 0
     assert "embedded 'digits'" in err
-    assert f"cnnreg export {folder / 'again'} --openvino" in out
+    assert f"cnnreg export {typed(folder / 'again')} --openvino" in out
 
 
 def test_every_engine_measures_the_same_accuracy(run):
@@ -79,6 +80,14 @@ def test_every_engine_measures_the_same_accuracy(run):
         accuracies.append(result["accuracy"])
     assert len(set(accuracies)) == 1
     assert accuracies[0] == pytest.approx(open_run(run).result["test_accuracy"])
+
+
+def test_the_newest_run_is_measured_where_none_is_named(run, tmp_path, monkeypatch):
+    shutil.copytree(run, tmp_path / "runs" / "run")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli("eval", "--json")
+    assert code == 0, err
+    assert json.loads(out)["model"] == str(Path("runs", "run", "best.safetensors"))
 
 
 def test_onnx_runs_in_openvino_too(run):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from cnnreg.manifest import FILE_NAME, Manifest, write_manifest
+from cnnreg.manifest import FILE_NAME, Manifest, read_manifest, write_manifest
+from cnnreg.runs.weights import weights_digest
 from cnnreg.specs import ModelFile
 from cnnreg.timing.bench import BenchResult, Contestant
 from cnnreg.timing.choice import choose, is_proven
@@ -19,6 +21,7 @@ def result(label, medians, device="CPU", batch=1):
     ratios = sorted(baseline / own for own in medians)
     return BenchResult(
         label=label,
+        model="model.xml",
         runtime="engine",
         format="openvino",
         precision="int8",
@@ -127,3 +130,19 @@ def test_a_checkpoint_is_the_original_and_a_bare_file_proves_nothing(exported, t
     assert is_proven(entrant(checkpoint))
     (exported.path.parent / FILE_NAME).unlink()
     assert not is_proven(entrant(exported))
+
+
+def test_a_proof_of_weights_that_were_replaced_is_none(exported, tmp_path):
+    manifest = replace(read_manifest(exported.path.parent), source={"checkpoint_sha256": "0ld"})
+    folder = tmp_path / "run" / "exports" / "openvino-int8"
+    folder.mkdir(parents=True)
+    (folder / "model.xml").write_bytes(b"x")
+    write_manifest(folder, manifest)
+    model = replace(exported, path=folder / "model.xml")
+    best = tmp_path / "run" / "best.safetensors"
+    assert is_proven(entrant(model))
+    for digest, holds in (("0ld", True), ("new", False)):
+        header = json.dumps({"__metadata__": {"cnnreg": f"{digest} {{}}"}}).encode()
+        best.write_bytes(len(header).to_bytes(8, "little") + header)
+        assert weights_digest(best) == digest
+        assert is_proven(entrant(model)) is holds

@@ -83,6 +83,28 @@ def test_a_device_that_no_engine_has_is_an_error_not_a_smaller_table(toy, device
     assert capsys.readouterr().out == ""
 
 
+def test_what_would_be_named_alike_is_told_apart(toy):
+    def named(*models):
+        found = load_contestants(toy, list(models), RuntimeOptions(threads=1), ("CPU",))
+        return [one.label for one in found if one.runtime.name == "plain"]
+
+    def model(path, network="mlp"):
+        own = contract(architecture=network)
+        return dataclasses.replace(MODEL, path=Path("/runs", path), contract=own)
+
+    one = model("one/exports/toy-fp16/model")
+    assert named(one) == ["Plain fp16 fixed"]
+    assert named(one, model("one/best")) == ["one Plain fp16 fixed"] * 2
+    assert named(one, model("two/best")) == ["one Plain fp16 fixed", "two Plain fp16 fixed"]
+    assert named(one, model("two/best", "vgg")) == ["mlp Plain fp16 fixed", "vgg Plain fp16 fixed"]
+    assert named(model("a/one/x"), model("b/one/x")) == [
+        "/runs/a/one Plain fp16 fixed",
+        "/runs/b/one Plain fp16 fixed",
+    ]
+    three = named(one, model("two/best"), model("two/vgg", "vgg"))
+    assert three == [f"{name} Plain fp16 fixed" for name in ("one mlp", "two mlp", "two vgg")]
+
+
 @pytest.fixture
 def failing(toy):
     """The engines of `toy`, the second of which says that it has an NPU, which then fails."""

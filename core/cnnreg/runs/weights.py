@@ -1,0 +1,38 @@
+"""Which weights a run holds now, told from a header: neither torch nor the tensors are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cnnreg.errors import CnnregError
+from cnnreg.files import read_json
+
+HEADER_KEY = "cnnreg"
+MAX_HEADER_BYTES = 16 << 20
+
+
+def weights_digest(path: Path) -> str:
+    """The digest that a checkpoint gives itself, unverified; empty where there is none to read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > MAX_HEADER_BYTES:
+                return ""
+            header = json.loads(file.read(size))["__metadata__"][HEADER_KEY]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return header.partition(" ")[0] if isinstance(header, str) else ""
+
+
+def is_outdated(export: Path) -> bool:
+    """Whether a run's export was made of other weights than its best ones are now.
+
+    False for a folder that is no run's export, or does not say.
+    """
+    now = weights_digest(export.parent.parent / "best.safetensors")
+    try:
+        made_of = read_json(export / "manifest.json")["source"]["checkpoint_sha256"]
+    except (CnnregError, KeyError, TypeError):
+        return False
+    return bool(now) and made_of != now
