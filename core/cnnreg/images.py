@@ -112,7 +112,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
     start = b""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError("This is a folder; name the images in it.", where=path)
+        if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise DataError("Not a regular file.", where=path)
         with path.open("rb") as file:
             start = file.read(512)
