@@ -8,10 +8,11 @@ from pathlib import Path
 from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from .files import typed
-from .manifest import FILE_NAME, has_manifest, read_manifest
+from .manifest import has_manifest, read_manifest
 from .plugins import blaming, one_line
 from .registry import Registry
 from .runs import Run, open_run
+from .runs.overview import exports_of
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 CHECKPOINT = "checkpoint"
@@ -38,8 +39,7 @@ def find_model(registry: Registry, path: Path) -> ModelFile:
 
 def models_of(registry: Registry, run: Run) -> list[ModelFile]:
     """The run's checkpoint and everything exported from it."""
-    found = (path.parent for path in run.exports.glob(f"*/{FILE_NAME}"))
-    folders = sorted(folder for folder in found if not folder.name.startswith("."))
+    folders = [run.exports / name for name in exports_of(run)]
     return [checkpoint_of(registry, run), *map(exported_model, folders)]
 
 

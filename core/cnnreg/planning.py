@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
+from .data.config import SPLIT
 from .data.decode import Progress
-from .errors import UsageError
+from .errors import CnnregError, UsageError
 from .machine.environment import environment
-from .recipe import Recipe, read_recipe
+from .manifest import has_manifest, read_manifest
+from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Registry
 from .runs import PRETRAINED, RunConfig, now, open_run
 from .specs import Form, ModelContract, ModelFile
@@ -95,7 +98,7 @@ def fix(
             form=form,
             dropout=dropout,
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
     contract = ModelContract(
         architecture=spec.name,
@@ -134,8 +137,9 @@ def make_recipe(
             registry.recipes.entry(name)  # says which there are
         base = read_recipe(path, base)
     try:
-        recipe = replace(base, **{key: value for key, value in flags.items() if value is not None})
-    except (ValueError, TypeError) as error:  # a text for a number is a TypeError
+        given = {key: value for key, value in flags.items() if value is not None}
+        recipe = recipe_from_data(given, base)
+    except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
     registry.optimizers.entry(recipe.optimizer)
     return recipe
@@ -145,20 +149,20 @@ def data_for_model(
     registry: Registry,
     model: ModelFile,
     path: Path,
-    data: str | None,
+    data: str | Path | None,
     data_dir: Path | None,
 ) -> Dataset:
     """The data that was named, else the data of the run that the model belongs to.
 
     Data of the run's kind are split as the run split its own, which may lie elsewhere now:
-    else the model would be tested on what it was trained on.
+    else the model would be tested on what it was trained on. An export away from its run
+    still tells in which shares.
     """
     run_folder = next(
         (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
     )
-    run = open_run(run_folder) if run_folder is not None else None
-    if data is None and run is not None:
-        return run.open_data(registry, downloads=data_dir)
+    if data is None and run_folder is not None:
+        return open_run(run_folder).open_data(registry, downloads=data_dir)
     contract = model.contract
     if not (data or contract.dataset):
         raise UsageError(
@@ -167,14 +171,34 @@ def data_for_model(
             hint="Name a data set or a folder of class folders with --data.",
         )
     config = data_config(
-        data or contract.dataset,
+        str(data or contract.dataset),
         registry,
         downloads=data_dir or DEFAULT_DOWNLOADS,
         resize=contract.resize,
     )
-    before = None
-    if run is not None and run.config.data.name == config.name:
-        own = run.config.data
+    run = before = None
+    with suppress(CnnregError):  # whatever lies above the model, the data have been named
+        run = open_run(run_folder) if run_folder is not None else None
+    if run is None:
+        config = _split_as_told(config, model.path.parent)
+    elif _same_data(registry, run.config.data, config):
+        own, before = run.config.data, run.places()
         config = replace(own, folder=config.folder, downloads=config.downloads)
-        before = run.places()
     return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
+
+
+def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
+    """Whether both are read by the same data set, however it is spelt."""
+    known = one.name in registry.datasets and other.name in registry.datasets
+    return known and registry.datasets[one.name] is registry.datasets[other.name]
+
+
+def _split_as_told(config: DataConfig, export: Path) -> DataConfig:
+    """With the shares and the seed of the run that an export was made of, where it says them."""
+    if not has_manifest(export):
+        return config
+    told = read_manifest(export).source.get("split", {})
+    try:
+        return replace(config, **{name: told[name] for name in SPLIT})
+    except (KeyError, TypeError, ValueError):  # of an older version, or another's hand
+        return config

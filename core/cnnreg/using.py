@@ -111,7 +111,7 @@ def pixels_for(contract: ModelContract, picture: Path | str | Pixels) -> Pixels:
 def evaluate(
     model: Model,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     data_dir: Path | None = None,
     split: str = "test",
     step: Callable[[str], None] = lambda text: None,

@@ -143,7 +143,7 @@ def export(
 
 def benchmark(
     *models: Run | Path | str,
-    data: str | None = None,
+    data: str | Path | None = None,
     data_dir: Path | None = None,
     devices: tuple[str, ...] = ("CPU",),
     threads: int | None = None,

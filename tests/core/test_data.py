@@ -257,6 +257,22 @@ def test_one_bad_file_in_a_hundred_is_skipped_and_named(offer, tmp_path):
     assert not np.array_equal(train.pixels[2], train.pixels[3])
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_one_bad_file_of_a_hundred_may_be_in_any_split(offer, tmp_path, split):
+    def with_one_bad(folder, per_class):
+        source = files(tmp_path / folder, per_class)
+        listing = open_dataset(offer(source), STUB).listing()
+        bad = next(tmp_path / folder / name for place, _, name in listing if place == split)
+        bad.write_bytes(b"<html>")
+        return str(bad), getattr(open_dataset(offer(source), STUB), split)
+
+    bad, found = with_one_bad("enough", 50)
+    assert [error.where for error in found.skipped] == [bad]
+    _, found = with_one_bad("few", 49)
+    with pytest.raises(DataError, match="0 may be skipped"):
+        len(found)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
 def test_a_broken_link_is_a_bad_file_like_others(offer, tmp_path):
     source = files(tmp_path / "f", 100)

@@ -64,10 +64,17 @@ def test_settings_that_do_not_exist_are_named(registry):
         cnnreg.train("mlp", epoch=3, registry=registry)
 
 
-def test_a_run_is_named_by_itself_too(registry, run, model):
+def test_a_run_is_named_by_itself_too(registry, run, model, tmp_path, monkeypatch):
     assert load(run, registry=registry).classes == model.classes
     race = cnnreg.benchmark(run, rounds=1, seconds=0.01, warmup=0.01, threads=1, registry=registry)
     assert [result.model for result in race.results] == [str(run.best)]
+    monkeypatch.setattr("cnnreg.verbs.find_run", lambda: run)
+    newest = cnnreg.benchmark(rounds=1, seconds=0.01, warmup=0.01, threads=1, registry=registry)
+    assert [result.model for result in newest.results] == [str(run.best)]
+    again = cnnreg.train(
+        "mlp", image_size=8, epochs=1, weights=run, output=tmp_path / "run", registry=registry
+    )
+    assert again.config.weights == str(run.folder)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,12 @@ def test_a_run_is_named_by_itself_too(registry, run, model):
         {"dropout": 2},
         {"epochs": "3"},
         {"weights": "nothing.safetensors"},
+        {"image_size": "32"},
+        {"dropout": "0.2"},
+        {"optimizer": 3},
+        {"epochs": 2.0},
+        {"epochs": np.int64(1)},
+        {"seed": True},
     ],
     ids=str,
 )
@@ -90,7 +103,7 @@ def test_wrong_settings_are_errors_that_a_person_can_act_on(registry, tmp_path, 
 
 
 def test_a_benchmark_of_nothing_is_refused(registry, run):
-    for settings in ({"rounds": 0}, {"batch": 0}, {"seconds": 0}, {"warmup": -1}):
+    for settings in ({"rounds": 0}, {"rounds": "2"}, {"batch": 0}, {"seconds": 0}, {"warmup": -1}):
         with pytest.raises(UsageError, match="above 0"):
             cnnreg.benchmark(run, registry=registry, **settings)
     with pytest.raises(UsageError, match="Not a run"):

@@ -37,7 +37,8 @@ def wildcards(path: Path) -> list[Path]:
     """The files that a pattern means; the path itself if it is there, or nothing is meant."""
     if path.exists():
         return [path]
-    found = sorted(glob.glob(str(path)))  # noqa: PTH207 - a pattern may be absolute
+    pattern = str(path).replace("[", "[[]")  # which Windows' shells take as they are
+    found = sorted(glob.glob(pattern))  # noqa: PTH207 - a pattern may be absolute
     return [Path(name) for name in found] or [path]
 
 

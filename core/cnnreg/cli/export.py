@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -34,6 +34,7 @@ from .common import (
     json_option,
     percent,
     print_json,
+    say,
 )
 from .data_options import moved_data_options
 from .export_target import Job, jobs_for
@@ -127,23 +128,9 @@ def command(
     **formats: bool,
 ) -> None:
     """Write RUN, or the newest run, in other formats, each proven equal before it is named."""
-    embed = embed or serve_layout
     registry = get_registry()
-    flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
-    chosen = zip(_formats().values(), flags, strict=True)
-    exporters = [entry.spec for entry, wanted in chosen if wanted]
-    interface = Interface(embed=embed, fixed=fixed)
-    if target:
-        jobs = jobs_for(registry, target, exporters, precisions, interface)
-    else:
-        jobs = [
-            Job(exporter=exporter, precision=precision, interface=interface)
-            for exporter in exporters
-            for precision in dict.fromkeys(precisions or ("fp32",))
-        ]
-    if not jobs:
-        known = " or ".join(f"--{name}" for name in _formats())
-        raise UsageError("Say which format to write.", hint=f"Add {known}, or --target auto.")
+    interface = Interface(embed=embed or serve_layout, fixed=fixed)
+    jobs = _jobs(registry, formats, target, precisions, interface)
     if serve_layout and any(job.interface.fixed for job in jobs):
         fixing = "--fixed allows" if fixed else f"--target {target} is for"
         raise UsageError(f"--serve-layout serves pictures of any size, {fixing} one alone.")
@@ -173,21 +160,23 @@ def command(
                 step=lambda text: status.update(escape(text)),
             )
             try:
-                result = job.run(publish_in)
+                results.append((job, job.run(publish_in)))
                 if serve_layout:
                     status.update("laying out what is served")
+                    result = results[-1][1]
                     served = serve(result.folder, result.folder.parent / LAYOUT)
-                    result = replace(result, served=served)
+                    results[-1] = job, replace(result, served=served)
             except GateError as error:  # says nothing of the other files
                 stop_if_asked()
                 refused.append(error)
                 continue
             except CnnregError as error:  # what was published before it stays
+                for refusal in refused:
+                    say(str(refusal))
                 error.finished = _as_data(results)
                 raise
-            results.append((job, result))
             if not as_json:
-                show(registry, job.exporter, result)
+                show(registry, job.exporter, results[-1][1])
     if refused:
         refusal = refused[0] if len(refused) == 1 else _together(refused, len(jobs))
         refusal.finished = _as_data(results)
@@ -196,9 +185,33 @@ def command(
         print_json(_as_data(results))
 
 
+def _jobs(
+    registry: Registry,
+    formats: Mapping[str, bool],
+    target: Target | None,
+    precisions: tuple[Precision, ...],
+    interface: Interface,
+) -> list[Job]:
+    """The files that the flags ask for. Raises UsageError for none, and for contradictions."""
+    flags = [formats[f"format_{number}"] for number in range(len(_formats()))]
+    chosen = zip(_formats().values(), flags, strict=True)
+    exporters = [entry.spec for entry, wanted in chosen if wanted]
+    if target:
+        return jobs_for(registry, target, exporters, precisions, interface)
+    if not exporters:
+        known = " or ".join(f"--{name}" for name in _formats())
+        raise UsageError("Say which format to write.", hint=f"Add {known}, or --target auto.")
+    return [
+        Job(exporter=exporter, precision=precision, interface=interface)
+        for exporter in exporters
+        for precision in dict.fromkeys(precisions or ("fp32",))
+    ]
+
+
 def _together(refused: Sequence[GateError], files: int) -> GateError:
     said = " ".join(dict.fromkeys(error.what for error in refused))
-    return GateError(f"{len(refused)} of {files} files: {said}", hint=refused[0].hint)
+    hints = dict.fromkeys(error.hint for error in refused if error.hint)
+    return GateError(f"{len(refused)} of {files} files: {said}", hint=" ".join(hints))
 
 
 def _as_data(results: Sequence[tuple[Job, ExportResult]]) -> list[dict[str, Any]]:

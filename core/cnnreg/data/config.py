@@ -17,6 +17,9 @@ FOLDER = "folder"
 VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
 """Of the training images, what is held out where the data come without such a split."""
 
+SPLIT = ("split_seed", "val_fraction", "test_fraction")
+"""The fields that decide which images are held out."""
+
 LONGEST_LABEL = 40  # characters: it is part of folders' names
 
 
@@ -102,7 +105,7 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
 def _checked(**fields: Any) -> DataConfig:
     try:
         return DataConfig(**fields)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
 
 

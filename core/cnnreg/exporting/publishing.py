@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from cnnreg.data.config import SPLIT
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.files import (
     disk_errors,
@@ -204,14 +205,18 @@ def _cure(precision: Precision, parity: Parity) -> str:
 
 
 def _manifest(original: Original, trial: Trial, quantised: Quantised | None) -> Manifest:
-    exported = trial.model
+    exported, data = trial.model, original.run.config.data
     return Manifest(
         format=exported.format,
         precision=exported.precision,
         model=exported.path.name,
         contract=exported.contract,
         interface=exported.interface,
-        source={"run": original.run.name, "checkpoint_sha256": original.checkpoint.digest},
+        source={
+            "run": original.run.name,
+            "checkpoint_sha256": original.checkpoint.digest,
+            "split": {name: getattr(data, name) for name in SPLIT},
+        },
         parity={name: to_data(result) for name, result in trial.parity.items()},
         quantised=to_data(quantised),
         environment=environment(),

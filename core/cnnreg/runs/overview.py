@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnreg.errors import CnnregError, ModelFileError
 from cnnreg.files import in_use, read_json
-from cnnreg.manifest import FILE_NAME
+from cnnreg.manifest import FILE_NAME, has_manifest
 from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.registry import Registry
 
@@ -91,8 +91,9 @@ def usual_recipe(registry: Registry, run: Run) -> Recipe:
 
 
 def exports_of(run: Run) -> tuple[str, ...]:
-    names = (path.parent.name for path in run.exports.glob(f"*/{FILE_NAME}"))
-    return tuple(sorted(name for name in names if not name.startswith(".")))
+    folders = (path.parent for path in run.exports.glob(f"*/{FILE_NAME}"))
+    found = (f.name for f in folders if not f.name.startswith(".") and has_manifest(f))
+    return tuple(sorted(found))
 
 
 def _read(run: Run) -> RunOverview:

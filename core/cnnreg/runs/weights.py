@@ -30,7 +30,7 @@ def is_outdated(export: Path) -> bool:
 
     False for a folder that is no run's export, or does not say.
     """
-    now = weights_digest(export.parent.parent / "best.safetensors")
+    now = weights_digest(export.resolve().parent.parent / "best.safetensors")
     try:
         made_of = read_json(export / "manifest.json")["source"]["checkpoint_sha256"]
     except (CnnregError, KeyError, TypeError):

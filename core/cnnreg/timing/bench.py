@@ -41,7 +41,9 @@ class BenchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.rounds) < 1 or not self.seconds > 0 or not self.warmup >= 0:
+        numbers = (self.batch, self.rounds, self.seconds, self.warmup)
+        real = all(isinstance(number, (int, float)) for number in numbers)
+        if not real or min(numbers[:-1]) <= 0 or self.warmup < 0:
             raise UsageError("A benchmark needs a batch, rounds and seconds above 0.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from cnnreg.manifest import has_manifest, read_manifest
@@ -62,10 +61,7 @@ def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | N
 
 def _keeps_up(result: BenchResult, best: BenchResult) -> bool:
     pairs = zip(result.round_medians, best.round_medians, strict=True)
-    ratios = [own / theirs for own, theirs in pairs]
-    # Inclusive: the other method guesses at values below the least, of two rounds far below.
-    quarter = quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) > 1 else ratios[0]
-    return quarter <= 1
+    return sum(own <= theirs for own, theirs in pairs) >= len(best.round_medians) / 4
 
 
 def is_proven(contestant: Contestant) -> bool:

@@ -94,5 +94,5 @@ def _titles(models: list[ModelFile]) -> list[str]:
 
 def _run_of(model: ModelFile) -> Path:
     """The folder of the run, or of an export that lies elsewhere."""
-    folder = model.path.absolute().parent
+    folder = model.path.resolve().parent
     return folder.parent.parent if folder.parent.name == "exports" else folder

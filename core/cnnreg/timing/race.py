@@ -39,7 +39,7 @@ def race(
     registry: Registry,
     paths: Sequence[Path],
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     data_dir: Path | None = None,
     runtimes: tuple[str, ...] = (),
     devices: tuple[str, ...] = ("CPU",),

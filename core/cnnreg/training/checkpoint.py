@@ -26,7 +26,7 @@ from cnnreg.plugins import blaming
 from cnnreg.runs.weights import HEADER_KEY, MAX_HEADER_BYTES
 from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
 
-from .weightless import undrawn
+from .weightless import built_undrawn
 
 SCHEMA = 1
 MAX_TENSORS = 20_000
@@ -87,8 +87,9 @@ def model_of(checkpoint: Checkpoint, architecture: ArchitectureSpec, path: Path)
         raise ModelFileError(
             f"This checkpoint was made for '{named}', not '{architecture.name}'.", where=path
         )
-    with blaming(f"Building '{architecture.name}'"), undrawn():
-        model = architecture.build(checkpoint.contract.options())
+    options = checkpoint.contract.options()
+    with blaming(f"Building '{architecture.name}'"):
+        model = built_undrawn(lambda: architecture.build(options))
     load_weights(model, checkpoint.model, path)
     return model.eval()
 

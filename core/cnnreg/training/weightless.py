@@ -9,7 +9,7 @@ a checkpoint's take their place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -33,11 +33,19 @@ def weightless() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def undrawn() -> Iterator[None]:
-    """What is built inside has zeros where its parameters would be drawn at random."""
-    with _Zeros():
-        yield
+def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build` makes, with zeros where parameters are drawn at random, if that is all it draws.
+
+    Whatever else is random must come out as ever: a network that draws more, or that cannot be
+    built of zeros, is built as it is.
+    """
+    stream = torch.get_rng_state()
+    with suppress(Exception), _Zeros():
+        model = build()
+        if torch.equal(stream, torch.get_rng_state()):
+            return model
+    torch.set_rng_state(stream)
+    return build()
 
 
 class _Shortcuts(TorchFunctionMode):

@@ -248,6 +248,7 @@ def test_patterns_are_files_where_the_shell_leaves_them_as_they_are(tmp_path, mo
     monkeypatch.setattr(common, "WINDOWS", True)
     assert spread("c.png", "*.jpg") == ["c.png", "[1].jpg", "a.jpg", "b.jpg"]
     assert spread("[1].jpg", "*.gif") == ["[1].jpg", "*.gif"]
+    assert spread("[a].jpg", "[*.jpg") == ["[a].jpg", "[1].jpg"]
 
 
 def test_help_comes_whatever_is_broken(home_with):

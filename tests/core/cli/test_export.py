@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from cnnreg.errors import GateError
+from cnnreg.errors import GateError, MachineError
 from helpers import cli, make_run, train
 
 
@@ -59,17 +59,41 @@ def test_a_refused_file_does_not_end_the_others(run, monkeypatch):
     assert (code, list(json.loads(out))) == (8, ["error"])
 
 
-def test_all_that_were_refused_are_named_once(run, monkeypatch):
-    said = iter(["ONNX loses too much.", "OpenVINO loses too much."])
+def test_all_that_were_refused_are_named_with_what_to_do(run, monkeypatch):
+    said = iter([("ONNX loses too much.", "Use fp16."), ("OpenVINO loses too much.", "Use fp32.")])
 
     def refuse(*arguments, **options):
-        raise GateError(next(said), hint="Use fp16.")
+        what, hint = next(said)
+        raise GateError(what, hint=hint)
 
     monkeypatch.setattr("cnnreg.exporting.quantising.search", refuse)
     code, out, err = cli("export", run.folder, "--onnx", "--openvino", "--precision", "int8")
     assert (code, out) == (8, "")
     assert "2 of 2 files: ONNX loses too much. OpenVINO loses too much." in err
-    assert "Use fp16." in err
+    assert "Use fp16. Use fp32." in err
+
+
+def test_what_ends_all_hides_no_refusal(run, monkeypatch):
+    def refuse(*arguments, **options):
+        raise (ends.pop(0))
+
+    ends = [GateError("Too much is lost.", hint="Use fp16."), MachineError("Disk full.")]
+    monkeypatch.setattr("cnnreg.cli.export.publish", refuse)
+    code, _, err = cli("export", run.folder, "--onnx", "--openvino")
+    assert code == 5
+    assert "Too much is lost. Use fp16." in err
+    assert "Disk full." in err
+
+
+def test_what_cannot_be_served_was_published_all_the_same(run, monkeypatch):
+    def refuse(*arguments):
+        raise MachineError("Disk full.")
+
+    monkeypatch.setattr("cnnreg.cli.export.serve", refuse)
+    code, out, _ = cli("export", run.folder, "--openvino", "--serve-layout", "--json")
+    told = json.loads(out)
+    assert (code, told["error"]["message"]) == (5, "Disk full.")
+    assert [published["format"] for published in told["finished"]] == ["openvino"]
 
 
 def test_a_stop_that_a_converter_makes_a_refusal_of_ends_all(run, monkeypatch):

@@ -158,6 +158,19 @@ def test_bench_reports_every_contestant_and_the_machine(run):
     assert (run / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_exports_of_weights_that_were_replaced_are_not_recommended(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("onnx-*", "*-int8"))
+    path = copy / "exports" / "openvino-fp32" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["source"]["checkpoint_sha256"] = "0ld"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    quick = ("--rounds", "1", "--seconds", "0.01", "--warmup", "0.01")
+    code, out, err = cli("bench", copy, *quick)
+    assert (code, "OpenVINO fp32 is of older weights: export the run again" in err) == (0, True)
+    assert "Fastest here: PyTorch fp32" in out
+
+
 def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path):
     taken = tmp_path / "taken"
     taken.touch()

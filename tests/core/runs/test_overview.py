@@ -24,7 +24,7 @@ def finished(registry, tmp_path_factory):
 def test_a_finished_run(finished, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "copy")
     (tmp_path / "copy" / "exports" / "onnx-fp32").mkdir(parents=True)
-    (tmp_path / "copy" / "exports" / "onnx-fp32" / "manifest.json").write_text("{}")
+    (tmp_path / "copy" / "exports" / "onnx-fp32" / "manifest.json").write_text('{"schema": 1}')
     seen = overview(tmp_path / "copy")
     assert (seen.status, seen.network, seen.data) == ("finished", "mlp", "digits")
     assert seen.test_accuracy == finished.result["test_accuracy"]

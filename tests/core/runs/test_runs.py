@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from cnnreg.data import DataConfig
+from cnnreg.data.config import SPLIT
 from cnnreg.errors import DataError, MachineError, ModelFileError, UsageError
+from cnnreg.manifest import Manifest, write_manifest
 from cnnreg.planning import data_for_model, plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
@@ -136,6 +138,61 @@ def test_a_model_is_not_tested_on_what_it_was_trained_on(registry, tmp_path):
     grown = data_for_model(registry, model, run.best, str(tmp_path / "moved"), None)
     assert len(grown.test) > len(moved.test)
     assert not trained_on & {image.tobytes() for image in grown.test.pixels}
+
+
+@pytest.fixture
+def digits(registry, tmp_path):
+    """A run on images that come as pixels, of other shares than the usual ones."""
+    data = DataConfig(name="digits", val_fraction=0.05, test_fraction=0.3)
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    return create_run(config, folder=tmp_path / "run"), dataset
+
+
+def named(registry, run, path, data):
+    model = ModelFile(path=path, format="", precision="fp32", contract=run.config.contract)
+    found = data_for_model(registry, model, path, data, None)
+    return len(found.train), len(found.val), len(found.test)
+
+
+@pytest.mark.parametrize("data", ["digits", "digits:digits", None])
+def test_the_runs_shares_hold_however_its_data_are_spelt(registry, digits, data):
+    run, dataset = digits
+    shares = len(dataset.train), len(dataset.val), len(dataset.test)
+    assert named(registry, run, run.best, data) == shares
+
+
+def test_an_export_away_from_its_run_still_tells_the_shares(registry, digits, tmp_path):
+    run, dataset = digits
+    shares = len(dataset.train), len(dataset.val), len(dataset.test)
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "model").write_bytes(b"x")
+    for split, found in (
+        ({name: getattr(run.config.data, name) for name in SPLIT}, shares),
+        ({"split_seed": "x"}, (1298, 139, 360)),
+    ):
+        (export / "manifest.json").unlink(missing_ok=True)
+        manifest = Manifest(
+            format="",
+            precision="fp32",
+            model="model",
+            contract=run.config.contract,
+            source={"split": split},
+            parity={},
+            environment={},
+            created="",
+        )
+        write_manifest(export, manifest)
+        assert named(registry, run, export / "model", "digits") == found
+
+
+@pytest.mark.parametrize("content", ["{", '{"id": 3}'])
+def test_whatever_lies_above_a_model_data_that_are_named_can_be_had(registry, digits, content):
+    run, _ = digits
+    (run.folder / "run.json").write_text(content)
+    assert sum(named(registry, run, run.best, "digits")) == 1797
+    with pytest.raises(ModelFileError):
+        named(registry, run, run.best, None)
 
 
 def test_a_damaged_run_does_not_hide_the_others(registry, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,18 +25,23 @@ def test_what_is_no_checkpoint_has_none(tmp_path, content):
     assert weights_digest(tmp_path / "file") == weights_digest(tmp_path / "none") == ""
 
 
-def test_an_export_is_outdated_once_its_run_has_other_weights(registry, tmp_path):
+def test_an_export_is_outdated_once_its_run_has_other_weights(registry, tmp_path, monkeypatch):
     run = make_run(registry, tmp_path / "run", epochs=1)
     train(registry, run)
     export = run.exports / "onnx-fp32"
     export.mkdir(parents=True)
-    made_of = {"source": {"checkpoint_sha256": weights_digest(run.best)}}
+    made_of = {"schema": 1, "source": {"checkpoint_sha256": weights_digest(run.best)}}
     (export / "manifest.json").write_text(json.dumps(made_of))
     assert not is_outdated(export)
     assert "an export, proven equal" in cli("runs", "show", run.folder)[1]
-    (export / "manifest.json").write_text('{"source": {"checkpoint_sha256": "0ld"}}')
+    (export / "manifest.json").write_text('{"schema": 1, "source": {"checkpoint_sha256": "0ld"}}')
     assert is_outdated(export)
     assert "an export of older weights" in cli("runs", "show", run.folder)[1]
-    (export / "manifest.json").write_text("{}")
+    for inside, name in ((run.folder, "exports/onnx-fp32"), (run.exports, "onnx-fp32")):
+        monkeypatch.chdir(inside)
+        assert is_outdated(Path(name))
+    (export / "manifest.json").write_text('{"name": "page"}')
     assert not is_outdated(export)
+    assert "page" not in cli("runs", "show", run.folder)[1]
+    assert "exports/onnx-fp32" not in cli("runs", "show", run.folder)[1]
     assert not is_outdated(tmp_path)

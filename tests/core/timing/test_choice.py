@@ -72,6 +72,14 @@ def test_one_that_keeps_up_is_named_too():
     assert "OpenVINO fp16 as good as level" in str(choice)
 
 
+@pytest.mark.parametrize(("wins", "level"), [(0, False), (2, False), (3, True), (10, True)])
+def test_a_quarter_of_ten_rounds_is_three(wins, level):
+    best = result("OpenVINO int8", [0.3] * 10)
+    close = result("OpenVINO fp16", [0.3] * wins + [0.31] * (10 - wins))
+    choice = choose([result("PyTorch fp32", [1.0] * 10), best, close], [True] * 3)
+    assert bool(choice.level_with) is level
+
+
 @pytest.mark.parametrize("medians", [[0.33, 0.6], [0.33]])
 def test_one_that_was_slower_in_every_round_is_not_level(medians):
     best = result("OpenVINO int8", [0.3] * len(medians))

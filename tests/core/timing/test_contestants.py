@@ -122,6 +122,14 @@ def test_of_all_devices_one_that_fails_does_not_end_the_others(failing, capsys):
         labels(failing, "all", "NPU")
 
 
+def test_where_no_device_can_be_used_that_is_an_error(failing):
+    _, rich = failing.runtimes.entries
+    spec = dataclasses.replace(rich.spec, devices=lambda: {"NPU": "a device"})
+    alone = Catalog("runtime", [Entry(spec, rich.plugin)])
+    with pytest.raises(MachineError, match="NPU not found"):
+        labels(dataclasses.replace(failing, runtimes=alone), "all")
+
+
 def test_an_engine_that_fits_no_model_is_said(toy):
     with pytest.raises(UsageError, match="No installed runtime"):
         load_contestants(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnreg.training.weightless import undrawn, weightless
+from cnnreg.training.weightless import built_undrawn, weightless
 
 
 def network() -> nn.Module:
@@ -114,21 +114,46 @@ def test_nothing_is_drawn_and_what_is_real_is_filled():
     ],
 )
 def test_undrawn_parameters_are_zero_and_leave_the_random_stream_alone(draw):
+    def build():
+        model = nn.Linear(4, 3)
+        draw(model.weight)
+        nn.init.ones_(model.bias)
+        return model
+
     stream = torch.get_rng_state()
-    with undrawn():
-        weight = nn.Parameter(torch.empty(3, 4))
-        draw(weight)
-    assert not weight.any()
-    assert weight.requires_grad
+    model = built_undrawn(build)
+    assert not model.weight.any()
+    assert model.weight.requires_grad
+    assert model.bias.all()
     assert torch.equal(stream, torch.get_rng_state())
 
 
-def test_undrawn_leaves_all_but_parameters_as_they_are():
-    def buffers():
-        torch.manual_seed(3)
-        return torch.randn(4), torch.empty(4).normal_(), nn.init.ones_(nn.Parameter(torch.empty(4)))
+class Permuting(nn.Module):
+    """Draws what no checkpoint holds, after its parameters."""
 
-    expected = buffers()
-    with undrawn():
-        found = buffers()
-    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+    def __init__(self, seed=None):
+        super().__init__()
+        if seed is not None:
+            torch.manual_seed(seed)
+        self.layer = nn.Linear(3, 8)
+        self.register_buffer("order", torch.randperm(8), persistent=False)
+
+
+class Particular(nn.Module):
+    """Cannot be built of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.register_buffer("inverse", torch.linalg.inv(self.layer.weight.detach()))
+
+
+@pytest.mark.parametrize("build", [Permuting, lambda: Permuting(seed=0), Particular])
+def test_a_network_that_draws_more_is_built_as_ever(build):
+    torch.manual_seed(7)
+    expected = build()
+    torch.manual_seed(7)
+    found = built_undrawn(build)
+    buffers = zip(expected.buffers(), found.buffers(), strict=True)
+    assert all(torch.equal(one, other) for one, other in buffers)
+    assert torch.equal(expected.layer.weight, found.layer.weight)
