@@ -86,6 +86,14 @@ def has_manifest(folder: Path) -> bool:
     return not isinstance(data, dict) or not data.keys().isdisjoint({"schema", "files"})
 
 
+def source_of(folder: Path) -> dict[str, Any]:
+    """What an export says it was made of, its files unchecked; empty where it does not say."""
+    try:
+        return dict(read_json(folder / FILE_NAME)["source"])
+    except (CnnregError, KeyError, TypeError, ValueError):
+        return {}
+
+
 def is_export_alone(folder: Path) -> bool:
     """Whether a folder holds an export, however damaged, and nothing that somebody added."""
     try:

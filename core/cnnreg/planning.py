@@ -12,7 +12,7 @@ from .data.config import SPLIT
 from .data.decode import Progress
 from .errors import CnnregError, UsageError
 from .machine.environment import environment
-from .manifest import has_manifest, read_manifest
+from .manifest import source_of
 from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Registry
 from .runs import PRETRAINED, RunConfig, now, open_run
@@ -195,9 +195,7 @@ def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
 
 def _split_as_told(config: DataConfig, export: Path) -> DataConfig:
     """With the shares and the seed of the run that an export was made of, where it says them."""
-    if not has_manifest(export):
-        return config
-    told = read_manifest(export).source.get("split", {})
+    told = source_of(export).get("split", {})
     try:
         return replace(config, **{name: told[name] for name in SPLIT})
     except (KeyError, TypeError, ValueError):  # of an older version, or another's hand

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cnnreg.errors import CnnregError
-from cnnreg.files import read_json
+from cnnreg.manifest import source_of
 
 HEADER_KEY = "cnnreg"
 MAX_HEADER_BYTES = 16 << 20
@@ -31,8 +30,5 @@ def is_outdated(export: Path) -> bool:
     False for a folder that is no run's export, or does not say.
     """
     now = weights_digest(export.resolve().parent.parent / "best.safetensors")
-    try:
-        made_of = read_json(export / "manifest.json")["source"]["checkpoint_sha256"]
-    except (CnnregError, KeyError, TypeError):
-        return False
-    return bool(now) and made_of != now
+    made_of = source_of(export).get("checkpoint_sha256")
+    return bool(now and made_of) and made_of != now

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional, init
 from torch.overrides import TorchFunctionMode
 
+Answer = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
 FILLINGS = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_})
 RANDOM = frozenset(
     {
@@ -29,7 +31,7 @@ RANDOM = frozenset(
 @contextmanager
 def weightless() -> Iterator[None]:
     """What is built inside takes no memory and no time for its weights, and draws nothing."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Shortcuts():
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Instead(_shapes):
         yield
 
 
@@ -40,7 +42,7 @@ def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:
     built of zeros, is built as it is.
     """
     stream = torch.get_rng_state()
-    with suppress(Exception), _Zeros():
+    with suppress(Exception), _Instead(_zeros):
         model = build()
         if torch.equal(stream, torch.get_rng_state()):
             return model
@@ -48,7 +50,13 @@ def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:
     return build()
 
 
-class _Shortcuts(TorchFunctionMode):
+class _Instead(TorchFunctionMode):
+    """Functions of torch are answered by `answer`, but for those of which it makes nothing."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -57,30 +65,29 @@ class _Shortcuts(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
-            filled = args[0] if args else kwargs["tensor"]
-            refused = func in FILLINGS and _is_recorded(filled)
-            if filled.is_meta and not refused:
-                return filled
-        if func is functional.batch_norm:
-            return _batch_norm(*args, **kwargs)
-        return func(*args, **kwargs)
+        answer = self.answer(func, args, kwargs)
+        return func(*args, **kwargs) if answer is NotImplemented else answer
 
 
-class _Zeros(TorchFunctionMode):
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in RANDOM:
-            filled = args[0] if args else kwargs["tensor"]
-            if isinstance(filled, nn.Parameter):
-                return init.zeros_(filled)
-        return func(*args, **kwargs)
+def _shapes(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
+        filled = _filled(args, kwargs)
+        refused = func in FILLINGS and _is_recorded(filled)
+        if filled.is_meta and not refused:
+            return filled
+    if func is functional.batch_norm:
+        return _batch_norm(*args, **kwargs)
+    return NotImplemented
+
+
+def _zeros(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if func in RANDOM and isinstance(filled := _filled(args, kwargs), nn.Parameter):
+        return init.zeros_(filled)
+    return NotImplemented
+
+
+def _filled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[0] if args else kwargs["tensor"]
 
 
 def _is_recorded(tensor: Tensor) -> bool:
