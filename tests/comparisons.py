@@ -1,11 +1,14 @@
-"""Results of trials that nobody trained."""
+"""Trials that nobody trained, and their results."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cnnreg.comparing.plan import Trial
 from cnnreg.comparing.results import CURVES, Result
+from cnnreg.comparing.study import Study
+from cnnreg.training.stopping import StopRequest
 
 
 def trial(optimizer: str = "adam", rate: float = 0.001, seed: int = 0, **changes: Any) -> Trial:
@@ -37,3 +40,7 @@ def results(tests: dict[str, list[float | None]], **changes: Any) -> list[Result
         for optimizer, accuracies in tests.items()
         for seed, accuracy in enumerate(accuracies)
     ]
+
+
+def work(study: Study, train: Callable[[Trial], Result] = result, **options: Any) -> None:
+    study.work(train, stop=StopRequest(), **options)

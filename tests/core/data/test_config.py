@@ -1,0 +1,84 @@
+"""What --data means, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnnreg.data import DataConfig, data_config
+from cnnreg.errors import DataError, UnknownNameError
+from cnnreg.specs import to_data
+from stub_data import STUB
+
+
+def test_a_registered_name_wins_over_a_folder(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert data_config("digits", registry).name == "digits"
+    config = data_config("./digits", registry, image_size=32)
+    assert (config.name, config.folder) == ("folder", tmp_path / "digits")
+    assert config.image_size == 32
+
+
+def test_paths_are_stored_absolute(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    config = data_config("mine", registry, downloads=Path("elsewhere"))
+    assert config.folder == tmp_path / "mine"
+    assert config.downloads == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("text", ["no/such", "./no", "~/no-such-folder", "C:\\no"])
+def test_a_path_that_is_not_there(registry, text):
+    with pytest.raises(DataError, match="no such folder") as caught:
+        data_config(text, registry)
+    assert "digits" in caught.value.hint
+
+
+def test_a_word_that_names_nothing(registry):
+    with pytest.raises(UnknownNameError, match="data set or folder 'digit'") as caught:
+        data_config("digit", registry)
+    assert "digits" in caught.value.hint
+
+
+def test_a_file_is_no_folder(registry, tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"")
+    with pytest.raises(DataError, match="is a file"):
+        data_config(str(tmp_path / "a.zip"), registry)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DataConfig(name="mnist"),
+        DataConfig(name="folder", folder=Path("/a/b"), image_size=48, resize="crop", split_seed=3),
+    ],
+)
+def test_the_configuration_survives_json(config):
+    assert DataConfig.from_data(json.loads(json.dumps(to_data(config)))) == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resize": "zoom"},
+        {"image_size": 0},
+        {"val_fraction": 0.6},
+        {"test_fraction": 0},
+        {"split_seed": -1},
+        {"code": "os.system"},
+    ],
+)
+def test_a_damaged_configuration_is_refused(change):
+    with pytest.raises(ValueError, match=r"image size|resize|fraction|seed|unknown data field"):
+        DataConfig.from_data(to_data(STUB) | change)
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"), [("my photos", "my_photos"), ("...", "folder"), ("x" * 99, "x" * 40)]
+)
+def test_a_folder_of_images_is_called_by_its_name(folder, label):
+    assert DataConfig(name="folder", folder=Path("/data") / folder).label == label
+    assert DataConfig(name="mnist").label == "mnist"

@@ -1,0 +1,172 @@
+"""Splits of pixels: their shape, figures and fingerprint, and sources that break their promise."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnreg.data import open_dataset
+from cnnreg.errors import PluginError, UsageError
+from cnnreg.specs import DataRequest, Samples, SourceData
+from stub_data import STUB, files, samples
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes", "shape"),
+    [
+        ({}, {}, (3, 6, 6)),
+        ({}, {"min_size": 4}, (3, 6, 6)),
+        ({}, {"min_size": 9}, (3, 9, 9)),
+        ({}, {"image_shape": (1, 5, 7), "min_size": 9}, (1, 5, 7)),
+        ({"image_size": 12}, {"min_size": 9}, (3, 12, 12)),
+    ],
+)
+def test_the_shape_of_pixels(offer, settings, sizes, shape):
+    data = open_dataset(offer(samples()), replace(STUB, **settings), **sizes)
+    assert data.image_shape == shape
+    channels, height, width = shape
+    for split in (data.train, data.val, data.test):
+        assert split.pixels.shape == (len(split), height, width, channels)
+        assert split.pixels.dtype == np.uint8
+        assert split.labels.dtype == np.int64
+
+
+def test_the_shape_that_the_spec_states(offer):
+    registry = offer(samples(), image_shape=(1, 8, 8))
+    assert open_dataset(registry, STUB).train.pixels.shape[1:] == (8, 8, 1)
+
+
+def test_an_image_size_below_the_networks_least(offer):
+    with pytest.raises(UsageError, match="too small"):
+        open_dataset(offer(samples()), replace(STUB, image_size=8), min_size=9)
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "shape"),
+    [
+        ((6, 6), "RGB", (3, 6, 6)),
+        ((96, 40), "RGB", (3, 96, 40)),
+        ((6, 6), "L", (1, 6, 6)),
+        ((97, 97), "RGB", (3, 20, 24)),
+        ((97, 97), "L", (1, 20, 24)),
+    ],
+)
+def test_the_shape_of_files(offer, tmp_path, size, mode, shape):
+    data = open_dataset(
+        offer(files(tmp_path / "f", 3, size, mode)), STUB, fallback_size=(3, 20, 24)
+    )
+    assert data.image_shape == shape
+    assert data.train.pixels.shape[1:] == (*shape[1:], shape[0])
+
+
+def test_files_of_different_sizes_get_the_networks(offer, tmp_path):
+    source = files(tmp_path / "f", 3)
+    Image.new("RGB", (6, 7)).save(source.files[0])
+    assert open_dataset(offer(source), STUB, fallback_size=(3, 20, 24)).image_shape == (3, 20, 24)
+
+
+def test_pixels_of_the_models_shape_are_untouched(offer):
+    source = samples()
+    data = open_dataset(offer(source, val=samples(seed=1), test=samples(seed=2)), STUB)
+    assert np.array_equal(data.train.pixels, source.pixels)
+    assert np.array_equal(data.train.labels, source.labels)
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash", "letterbox"])
+def test_the_resize_policy_reaches_the_pixels(offer, resize):
+    pixels = np.full((30, 4, 8, 3), 255, np.uint8)
+    pixels[:, :, :2] = 0  # the quarter that only `crop` loses
+    data = open_dataset(
+        offer(Samples(labels=samples().labels, pixels=pixels)),
+        replace(STUB, resize=resize, image_size=4),
+    )
+    assert (data.resize, data.train.pixels.min() < 64) == (resize, resize != "crop")
+    assert (128 in data.train.pixels[:, 0]) == (resize == "letterbox")
+
+
+def test_mean_and_deviation_are_measured_on_the_training_images(offer):
+    data = open_dataset(offer(samples(per_class=500)), STUB)
+    scaled = data.train.pixels / 255
+    assert np.allclose(data.mean, scaled.mean((0, 1, 2)))
+    assert np.allclose(data.std, scaled.std((0, 1, 2)))
+
+
+def test_published_mean_and_deviation_are_taken(offer):
+    registry = offer(samples(), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    data = open_dataset(registry, STUB)
+    assert (data.mean, data.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    grey = open_dataset(registry, STUB, image_shape=(1, 6, 6))
+    assert len(grey.mean) == 1
+
+
+def test_constant_images_have_a_deviation_to_divide_by(offer):
+    source = Samples(labels=samples().labels, pixels=np.full((30, 4, 4, 1), 7, np.uint8))
+    assert open_dataset(offer(source), STUB).std == (1 / 255,)
+
+
+def test_the_fingerprint_is_of_the_content(offer):
+    def fingerprint(change=lambda source: None, **options) -> str:
+        source = samples()
+        change(source)
+        return open_dataset(offer(source, **options), STUB).fingerprint
+
+    def one_pixel(source):
+        source.pixels[4, 0, 0, 0] ^= 1
+
+    def two_labels(source):
+        source.labels[[0, -1]] = source.labels[[-1, 0]]
+
+    assert fingerprint() == fingerprint()
+    changed = [
+        fingerprint(one_pixel),
+        fingerprint(two_labels),
+        fingerprint(classes=("a", "b", "d")),
+        fingerprint(test=samples()),
+    ]
+    assert len({fingerprint(), *changed}) == 5
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda request: None,
+        lambda request: 1 / 0,
+        lambda request: SourceData(classes=("a", "b"), train=samples()),
+        lambda request: SourceData(
+            classes=("a", "b"),
+            train=Samples(labels=np.arange(2), pixels=np.zeros((2, 4, 4, 4), np.uint8)),
+        ),
+        lambda request: SourceData(
+            classes=("a", "b"),
+            train=Samples(labels=np.arange(2), pixels=np.zeros((2, 4, 4, 3), np.float32)),
+        ),
+    ],
+)
+def test_a_broken_plugin_is_named(offer, broken):
+    with pytest.raises(PluginError, match="'stub'"):
+        open_dataset(offer(samples(), opened=broken), STUB)
+
+
+def test_the_request_carries_the_folders(offer, tmp_path):
+    requests: list[DataRequest] = []
+
+    def open_it(request: DataRequest) -> SourceData:
+        requests.append(request)
+        return SourceData(classes=("a", "b", "c"), train=samples())
+
+    config = replace(STUB, folder=tmp_path / "x", downloads=tmp_path / "y")
+    open_dataset(offer(samples(), opened=open_it), config)
+    assert (requests[0].folder, requests[0].downloads) == (tmp_path / "x", tmp_path / "y")
+
+
+def test_what_a_plugin_prints_is_no_result(offer, capsys):
+    def noisy(request: DataRequest) -> SourceData:
+        sys.stdout.write("noise")
+        return SourceData(classes=("a", "b", "c"), train=samples())
+
+    open_dataset(offer(samples(), opened=noisy), STUB)
+    assert capsys.readouterr() == ("", "noise")

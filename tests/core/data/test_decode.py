@@ -1,0 +1,125 @@
+"""Files become pixels: when they are asked for, and beside their labels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnreg.data import open_dataset
+from cnnreg.errors import DataError, MachineError
+from stub_data import STUB, files, samples
+
+
+def test_nothing_is_decoded_before_it_is_asked_for(offer, tmp_path):
+    seen = []
+    data = open_dataset(
+        offer(files(tmp_path / "f", 50)),
+        STUB,
+        progress=lambda split, done, total: seen.append((split, done, total)),
+    )
+    assert seen == []
+    assert len(data.test) == 20
+    assert seen == [("test", 20, 20)]
+    assert len(data.train.take(5)) == 5
+    assert seen == [("test", 20, 20), ("train", 5, 5)]
+    assert data.train.pixels is data.train.pixels
+    assert seen[2:] == [("train", 64, 72), ("train", 72, 72)]
+
+
+def test_decoded_pixels_stand_beside_their_labels(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    data = open_dataset(offer(source), STUB)
+    by_content = {
+        np.asarray(Image.open(path)).tobytes(): label
+        for path, label in zip(source.files, source.labels, strict=True)
+    }
+    for split in (data.train, data.val, data.test):
+        for pixels, label in zip(split.pixels, split.labels, strict=True):
+            assert by_content[pixels.tobytes()] == label
+
+
+def test_a_part_is_random_repeatable_and_small(offer):
+    train = open_dataset(offer(samples(per_class=100)), STUB).train
+    part = train.take(30, seed=1)
+    assert len(part) == len(part.pixels) == 30
+    assert len(np.unique(part.labels)) == 3
+    assert np.array_equal(part.pixels, train.take(30, seed=1).pixels)
+    assert not np.array_equal(part.pixels, train.take(30, seed=2).pixels)
+    assert len(train.take(10_000)) == len(train)
+
+
+def test_one_bad_file_in_a_hundred_is_skipped_and_named(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    source.files[3].write_bytes(b"<html>")
+    others = {"val": samples(classes=2), "test": samples(classes=2)}
+    train = open_dataset(offer(source, **others), STUB).train
+    assert len(train) == len(train.pixels) == 199
+    assert [error.where for error in train.skipped] == [str(source.files[3])]
+    assert train.labels.sum() == 100
+    assert not np.array_equal(train.pixels[2], train.pixels[3])
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_one_bad_file_of_a_hundred_may_be_in_any_split(offer, tmp_path, split):
+    def with_one_bad(folder, per_class):
+        source = files(tmp_path / folder, per_class)
+        listing = open_dataset(offer(source), STUB).listing()
+        bad = next(tmp_path / folder / name for place, _, name in listing if place == split)
+        bad.write_bytes(b"<html>")
+        return str(bad), getattr(open_dataset(offer(source), STUB), split)
+
+    bad, found = with_one_bad("enough", 50)
+    assert [error.where for error in found.skipped] == [bad]
+    _, found = with_one_bad("few", 49)
+    with pytest.raises(DataError, match="0 may be skipped"):
+        len(found)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_a_broken_link_is_a_bad_file_like_others(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    source.files[3].unlink()
+    source.files[3].symlink_to("nowhere")
+    others = {"val": samples(classes=2), "test": samples(classes=2)}
+    data = open_dataset(offer(source, **others), STUB)
+    assert [error.where for error in data.train.skipped] == [str(source.files[3])]
+    before = data.fingerprint
+    source.files[3].with_name("nowhere").write_bytes(source.files[4].read_bytes())
+    assert open_dataset(offer(source, **others), STUB).fingerprint != before
+
+
+def test_more_bad_files_are_refused(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    for path in source.files[3:6]:
+        path.write_bytes(b"")
+    registry = offer(source, val=samples(classes=2), test=samples(classes=2))
+    with pytest.raises(DataError, match="3 of 200 so far, 2 may be skipped") as caught:
+        len(open_dataset(registry, STUB).train)
+    assert all(str(path) in caught.value.hint for path in source.files[3:6])
+
+
+def test_only_bad_files(offer, tmp_path):
+    source = files(tmp_path / "f")
+    for path in source.files:
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="empty"):
+        open_dataset(offer(source), STUB)
+
+
+def test_an_error_in_the_progress_callback_ends_the_decoding(offer, tmp_path):
+    def stop(split: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    data = open_dataset(offer(files(tmp_path / "f", 100)), STUB, progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        len(data.train)
+
+
+def test_images_that_do_not_fit_in_memory(offer):
+    data = open_dataset(offer(samples()), replace(STUB, image_size=10**6))
+    with pytest.raises(MachineError, match="GB of memory"):
+        len(data.train)
