@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 
 from cnnreg.errors import DataError, PluginError, UsageError
 from cnnreg.images import MODES, Header, read_header
@@ -16,11 +17,11 @@ from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, Sourc
 from .cache import cache_beside
 from .config import DataConfig
 from .decode import BAD_SHARE, Loader, Progress, Split
-from .listing import Listed, Places
+from .listing import Listed, Places, common_folder
 from .splits import complete
 
 LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
-PROBED = 64  # files whose headers decide the shape
+PROBED = 64  # files whose headers decide the shape, with two of each class
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, pixels scaled to 0..1."""
@@ -97,11 +98,13 @@ def open_dataset(
         shape = (channels, *shape[1:])
 
     total = sum(len(part) for part in parts)
+    roots = {name: common_folder(given.files) for name, given in _given(source).items()}
 
     def split(name: str, samples: Samples) -> Split:
         # One may always be damaged where there are enough images, however small its split.
         may_skip = max(int(len(samples) * BAD_SHARE), int(total * BAD_SHARE >= 1))
-        return Split(samples, Loader(name, shape, config.resize, may_skip, progress, cache))
+        loader = Loader(name, shape, config.resize, may_skip, progress, cache)
+        return Split(samples, loader, roots.get(name, roots["train"]))
 
     return Dataset(
         name=spec.name,
@@ -141,16 +144,21 @@ def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
         source = spec.open(request)
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
-    for samples in (source.train, source.val, source.test):
-        if samples is not None:
-            _check_samples(spec, samples, len(source.classes))
+    count = len(source.classes)
+    splits = {name: _checked(spec, given, count) for name, given in _given(source).items()}
     names = tuple(source.classes)
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
-    return replace(source, classes=names)
+    return replace(source, classes=names, **splits)
 
 
-def _check_samples(spec: DatasetSpec, samples: Samples, classes: int) -> None:
+def _given(source: SourceData) -> dict[str, Samples]:
+    splits = {"train": source.train, "val": source.val, "test": source.test}
+    return {name: samples for name, samples in splits.items() if samples is not None}
+
+
+def _checked(spec: DatasetSpec, samples: Samples, classes: int) -> Samples:
+    """With labels as int64 and files as paths, whatever integers and names were given."""
     labels, pixels = samples.labels, samples.pixels
     if getattr(labels, "ndim", 0) != 1 or labels.dtype.kind not in "iu":
         raise PluginError(f"Data set '{spec.name}' has labels that are no array of integers [N].")
@@ -165,6 +173,9 @@ def _check_samples(spec: DatasetSpec, samples: Samples, classes: int) -> None:
             f"Data set '{spec.name}' has pixels {pixels.dtype} {pixels.shape}; "
             "uint8 [N, H, W, 1 or 3] is needed."
         )
+    with blaming(f"Data set '{spec.name}'"):
+        files = tuple(f if isinstance(f, Path) else Path(f) for f in samples.files)
+    return replace(samples, labels=labels.astype("int64", copy=False), files=files)
 
 
 def _choose_shape(
@@ -195,11 +206,17 @@ def _found_shape(samples: Samples, fallback: Shape) -> Shape:
 
 
 def _probe(samples: Samples) -> list[Header]:
+    """Of files all over, and of the first and the last of each class, however small it is."""
+    import numpy as np
+
     headers, errors = [], []
-    step = -(-len(samples) // PROBED)
-    for path in samples.files[::step]:
+    count = len(samples)
+    _, first = np.unique(samples.labels, return_index=True)
+    _, last = np.unique(samples.labels[::-1], return_index=True)
+    spread = range(0, count, -(-count // PROBED))
+    for index in sorted({*spread, *first.tolist(), *(count - 1 - last).tolist()}):
         try:
-            headers.append(read_header(path))
+            headers.append(read_header(samples.files[index]))
         except DataError as error:
             errors.append(error)
     if not headers:

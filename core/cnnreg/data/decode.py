@@ -81,6 +81,8 @@ class Loader:
         """The pixels in a file, decoded into it if it is not there yet. Raises MachineError."""
         key = cache_key(samples, self.image_shape, self.resize)
         kept = cache.open(self.split, key, shape)
+        if kept is not None and any(self._readable(samples, row) for row in kept.skipped):
+            kept = None  # closed, so that another can take its place
         if kept is None:
             kept = cache.make(self.split, key, shape, lambda store: self.fill(samples, store))
         note = f"the {self.split} images are read from {kept.folder}, decoded once"
@@ -132,6 +134,14 @@ class Loader:
             image = from_pixels(samples.pixels[index], channels)
         return fit(image, height, width, self.resize)
 
+    def _readable(self, samples: Samples, index: int) -> bool:
+        """Whether it can be read now: a disk may have failed for a while only."""
+        try:
+            self._image(samples, index)
+        except DataError:
+            return False
+        return True
+
     def _too_many(self, skipped: list[DataError], total: int) -> DataError:
         listed = "; ".join(f"{error.where}: {error.what}" for error in skipped[:3])
         return DataError(
@@ -144,9 +154,11 @@ class Loader:
 class Split:
     """One split's images. Files are decoded when `pixels` or `labels` is first asked for."""
 
-    def __init__(self, samples: Samples, load: Loader) -> None:
+    def __init__(self, samples: Samples, load: Loader, root: str) -> None:
+        """Files are named below `root`, which other splits may share: no cut renames them."""
         self._samples = samples
         self._load = load
+        self._root = root
 
     @cached_property
     def _loaded(self) -> Loaded:
@@ -194,7 +206,7 @@ class Split:
     def listing(self) -> Iterator[tuple[int, str]]:
         """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
         files = self._samples.files
-        for path, name in zip(files, relative_names(files), strict=True):
+        for path, name in zip(files, relative_names(files, self._root), strict=True):
             yield (path.stat().st_size if path.exists() else 0), name
 
     def __len__(self) -> int:
@@ -207,7 +219,8 @@ class Split:
         if count >= len(self._samples):
             return self
         chosen = np.sort(shuffled(len(self._samples), seed)[:count])
-        return Split(select(self._samples, chosen), replace(self._load, cache=None))
+        part = select(self._samples, chosen)
+        return Split(part, replace(self._load, cache=None), self._root)
 
 
 def _without(skipped: Iterable[int], count: int) -> NDArray[np.intp]:

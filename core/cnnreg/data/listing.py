@@ -13,9 +13,12 @@ Places = Mapping[str, set[str]]
 """The splits that each image is in, by its relative name."""
 
 
-def relative_names(files: Sequence[Path]) -> list[str]:
-    """Below the folder that all lie in, so that it may be moved as a whole."""
-    root = os.path.commonpath({path.parent for path in files}) if files else ""
+def common_folder(files: Sequence[Path]) -> str:
+    return os.path.commonpath({path.parent for path in files}) if files else ""
+
+
+def relative_names(files: Sequence[Path], root: str) -> list[str]:
+    """Below `root`, which all lie in, so that it may be moved as a whole."""
     # Cut as strings: pathlib would take half a second for 50,000, at each opening of a run.
     start = len(str(Path(root, "x"))) - 1
     return [str(path)[start:].replace(os.sep, "/") for path in files]

@@ -9,7 +9,7 @@ from cnnreg.errors import DataError
 from cnnreg.specs import Samples, SourceData
 
 from .config import DataConfig
-from .listing import Places, relative_names
+from .listing import Places, common_folder, relative_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,11 @@ def complete(source: SourceData, config: DataConfig, before: Places | None = Non
     """
     _check_classes(source, config)
     train, val, test = source.train, source.val, source.test
+    root = common_folder(train.files) if before else ""
     if test is None:
-        train, test = _cut(train, "test", config, before, least=1 + (val is None))
+        train, test = _cut(train, "test", config, before, root, least=1 + (val is None))
     if val is None:
-        train, val = _cut(train, "val", config, before, least=1)
+        train, val = _cut(train, "val", config, before, root, least=1)
     return Parts(train, val, test)
 
 
@@ -75,19 +76,21 @@ def _cut(
     split: Literal["val", "test"],
     config: DataConfig,
     before: Places | None,
+    root: str,
     *,
     least: int,
 ) -> tuple[Samples, Samples]:
     """What stays, `least` or more of each class, and what is held out."""
     if before and samples.files:
-        stay, held = _as_before(samples, split, config, before, least)
+        places = [before.get(name, set[str]()) for name in relative_names(samples.files, root)]
+        stay, held = _as_before(samples.labels, split, config, places, least)
     else:
         stay, held = stratified(samples.labels, _fraction(config, split), config.split_seed)
     return select(samples, stay), select(samples, held)
 
 
 def _as_before(
-    samples: Samples, split: str, config: DataConfig, before: Places, least: int
+    labels: Labels, split: str, config: DataConfig, places: list[set[str]], least: int
 ) -> tuple[Indices, Indices]:
     """`stratified` for the files that are new; of each class `least` stay and one is held out.
 
@@ -96,14 +99,13 @@ def _as_before(
     """
     import numpy as np
 
-    places = [before.get(name, set[str]()) for name in relative_names(samples.files)]
     new = np.array([not place for place in places])
     trained = np.array(["train" in place for place in places])
     rank = np.where(new, 0, np.where(trained, 2, 1))
     held = np.array([split in place for place in places])
     order = shuffled(len(places), config.split_seed)
-    for label in np.unique(samples.labels):
-        members = order[samples.labels[order] == label]
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
         added = members[new[members]]
         held[added[: int(len(added) * _fraction(config, split))]] = True
         lacking = least - np.count_nonzero(~held[members])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Any
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -42,3 +43,15 @@ def check_shape(name: str, shape: Any) -> None:
         whole and len(shape) == 3,
         f"{name}: a shape is (channels, height, width), not {shape!r:.60}",
     )
+
+
+def check_moments(name: str, mean: Any, std: Any, channels: tuple[int, ...]) -> None:
+    """Mean and deviation of pixels; `channels` says how many each may be."""
+    for field_name, values, least in (("mean", mean, -inf), ("std", std, 0)):
+        whole = isinstance(values, tuple) and len(values) in channels
+        check(
+            whole and all(isinstance(one, int | float) and least < one < inf for one in values),
+            f"{name}: {field_name} must hold a number for each channel, std one above 0: "
+            f"{values!r:.60}",
+        )
+    check(len(mean) == len(std), f"{name}: mean and std must be of as many channels")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnreg.recipe import CHOICES
 
-from .checks import check, check_line, check_name, check_shape
+from .checks import check, check_line, check_moments, check_name, check_shape
 from .types import Shape
 
 if TYPE_CHECKING:
@@ -71,5 +71,11 @@ class DatasetSpec:
         check_line(self.name, "licence", self.licence)
         check(callable(self.open), f"{self.name}: open {self.open!r:.60} is not callable")
         check(self.augment in CHOICES["augment"], f"{self.name}: augment {self.augment!r:.60}")
+        channels: tuple[int, ...] = (1, 3)
         if self.image_shape is not None:
             check_shape(self.name, self.image_shape)
+            count = self.image_shape[0]
+            check(count in channels, f"{self.name}: images have 1 or 3 channels, not {count}")
+            channels = (count,)
+        if self.mean is not None or self.std is not None:
+            check_moments(self.name, self.mean, self.std, channels)

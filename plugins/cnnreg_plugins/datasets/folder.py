@@ -15,7 +15,7 @@ SPLITS = {
     "val": ("val", "valid", "validation", "val_set", "validation_set"),
     "test": ("test", "testing", "test_set"),
 }
-JUNK = ("__macosx", "@eadir")  # what archives and network drives leave beside the classes
+JUNK = ("__macosx", "@eadir")  # what archives and network drives leave among the images
 
 
 def open_folder(request: DataRequest) -> SourceData:
@@ -82,8 +82,7 @@ def _folders(root: Path) -> dict[str, Path]:
     folders = {
         path.name: path
         for path in paths
-        if not path.name.startswith(".")
-        and path.name.lower() not in JUNK
+        if not _ignored(path.name)
         and path.is_dir()
         and not (path.is_symlink() and real.is_relative_to(path.resolve()))
     }
@@ -133,7 +132,7 @@ def _samples(classes: dict[str, Path]) -> Samples:
 
 def _images(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not _ignored(name))
         for name in sorted(names):
             if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
                 path = Path(parent, name)
@@ -141,6 +140,10 @@ def _images(folder: Path) -> Iterator[Path]:
                 if path.exists() and not path.is_file():
                     raise DataError("This is not a regular file.", where=path)
                 yield path
+
+
+def _ignored(folder: str) -> bool:
+    return folder.startswith(".") or folder.lower() in JUNK
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnreg.data import DataConfig, cache, open_dataset
+from cnnreg.data import DataConfig, cache, decode, open_dataset
 from cnnreg.errors import DataError, MachineError
 from cnnreg.registry import load_registry
 
@@ -88,6 +88,28 @@ def test_a_second_time_nothing_is_decoded(photos, large, monkeypatch):
     len(opened(photos).train)
     monkeypatch.setattr("cnnreg.data.decode.read_image", lambda *_: pytest.fail("decoded again"))
     assert len(opened(photos).train.pixels) == len(opened(photos).train.labels)
+
+
+def test_an_image_that_could_not_be_read_for_a_while_comes_back(photos, large, monkeypatch):
+    path = next(photos / name for split, _, name in opened(photos).listing() if split == "train")
+    read = decode.read_image
+    reads: list[Path] = []
+
+    def failing(one: Path, channels: int) -> Image.Image:
+        reads.append(one)
+        if one == path:
+            raise DataError("Cannot read: Input/output error.", where=one)
+        return read(one, channels)
+
+    with monkeypatch.context() as passing:
+        passing.setattr(decode, "read_image", failing)
+        assert [error.where for error in opened(photos).train.skipped] == [str(path)]
+        reads.clear()
+        assert len(opened(photos).train.skipped) == 1
+        assert reads == [path]
+    assert not opened(photos).train.skipped
+    monkeypatch.setattr(decode, "read_image", lambda *_: pytest.fail("decoded again"))
+    assert path in opened(photos).train.files
 
 
 def test_torch_may_write_to_the_pixels_and_the_file_stays(photos, large):
@@ -165,6 +187,13 @@ def test_a_data_folder_that_cannot_be_written_uses_the_home(photos, large, monke
     found = opened(photos).train
     assert isinstance(found.pixels, np.memmap)
     assert str(tmp_path / "cnnreg-home" / "cache") in found.note
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_there_is_the_place_beside_the_data_alone(tmp_path):
+    (place,) = cache.cache_beside(tmp_path, "digits").folders
+    assert place.parent.parent == tmp_path
+    assert cache.cache_beside(tmp_path / "none", "digits") is None
 
 
 def test_without_room_on_the_disk_memory_will_do(photos, large, monkeypatch):

@@ -82,3 +82,4 @@ def test_a_damaged_configuration_is_refused(change):
 def test_a_folder_of_images_is_called_by_its_name(folder, label):
     assert DataConfig(name="folder", folder=Path("/data") / folder).label == label
     assert DataConfig(name="mnist").label == "mnist"
+    assert DataConfig(name="plugin:mnist").label == "plugin.mnist"

@@ -63,6 +63,14 @@ def test_the_shape_of_files(offer, tmp_path, size, mode, shape):
     assert data.train.pixels.shape[1:] == (*shape[1:], shape[0])
 
 
+def test_a_class_too_small_for_the_sample_may_bring_the_colour(offer, tmp_path):
+    source = files(tmp_path / "f", 40, mode="L")
+    Image.new("RGB", (6, 6), "red").save(source.files[1])
+    rare = Samples(labels=(np.arange(80) == 1).astype(np.int64), files=source.files)
+    registry = offer(rare, val=samples(classes=2), test=samples(classes=2))
+    assert open_dataset(registry, STUB).image_shape[0] == 3
+
+
 def test_files_of_different_sizes_get_the_networks(offer, tmp_path):
     source = files(tmp_path / "f", 3)
     Image.new("RGB", (6, 7)).save(source.files[0])
@@ -130,12 +138,43 @@ def test_the_fingerprint_is_of_the_content(offer):
     assert len({fingerprint(), *changed}) == 5
 
 
+@pytest.mark.parametrize("kind", ["int32", "uint64", ">i2"])
+def test_any_integers_and_texts_will_do(offer, tmp_path, kind):
+    source = files(tmp_path / "f")
+    expected = open_dataset(offer(source), STUB)
+    loose = Samples(labels=source.labels.astype(kind), files=tuple(map(str, source.files)))
+    data = open_dataset(offer(loose), STUB)
+    assert data.train.labels.dtype == data.train.take(3).labels.dtype == np.int64
+    assert data.train.files == expected.train.files
+    assert data.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mean": 0.5, "std": 0.5}, "mean must hold a number for each channel"),
+        ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "mean must hold"),
+        ({"mean": (0.5,), "std": (1.0, 1.0, 1.0)}, "as many channels"),
+        ({"mean": (0.5,), "std": (0.0,)}, "std one above 0"),
+        ({"mean": (0.5,)}, "std must hold"),
+        ({"mean": (0.5,), "std": (1.0,), "image_shape": (3, 8, 8)}, "mean must hold"),
+        ({"image_shape": (4, 28, 28)}, "1 or 3 channels, not 4"),
+    ],
+)
+def test_a_spec_that_fits_no_pixels(offer, wrong, said):
+    with pytest.raises(ValueError, match=f"stub: .*{said}"):
+        offer(samples(), **wrong)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
         lambda request: None,
         lambda request: 1 / 0,
         lambda request: SourceData(classes=("a", "b"), train=samples()),
+        lambda request: SourceData(
+            classes=("a", "b"), train=Samples(labels=np.arange(2), files=(1, 2))
+        ),
         lambda request: SourceData(
             classes=("a", "b"),
             train=Samples(labels=np.arange(2), pixels=np.zeros((2, 4, 4, 4), np.uint8)),

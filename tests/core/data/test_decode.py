@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cnnreg.data import open_dataset
+from cnnreg.data.listing import places
 from cnnreg.errors import DataError, MachineError
 from stub_data import STUB, files, samples
 
@@ -77,6 +78,20 @@ def test_one_bad_file_of_a_hundred_may_be_in_any_split(offer, tmp_path, split):
     _, found = with_one_bad("few", 49)
     with pytest.raises(DataError, match="0 may be skipped"):
         len(found)
+
+
+def test_a_split_that_fills_one_subfolder_is_found_again(offer, tmp_path):
+    """Its files are named as they are in the whole: else they would count as new."""
+    source = files(tmp_path / "main", 30)
+    (tmp_path / "extra").mkdir()
+    moved = source.files[7].rename(tmp_path / "extra" / "007.png")
+    registry = offer(replace(source, files=(*source.files[:7], moved, *source.files[8:])))
+    data = open_dataset(registry, STUB)
+    listed = list(data.listing())
+    assert {name.split("/")[0] for _, _, name in listed} == {"main", "extra"}
+    again = open_dataset(registry, STUB, before=places(listed))
+    assert list(again.listing()) == listed
+    assert again.fingerprint == data.fingerprint
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege")

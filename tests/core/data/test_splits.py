@@ -66,7 +66,7 @@ def placed(parts: Parts) -> dict[str, set[str]]:
     return {
         name: {split}
         for split, samples in parts._asdict().items()
-        for name in relative_names(samples.files)
+        for name in relative_names(samples.files, "/photos")
     }
 
 
@@ -106,7 +106,7 @@ def placed_without(given: dict[str, Samples], parts: Parts) -> dict[str, set[str
         name: {split}
         for split, samples in parts._asdict().items()
         if split not in given
-        for name in relative_names(samples.files)
+        for name in relative_names(samples.files, "/photos")
     }
 
 

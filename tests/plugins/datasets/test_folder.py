@@ -59,6 +59,7 @@ def test_stray_files_and_folders_are_ignored(tmp_path):
     put(tmp_path, "a/1.png", "b/1.png", "readme.md", "1.png", ".DS_Store", "Thumbs.db")
     put(tmp_path, "a/.DS_Store", "a/Thumbs.db", "a/._1.png", "a/.cache/2.png")
     put(tmp_path, ".git/1.png", "__MACOSX/a/1.png")
+    put(tmp_path, "@eaDir/1.png", "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "b/deep/@EADIR/1.png")
     assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
 
 
