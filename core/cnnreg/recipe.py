@@ -46,7 +46,7 @@ class Recipe:
     schedule: str = _setting("constant", "How the learning rate moves.")
     warmup: float = _setting(0.0, "Epochs in which the rate rises; of one-cycle its first leg.")
     milestones: tuple[float, ...] = _setting(
-        (0.5, 0.75), "step: shares of the training at which the rate falls."
+        (0.5, 0.75), "step: shares of what follows the warm-up at which the rate falls."
     )
     gamma: float = _setting(0.1, "step, plateau: what the rate is then multiplied by.")
     plateau: int = _setting(2, "plateau: epochs without a new best one before the rate falls.")
@@ -137,13 +137,13 @@ def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
     Raises TypeError or ValueError for a field that is unknown, of another type or out of range.
     """
     base = base or Recipe()
-    changes = {}
+    changes, kinds = {}, {f.name: type(f.default) for f in settings()}
     for name, value in dict(data).items():
-        if name not in {f.name for f in settings()}:
-            near = get_close_matches(name, [f.name for f in settings()], n=1)
+        if name not in kinds:
+            near = get_close_matches(name, kinds, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"unknown recipe field {name!r}{guess}")
-        changes[name] = _typed(name, value, type(getattr(base, name)))
+        changes[name] = _typed(name, value, kinds[name])
     return replace(base, **changes)
 
 

@@ -93,3 +93,7 @@ def test_every_setting_has_a_flag_and_says_what_it_is():
         assert f"--{flag} " in out
         assert setting.metadata["help"].endswith(".")
     assert set(CHOICES) <= {setting.name for setting in settings()}
+
+
+def test_a_plugins_recipe_in_whole_numbers_takes_fractions():
+    assert recipe_from_data({"warmup": 2.5}, Recipe(warmup=2)).warmup == 2.5

@@ -61,11 +61,11 @@ def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None
         return None
     from cnnreg.plugins import blaming
     from cnnreg.training.anatomy import stages
-    from cnnreg.training.weightless import weightless
+    from cnnreg.training.weightless import built_weightless
 
     shown = f"{spec.name} at {shape_text(options.input_shape)}"
-    with weightless(), blaming(shown):
-        return stages(spec.build(options), options.input_shape)
+    with blaming(shown):
+        return stages(built_weightless(lambda: spec.build(options)), options.input_shape)
 
 
 def _print(

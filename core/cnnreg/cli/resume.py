@@ -113,7 +113,8 @@ def _refuse_finished(run: Run, recipe: Recipe) -> None:
     result = run.result
     if result is None:
         return
-    if not run.report.exists():  # stopped between the result and its pictures
+    # Stopped between the result and its pictures, or robbed of its weights.
+    if not run.report.exists() or not run.best.exists():
         return
     waited = result["epochs"] - result["best_epoch"]
     if result["epochs"] >= recipe.epochs:

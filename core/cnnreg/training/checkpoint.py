@@ -75,6 +75,14 @@ def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
     return replace(_parse(path, header, tensors), digest=digest)
 
 
+def readable(path: Path) -> bool:
+    try:
+        read_checkpoint(path)
+    except ModelFileError:
+        return False
+    return True
+
+
 def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:
     """The network of a checkpoint: float32, on the CPU, in evaluation mode."""
     return model_of(read_checkpoint(path), architecture, path)

@@ -15,15 +15,22 @@ import torch
 from torch import nn
 
 from cnnreg.data import Dataset
-from cnnreg.plugins import one_line
+from cnnreg.errors import DivergedError
+from cnnreg.files import disk_errors
+from cnnreg.plugins import blaming, one_line
 from cnnreg.runs import Run
 from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import EpochRecord
 
 from .batches import Batch
+from .checkpoint import load_weights, read_checkpoint, readable
 from .curves import draw_curves
+from .feeding import judging_batches
 from .loop import stopped
 from .pictures import draw_classes, draw_confusion, draw_mistakes
+from .progress import Progress
+from .saver import save_best
+from .step import Trainee
 from .stopping import StopRequest
 from .summary import write_summary
 
@@ -31,6 +38,66 @@ if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
 Note = Callable[[str], None]
+
+
+def finish(
+    run: Run,
+    dataset: Dataset,
+    trainee: Trainee,
+    progress: Progress,
+    *,
+    device: torch.device,
+    stop: StopRequest,
+    note: Note,
+) -> None:
+    """Measure the best weights on the test split, and write the result and all that shows it."""
+    epoch, val_accuracy = _take_best(run, trainee, progress, note)
+    batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
+    with blaming(f"Testing '{run.config.contract.architecture}'"):
+        report = examine(trainee.model, dataset, batches, device=device, epoch=epoch, stop=stop)
+    run.write_result(
+        {
+            "epochs": progress.epoch,
+            "best_epoch": epoch,
+            "val_accuracy": val_accuracy,
+            "test_accuracy": report.accuracy,
+            "seconds": sum(record.seconds for record in progress.history),
+            "stopped_early": progress.epoch < run.config.recipe.epochs,
+        }
+    )
+    show_what_came_of_it(
+        run,
+        trainee.model,
+        report,
+        pixels=dataset.test.pixels,
+        history=progress.history,
+        stop=stop,
+        note=note,
+    )
+    with disk_errors(run.previous):
+        run.previous.unlink(missing_ok=True)  # it was for going on, and costs as much as the last
+
+
+def _take_best(run: Run, trainee: Trainee, progress: Progress, note: Note) -> tuple[int, float]:
+    """Put the best weights into the network; their epoch and validation accuracy.
+
+    Where they are lost and no epoch has come since, the last ones stand for them.
+    """
+    last = progress.history[-1]
+    if not any(record.best for record in progress.history):
+        raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
+    if progress.best is None and not readable(run.best):
+        note(f"the weights of the last epoch, {last.epoch}, stand for the best")
+        save_best(run, trainee, last)
+    kept, best = read_checkpoint(run.best), progress.best or last
+    load_weights(trainee.model, kept.model, run.best)
+    # What the file says: killed between it and the state, and gone on with otherwise, a
+    # training may have a history without that epoch.
+    epoch = kept.state.get("epoch", best.epoch)
+    val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
+    if progress.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
+        note(f"the best weights are of another epoch {epoch}, before the training was changed")
+    return epoch, val_accuracy
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ from .determinism import deterministic
 from .distributed import ALONE
 from .fake_quant import fake_quantised, input_ranges, plain_weights
 from .feeding import class_weights, judging_batches, training_batches
-from .groups import parameter_groups
+from .groups import body_of, parameter_groups
 from .loop import train
 from .progress import Progress
 from .state import seed_streams
@@ -82,7 +82,7 @@ def finetuned(
                 validation=lambda: judging_batches(dataset.val, contract, recipe),
                 recipe=recipe,
                 progress=Progress(),
-                head=frozenset(),
+                body=body_of(model, frozenset()),
                 on_step=on_step,
                 on_stop=lambda: None,
                 stop=StopRequest(),  # never entered: a signal ends all at once, nothing is lost

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -9,7 +12,7 @@ from torch import nn
 from cnnreg.recipe import Recipe
 from cnnreg.specs import ArchitectureSpec, ModelOptions
 
-from .weightless import weightless
+from .weightless import built_weightless
 
 RATE_SHARE = "rate_share"  # key of a parameter group: its part of the learning rate
 
@@ -19,15 +22,19 @@ def head_of(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[
 
     Found by building the network twice, without memory for it, for any architecture.
     """
-    from dataclasses import replace
-
     more = replace(options, num_classes=options.num_classes + 1)
-    with weightless():
-        shapes, others = (
-            {name: value.shape for name, value in architecture.build(wanted).named_parameters()}
-            for wanted in (options, more)
-        )
+    shapes, others = (
+        {name: value.shape for name, value in built.named_parameters()}
+        for wanted in (options, more)
+        for built in [built_weightless(partial(architecture.build, wanted))]
+    )
     return frozenset(name for name, shape in shapes.items() if shape != others.get(name))
+
+
+def body_of(model: nn.Module, head: frozenset[str]) -> list[nn.Parameter]:
+    """What a recipe may freeze: all but the head and what the network itself keeps fixed."""
+    named = model.named_parameters()
+    return [value for name, value in named if name not in head and value.requires_grad]
 
 
 def parameter_groups(
@@ -56,11 +63,11 @@ def parameter_groups(
     return list(groups.values())
 
 
-def set_training(model: nn.Module, head: frozenset[str], *, frozen: bool) -> None:
+def set_training(model: nn.Module, body: Iterable[nn.Parameter], *, frozen: bool) -> None:
     """Training mode; `frozen` keeps the body, and the statistics of its norms, as they are."""
     model.train()
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not frozen or name in head)
+    for parameter in body:
+        parameter.requires_grad_(not frozen)
     for module in model.modules():
         if frozen and not any(p.requires_grad for p in module.parameters()):
             module.train(False)

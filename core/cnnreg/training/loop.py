@@ -32,13 +32,14 @@ def train(
     validation: Callable[[], Iterable[Batch]],
     recipe: Recipe,
     progress: Progress,
-    head: frozenset[str],
+    body: Iterable[nn.Parameter],
     on_step: Callable[[Progress], None],
     on_stop: Callable[[], None],
     stop: StopRequest,
 ) -> Iterator[EpochRecord]:
     """Train from where `progress` stands, yielding each epoch as it ends.
 
+    `body` is what the recipe may freeze.
     Raises DivergedError if the loss stops being a number, and StoppedError, after
     calling `on_stop` to save, at the end of the step during which `stop` was asked.
     """
@@ -49,7 +50,7 @@ def train(
         return learning_rate(recipe, position, len(batches), progress.history)
 
     while not progress.finished(recipe):
-        set_training(trainee.model, head, frozen=progress.epoch < recipe.freeze)
+        set_training(trainee.model, body, frozen=progress.epoch < recipe.freeze)
         rate = rate_now(back=1)
         started = perf_counter()
         for batch in batches.epoch(progress.epoch, start=progress.images):

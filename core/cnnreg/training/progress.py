@@ -22,6 +22,7 @@ class Progress:
     correct: int = 0
     seconds: float = 0.0  # of training alone
     history: list[EpochRecord] = field(default_factory=list)
+    judged_since: int = 0  # epochs up to this one were judged otherwise, or their best is lost
 
     def count(self, *, images: int, loss_sum: float, correct: int, seconds: float) -> None:
         self.batch += 1
@@ -57,7 +58,8 @@ class Progress:
 
     @property
     def best(self) -> EpochRecord | None:
-        return next((record for record in reversed(self.history) if record.best), None)
+        judged = self.history[self.judged_since :]
+        return next((record for record in reversed(judged) if record.best), None)
 
     def _is_best(self, val_accuracy: float, val_loss: float) -> bool:
         """A better accuracy; with the same one, a lower loss: small splits tie often."""
@@ -69,7 +71,7 @@ class Progress:
         return self.epoch >= recipe.epochs or self.out_of_patience(recipe)
 
     def out_of_patience(self, recipe: Recipe) -> bool:
-        waited = self.epoch - (self.best.epoch if self.best else 0)
+        waited = self.epoch - (self.best.epoch if self.best else self.judged_since)
         return bool(recipe.patience) and waited >= recipe.patience and self.images == 0
 
     def to_data(self) -> dict[str, Any]:

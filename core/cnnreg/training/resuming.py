@@ -25,6 +25,7 @@ from .checkpoint import (
     parse_checkpoint,
     read_checkpoint,
     read_content,
+    readable,
 )
 from .distributed import World
 from .progress import Progress
@@ -87,7 +88,10 @@ def go_on(
     load_weights(trainee.model, checkpoint.model, path)
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
-    differences = list(_differences(before, facts, run.config.recipe))
+    differences = list(_differences(before, facts, run.config.recipe, progress))
+    if progress.best and world.any(world.writes and not readable(run.best)):
+        progress.judged_since = progress.epoch
+        differences.append(f"{run.best.name} cannot be read: the best epoch is sought anew")
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
@@ -146,10 +150,13 @@ def _read_for_all(path: Path, world: World) -> Checkpoint:
     return parse_checkpoint(world.from_first(content), path)
 
 
-def _differences(before: dict[str, Any], facts: dict[str, Any], recipe: Recipe) -> Iterator[str]:
+def _differences(
+    before: dict[str, Any], facts: dict[str, Any], recipe: Recipe, progress: Progress
+) -> Iterator[str]:
     """A line for each fact that is another one now."""
     if _has_other_images(before, facts):
-        yield "not bit-exact: the images have changed; the epoch in work begins again"
+        again = "the epoch in work begins again, and " if progress.images else ""
+        yield f"not bit-exact: the images have changed; {again}the best epoch is sought anew"
     flat = {**before, **before["recipe"]}
     for name, value in {**facts, **facts["recipe"]}.items():
         if name in ("recipe", "steps an epoch", *IMAGES) or name not in flat:
@@ -172,10 +179,14 @@ def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
 def _refit(
     progress: Progress, before: dict[str, Any], facts: dict[str, Any], batches: TrainingBatches
 ) -> None:
-    """Count in the batches there are now: each image once an epoch, the schedule where it was."""
+    """Count in the batches there are now: each image once an epoch, the schedule where it was.
+
+    What was judged by other images is no measure for what comes.
+    """
     was, steps = before["steps an epoch"], len(batches)
     if _has_other_images(before, facts):
         progress.begin_epoch()
+        progress.judged_since = progress.epoch
         progress.step = progress.epoch * steps
     elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:
         progress.step = round(progress.step * steps / was)

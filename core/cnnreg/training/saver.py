@@ -85,9 +85,7 @@ class Saver:
         # The best weights first: killed in between, the epoch is trained again and saved alike.
         self._refuse_broken_weights()
         if record.best and self.world.writes:
-            state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
-            weights = Checkpoint(self.run.config.contract, self.trainee.result.state_dict(), state)
-            save_checkpoint(self.run.best, weights)
+            save_best(self.run, self.trainee, record)
         self.save()
         if self.world.writes:
             self.run.write_metrics(self.progress.history)
@@ -119,6 +117,12 @@ class Saver:
         with suppress(Exception):  # not worth a training; what is wrong is said at its end
             draw_curves(self.progress.history, self.run.name, self.run.curves, ("png",))
         self._drawn_at = monotonic()
+
+
+def save_best(run: Run, trainee: Trainee, record: EpochRecord) -> None:
+    state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
+    weights = Checkpoint(run.config.contract, trainee.result.state_dict(), state)
+    save_checkpoint(run.best, weights)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -12,7 +12,7 @@ import copy
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnreg.errors import CnnregError, MachineError
+from cnnreg.errors import CnnregError, StoppedError, is_out_of_memory
 from cnnreg.files import home, write_json
 from cnnreg.machine.environment import processor_name
 from cnnreg.recipe import MEASURED, Recipe
@@ -29,7 +29,10 @@ from cnnreg.specs import ModelContract
 from .batches import Batch, TrainingBatches
 from .building import memory_format
 from .distributed import ALONE
+from .loop import stopped
+from .state import streams_kept
 from .step import Step, Trainee
+from .stopping import StopRequest
 
 SHORT = 30.0  # seconds: a training that is over by then is not worth a measurement
 LONG = 1800.0  # seconds: only a longer one can win back the minutes that compiling takes
@@ -69,23 +72,45 @@ def settle(
     aux_weight: float,
     contract: ModelContract,
     device: torch.device,
+    processes: int = 1,
+    stop: StopRequest,
     note: Callable[[str], None] = lambda text: None,
 ) -> Recipe:
-    """`recipe` with each `auto` of precision, layout and compile replaced by the best one here."""
+    """`recipe` with each `auto` of precision, layout and compile replaced by the best one here.
+
+    One of `processes`, which share a batch, measures for all. It ends as soon as `stop` is
+    asked, with nothing measured.
+    """
     if all(getattr(recipe, name) != "auto" for name in MEASURED):
         return recipe
-    key = _key(recipe, contract, device)
-    remembered = _recall(key)
-    if remembered is not None:
-        note(f"settings as measured before: {remembered}")
-        return remembered.applied_to(recipe)
-    probe = _Probe(model, recipe, batches, aux_weight, device)
-    with torch.random.fork_rng():
-        images = len(batches(recipe.plain()).labels)
-        seconds = recipe.epochs * images / probe.size_up()
-        if seconds < SHORT:
-            return recipe.plain()
-        choice = probe.choose(worth_compiling=seconds > LONG, note=note)
+    probe = _Probe(
+        model,
+        recipe,
+        batches,
+        aux_weight=aux_weight,
+        device=device,
+        processes=processes,
+        stop=stop,
+    )
+    try:
+        with streams_kept():
+            images = len(batches(recipe.plain()).labels)
+            seconds = recipe.epochs * images / probe.size_up()
+            if seconds < SHORT:
+                return recipe.plain()
+            long = recipe.compile == "auto" and seconds > LONG
+            key = _key(recipe, contract, device, long=long)
+            if remembered := _recall(key):
+                note(f"settings as measured before: {remembered}")
+                return remembered.applied_to(recipe)
+            choice = probe.choose(worth_compiling=long, note=note)
+    except StoppedError:
+        return recipe.plain()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        note("too little memory to measure what is fastest here")
+        return recipe.plain()
     note(f"measured what is fastest here: {choice}")
     _remember(key, choice)
     return choice.applied_to(recipe)
@@ -99,23 +124,28 @@ class _Probe:
         model: nn.Module,
         recipe: Recipe,
         batches: Make,
+        *,
         aux_weight: float,
         device: torch.device,
+        processes: int,
+        stop: StopRequest,
     ) -> None:
         self.model = model
-        self.recipe = recipe
+        self.recipe = replace(recipe, accumulate=1)
         self.batches = batches
         self.aux_weight = aux_weight
         self.device = device
-        self.images = recipe.batch_size
+        self.stop = stop
+        # No more than training works through at once, and has memory for.
+        self.images = max(2, recipe.batch_size // (recipe.accumulate * processes))
 
     def size_up(self) -> float:
         """Images per second as a recipe without measurements trains; sets the probe's batch."""
-        plain = replace(self.recipe.plain(), batch_size=min(8, self.recipe.batch_size))
+        plain = replace(self.recipe.plain(), batch_size=min(8, self.images))
         step, batch = self._candidate(plain)
-        _seconds(step, batch)
-        rate = len(batch.labels) / _seconds(step, batch)
-        self.images = max(2, min(self.recipe.batch_size, int(rate * STEP_SECONDS)))
+        self._seconds(step, batch)
+        rate = len(batch.labels) / self._seconds(step, batch)
+        self.images = max(2, min(self.images, int(rate * STEP_SECONDS)))
         return rate
 
     def choose(self, *, worth_compiling: bool, note: Callable[[str], None]) -> Choice:
@@ -125,12 +155,14 @@ class _Probe:
         wanted = self.recipe.compile
         if wanted == "auto" and worth_compiling:
             note("trying torch.compile, which takes a minute or two the first time")
-            with suppress(Exception):  # no compiler here, or a network that it cannot take
+            try:
                 compiled = replace(recipes[best], compile="on")
                 pair = {best: recipes[best], f"{best} compiled": compiled}
                 rates |= self._rates(pair)
                 if rates[f"{best} compiled"] > GAIN["compiled"] * rates[best]:
                     wanted = "on"
+            except Exception:  # noqa: BLE001 - no compiler, or a network that it cannot take
+                self._refuse_to_go_on()
         chosen = recipes[best]
         return Choice(chosen.precision, chosen.layout, "on" if wanted == "on" else "off", rates)
 
@@ -151,31 +183,41 @@ class _Probe:
         candidates = {name: self._candidate(recipe) for name, recipe in sized.items()}
         for step, batch in candidates.values():  # warm-up, and the compilation
             for _ in range(2):
-                _seconds(step, batch)
+                self._seconds(step, batch)
         times: dict[str, list[float]] = {name: [] for name in candidates}
         end = perf_counter() + BUDGET * len(candidates)
         for turn in range(ROUNDS):
             if turn >= 3 and perf_counter() > end:
                 break
             for name, (step, batch) in candidates.items():
-                times[name].append(_seconds(step, batch))
+                times[name].append(self._seconds(step, batch))
         return {name: round(self.images / median(taken), 1) for name, taken in times.items()}
 
     def _candidate(self, recipe: Recipe) -> tuple[Step, Batch]:
         model = copy.deepcopy(self.model).train()
         model.to(self.device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-        settings = replace(recipe, accumulate=1)
-        batch = next(iter(self.batches(settings).epoch(0)))
+        batch = next(iter(self.batches(recipe).epoch(0)))
         step = Step(
             Trainee(model, optimizer),
-            settings,
+            recipe,
             device=self.device,
             world=ALONE,
             input_shape=tuple(batch.images.shape[1:]),
             aux_weight=self.aux_weight,
         )
         return step, batch
+
+    def _seconds(self, step: Step, batch: Batch) -> float:
+        self._refuse_to_go_on()
+        started = perf_counter()
+        step(batch, 0.0)
+        return perf_counter() - started
+
+    def _refuse_to_go_on(self) -> None:
+        """Raises StoppedError once `stop` is asked."""
+        if self.stop:
+            raise stopped("while measuring", self.stop)
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -188,17 +230,12 @@ def has_bf16(device: torch.device) -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def check_compiler(recipe: Recipe) -> None:
-    """Raises MachineError if compilation is asked for and does not work here."""
-    if recipe.compile != "on":
-        return
+def can_compile() -> bool:
     try:
         torch.compile(torch.nn.ReLU())(torch.ones(2))
-    except Exception as error:
-        raise MachineError(
-            "torch.compile does not work here: it needs a C++ compiler.",
-            hint="Install one (g++, clang or MSVC), or leave --compile away.",
-        ) from error
+    except Exception:  # noqa: BLE001 - whatever is missing
+        return False
+    return True
 
 
 def _best(recipes: dict[str, Recipe], rates: dict[str, float]) -> str:
@@ -215,19 +252,17 @@ def _name(recipe: Recipe) -> str:
     return recipe.precision + (" contiguous" if recipe.layout == "contiguous" else "")
 
 
-def _seconds(step: Step, batch: Batch) -> float:
-    started = perf_counter()
-    step(batch, 0.0)
-    return perf_counter() - started
-
-
 # --- What was measured before -----------------------------------------------------------
 
 
-def _key(recipe: Recipe, contract: ModelContract, device: torch.device) -> str:
+def _key(recipe: Recipe, contract: ModelContract, device: torch.device, *, long: bool) -> str:
     """All that a measurement depends on, in one line."""
     model = f"{contract.architecture} {contract.form} {contract.input_shape}"
     asked = f"batch {recipe.batch_size}, {recipe.precision}/{recipe.layout}/{recipe.compile}"
+    if recipe.accumulate > 1:
+        asked += f" in {recipe.accumulate} parts"
+    if long:
+        asked += " of a long training"
     machine = f"{processor_name()}, {torch.get_num_threads()} threads, {device}"
     return f"{model}, {asked}, {machine}, torch {torch.__version__}"
 
@@ -238,20 +273,16 @@ def _recall(key: str) -> Choice | None:
         choice = Choice(**known[key])
         choice.applied_to(Recipe())  # what a file says may be nonsense
         return choice
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, CnnregError, ValueError, KeyError, TypeError):
         return None  # nothing remembered, or nothing one can read: measured again
 
 
 def _remember(key: str, choice: Choice) -> None:
-    path, known = home() / "speed.json", dict[str, Any]()
-    with suppress(OSError, ValueError, TypeError):
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
-    known[key] = {
-        "precision": choice.precision,
-        "layout": choice.layout,
-        "compile": choice.compile,
-        "rates": choice.rates,
-    }
+    known = dict[str, Any]()
     with suppress(OSError, CnnregError):  # a home one cannot write to: measured each time
+        path = home() / "speed.json"
+        with suppress(OSError, ValueError, TypeError):
+            known = dict(json.loads(path.read_text(encoding="utf-8")))
+        known[key] = asdict(choice)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, known)

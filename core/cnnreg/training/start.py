@@ -28,8 +28,8 @@ LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network
 
 def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: World = ALONE) -> None:
     """Whatever does not fit fails here, before there is a run. Raises as training would."""
-    architecture = registry.architecture_of(config.contract)
-    model = build_model(architecture, config.contract.options())
+    architecture, options = registry.architecture_of(config.contract), config.contract.options()
+    model = build_model(architecture, options)
     check_sizes(model, config.recipe, config.contract.input_shape)
     optimizer = build_optimizer(registry, model, config.recipe)
     if config.weights and world.writes:

@@ -91,10 +91,11 @@ class Step:
         return loss_sum, correct
 
     def _forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        # Compiled for whole batches of whole images alone: each other shape, of an odd last
-        # batch or of images that still grow, would compile it again, up to torch's limit.
-        count = len(images) * self.recipe.accumulate * self.world.size
-        whole = count == self.recipe.batch_size and images.shape[1:] == self.input_shape
+        # Compiled for parts of whole batches, of whole images, alone: each other shape, of an odd
+        # last batch or of images that still grow, would compile it again, up to torch's limit.
+        shares = self.recipe.accumulate * self.world.size
+        whole = abs(len(images) * shares - self.recipe.batch_size) < shares
+        whole = whole and images.shape[1:] == self.input_shape
         network = self.trainee.model if self.compiled is None or not whole else self.compiled
         output: Tensor | tuple[Tensor, ...] = network(images)
         return output

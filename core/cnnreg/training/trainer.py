@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import DivergedError
-from cnnreg.files import disk_errors, sole_writer
+from cnnreg.errors import MachineError
+from cnnreg.files import sole_writer
 from cnnreg.plugins import blaming, notify
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.registry import Registry
@@ -20,19 +20,18 @@ from cnnreg.runs import Run
 from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, RunInfo
 
 from .building import build_model, build_optimizer, choose_device, memory_format, refuse_unshareable
-from .checkpoint import load_weights, read_checkpoint
-from .closing import examine, show_what_came_of_it
+from .closing import finish
 from .determinism import deterministic
 from .distributed import ALONE, World
 from .feeding import class_weights, judging_batches, training_batches
-from .groups import head_of
-from .loop import train
+from .groups import body_of, head_of, set_training
+from .loop import stopped, train
 from .memory import keep_freed_memory
 from .progress import Progress
 from .resizing import check_sizes
 from .resuming import go_on, has_begun, made_with
 from .saver import Saver
-from .speed import check_compiler, settle
+from .speed import can_compile, settle
 from .start import start_from
 from .state import part_streams, seed_streams
 from .step import Step, Trainee, averaged, title
@@ -66,12 +65,17 @@ def run_training(
         seed_streams(run.config.recipe.seed)
         model = build_model(architecture, options)
         check_sizes(model, run.config.recipe, contract.input_shape)
-        run = _settled(run, model, architecture, dataset, device=target, world=world, note=note)
-        recipe = run.config.recipe
+        demanded = run.config.recipe.compile == "on" and not begun
+        recipe = _settled(
+            run, model, architecture, dataset, device=target, world=world, stop=stop, note=note
+        )
+        recipe = _compilable(recipe, world, demanded=demanded, note=note)
+        run = run.changed(recipe=recipe)
         if run.config.weights and world.writes and not begun:
             note(start_from(run.config.weights, architecture, model))
         head = _head(architecture, options, recipe)
         trainee = _trainee(registry, model, recipe, head, device=target, world=world)
+        body = body_of(trainee.model, head)
         part_streams(recipe.seed, world)
         batches = training_batches(dataset, contract, recipe, world)
         facts = made_with(run, batches, entry.plugin.package, target)
@@ -105,7 +109,7 @@ def run_training(
                 validation=lambda: judging_batches(dataset.val, contract, recipe, world),
                 recipe=recipe,
                 progress=progress,
-                head=head,
+                body=body,
                 on_step=after_step,
                 on_stop=saver.save,
                 stop=stop,
@@ -115,7 +119,8 @@ def run_training(
                     notify(hooks.cnnreg_epoch_finished, note, run=info, record=record)
                 yield record
             if world.writes:
-                _finish(run, dataset, trainee.model, progress, device=target, stop=stop, note=note)
+                set_training(trainee.model, body, frozen=False)  # its summary counts what learns
+                finish(run, dataset, trainee, progress, device=target, stop=stop, note=note)
                 notify(hooks.cnnreg_training_finished, note, run=info, result=run.result)
 
 
@@ -127,9 +132,10 @@ def _settled(
     *,
     device: torch.device,
     world: World,
+    stop: StopRequest,
     note: Callable[[str], None],
-) -> Run:
-    """`run` with what was measured to be fastest where the first process runs, for all of them."""
+) -> Recipe:
+    """With what was measured to be fastest where the first process runs, for all of them."""
     recipe, contract = run.config.recipe, run.config.contract
     if world.writes:
         with blaming(title(architecture.name, recipe)):
@@ -140,12 +146,30 @@ def _settled(
                 aux_weight=architecture.aux_weight,
                 contract=contract,
                 device=device,
+                processes=world.size,
+                stop=stop,
                 note=note,
             )
     if world.size > 1:
         recipe = recipe_from_data(json.loads(world.from_first(json.dumps(asdict(recipe)).encode())))
-    check_compiler(recipe)
-    return run.changed(recipe=recipe)
+    if stop.asked_anywhere(world):
+        raise stopped("before the first step", stop)
+    return recipe
+
+
+def _compilable(
+    recipe: Recipe, world: World, *, demanded: bool, note: Callable[[str], None]
+) -> Recipe:
+    """Compiled only where all processes can. Raises MachineError if that was `demanded`."""
+    if recipe.compile != "on" or not world.any(not can_compile()):
+        return recipe
+    if demanded:
+        raise MachineError(
+            "torch.compile does not work here: it needs a C++ compiler.",
+            hint="Install one (g++, clang or MSVC), or leave --compile away.",
+        )
+    note("torch.compile does not work here any more: going on without it")
+    return replace(recipe, compile="off")
 
 
 def _head(architecture: ArchitectureSpec, options: ModelOptions, recipe: Recipe) -> frozenset[str]:
@@ -171,50 +195,3 @@ def _trainee(
     world.copy_from_first([*model.parameters(), *model.buffers()])
     optimizer = build_optimizer(registry, model, recipe, head)
     return Trainee(model, optimizer, averaged(model, recipe.ema))
-
-
-def _finish(
-    run: Run,
-    dataset: Dataset,
-    model: nn.Module,
-    progress: Progress,
-    *,
-    device: torch.device,
-    stop: StopRequest,
-    note: Callable[[str], None],
-) -> None:
-    best = progress.best
-    if best is None:
-        raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
-    kept = read_checkpoint(run.best)
-    load_weights(model, kept.model, run.best)
-    # What the file says: killed between it and the state, and gone on with otherwise, a
-    # training may have a history without that epoch.
-    epoch = kept.state.get("epoch", best.epoch)
-    val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
-    if (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
-        note(f"the best weights are of another epoch {epoch}, before the training was changed")
-    batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
-    with blaming(f"Testing '{run.config.contract.architecture}'"):
-        report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
-    run.write_result(
-        {
-            "epochs": progress.epoch,
-            "best_epoch": epoch,
-            "val_accuracy": val_accuracy,
-            "test_accuracy": report.accuracy,
-            "seconds": sum(record.seconds for record in progress.history),
-            "stopped_early": progress.epoch < run.config.recipe.epochs,
-        }
-    )
-    show_what_came_of_it(
-        run,
-        model,
-        report,
-        pixels=dataset.test.pixels,
-        history=progress.history,
-        stop=stop,
-        note=note,
-    )
-    with disk_errors(run.previous):
-        run.previous.unlink(missing_ok=True)  # it was for going on, and costs as much as the last

@@ -8,6 +8,7 @@ a checkpoint's take their place.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -33,6 +34,24 @@ def weightless() -> Iterator[None]:
     """What is built inside takes no memory and no time for its weights, and draws nothing."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _Instead(_shapes):
         yield
+
+
+def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build` makes, as shapes; one that looks at numbers is built with them first."""
+    with suppress(Exception), weightless():
+        return build()
+    with torch.random.fork_rng(devices=[]):
+        return without_weights(build())
+
+
+def without_weights(model: nn.Module) -> nn.Module:
+    """A copy on torch's meta device."""
+    numbers: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad)
+        for p in model.parameters()
+    }
+    numbers |= {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    return copy.deepcopy(model, numbers)
 
 
 def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:

@@ -105,7 +105,6 @@ def _open(run: RunInfo) -> _Place:
     """Find the training's run at MLflow, or start it."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    from mlflow.entities import Param
     from mlflow.tracking import MlflowClient
 
     card = _card(run.folder)
@@ -121,10 +120,25 @@ def _open(run: RunInfo) -> _Place:
         tags = {KEY: card["key"]}
         made = client.create_run(experiment, tags=tags, run_name=run.folder.name)
         run_id = made.info.run_id
-    params = [Param(key, str(value)) for key, value in _parameters(run).items()]
-    client.log_batch(run_id, params=params)  # the same again changes nothing
+    _log_parameters(client, run_id, {key: str(value) for key, value in _parameters(run).items()})
     steps = [metric.step for metric in client.get_metric_history(run_id, METRICS[-1])]
     return _Place(client, run_id, max(steps, default=0))
+
+
+def _log_parameters(client: Any, run_id: str, wanted: Mapping[str, str]) -> None:
+    """Once each: MLflow lets none be changed, so what a training goes on with is a tag."""
+    from mlflow.entities import Param, RunTag
+
+    logged = client.get_run(run_id).data.params
+    client.log_batch(
+        run_id,
+        params=[Param(key, value) for key, value in wanted.items() if key not in logged],
+        tags=[
+            RunTag(f"cnnreg.now.{key}", value)
+            for key, value in wanted.items()
+            if logged.get(key, value) != value
+        ],
+    )
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def test_the_test_split_is_looked_at_once(registry, tmp_path, monkeypatch):
         asked.append(len(split))
         return real(split, *others)
 
-    monkeypatch.setattr(trainer, "judging_batches", watched)
+    for module in (trainer, closing):
+        monkeypatch.setattr(module, "judging_batches", watched)
     train(registry, make_run(registry, tmp_path / "run", epochs=2))
     assert asked == [139, 139, 360]
 
@@ -99,12 +100,12 @@ def test_stopped_while_testing_and_resumed_ends_alike(registry, tmp_path, monkey
         signal.raise_signal(signal.SIGTERM)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(trainer, "examine", stopped)
+    monkeypatch.setattr(closing, "examine", stopped)
     with pytest.raises(StoppedError) as caught:
         train(registry, parts)
     assert caught.value.exit_code == 143
     assert parts.result is None
-    monkeypatch.setattr(trainer, "examine", real)
+    monkeypatch.setattr(closing, "examine", real)
     assert train(registry, open_run(parts.folder)) == []
     assert read_report(parts.report) == read_report(whole.report)
     assert parts.best.read_bytes() == whole.best.read_bytes()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from cnnreg.recipe import Recipe
-from cnnreg.training.groups import RATE_SHARE, head_of, parameter_groups, set_training
+from cnnreg.training.groups import (
+    RATE_SHARE,
+    body_of,
+    head_of,
+    parameter_groups,
+    set_training,
+)
 from helpers import make_run, train
 
 
@@ -45,15 +53,34 @@ def test_an_ordinary_recipe_has_one_group():
 
 def test_a_frozen_body_keeps_weights_and_statistics():
     model = network()
-    set_training(model, HEAD, frozen=True)
+    body = body_of(model, HEAD)
+    set_training(model, body, frozen=True)
     assert [n for n, p in model.named_parameters() if p.requires_grad] == sorted(HEAD)[::-1]
     before = model[1].running_mean.clone()
     model(torch.randn(8, 1, 5, 5)).sum().backward()
     assert torch.equal(model[1].running_mean, before)
     assert model[0].weight.grad is None
-    set_training(model, HEAD, frozen=False)
+    set_training(model, body, frozen=False)
     assert all(p.requires_grad for p in model.parameters())
     assert all(module.training for module in model.modules())
+
+
+def test_what_the_network_keeps_fixed_stays_fixed():
+    model = network()
+    model[0].weight.requires_grad_(False)
+    body = body_of(model, HEAD)
+    for frozen in (True, False):
+        set_training(model, body, frozen=frozen)
+        assert not model[0].weight.requires_grad
+    assert model[0].bias.requires_grad
+
+
+def test_the_summary_of_a_training_that_ended_frozen_counts_all(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=1, freeze=1)
+    train(registry, run)
+    whole = registry.architectures["mlp"].build(run.config.contract.options())
+    (total,) = re.findall(r"total\D*([\d,]+)", (run.folder / "summary.txt").read_text())
+    assert int(total.replace(",", "")) == sum(p.numel() for p in whole.parameters())
 
 
 @pytest.mark.parametrize("name", ["googlenet", "vgg11", "mlp", "shufflenet_v1", "fpn_resnet18"])

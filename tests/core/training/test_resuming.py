@@ -112,7 +112,10 @@ def test_an_image_that_cannot_be_read_any_more_begins_the_epoch_again(registry, 
     edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
     seen, said = [], []
     train(registry, stopped, note=said.append, on_step=lambda progress: seen.append(progress.batch))
-    assert said == ["not bit-exact: the images have changed; the epoch in work begins again"]
+    assert said == [
+        "not bit-exact: the images have changed; the epoch in work begins again, and the best "
+        "epoch is sought anew"
+    ]
     assert seen == list(range(1, 22))
 
 
@@ -244,3 +247,35 @@ def test_metrics_that_were_torn_or_not_written_come_back(registry, stopped, whol
     metrics.unlink()
     train(registry, open_run(stopped.folder))  # nothing left to train
     assert len(metrics.read_text().splitlines()) == 2
+
+
+def test_what_other_images_judged_best_is_no_measure_for_what_comes(registry, stopped):
+    """Else patience ends the training with weights that have not seen the new images."""
+    edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
+    checkpoint = read_checkpoint(stopped.last)
+    checkpoint.state["progress"]["history"][0].update(val_accuracy=1.0, val_loss=0.0, best=True)
+    save_checkpoint(stopped.last, checkpoint)
+    recipe = dataclasses.replace(stopped.config.recipe, epochs=3, patience=1)
+    records = train(registry, stopped.changed(recipe=recipe))
+    assert any(record.best for record in records)
+    assert stopped.result["best_epoch"] > 1
+    assert stopped.result["val_accuracy"] < 1
+
+
+@pytest.mark.parametrize("content", [None, b"<html>"])
+@pytest.mark.parametrize("left", [True, False])
+def test_lost_best_weights_are_found_anew(registry, stopped, whole, tmp_path, content, left):
+    """Among the epochs to come, or else the last ones stand for them."""
+    run = stopped
+    if not left:
+        shutil.copytree(whole.folder, tmp_path / "whole")
+        run = open_run(tmp_path / "whole")
+    run.best.unlink()
+    if content:
+        run.best.write_bytes(content)
+    said = []
+    train(registry, run, note=said.append)
+    assert said[0] == "best.safetensors cannot be read: the best epoch is sought anew"
+    assert run.result["best_epoch"] == 2
+    assert len(said) == (1 if left else 2)
+    assert read_checkpoint(run.best).state["epoch"] == 2

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cnnreg.errors import MachineError
+from cnnreg.errors import MachineError, StoppedError
 from cnnreg.recipe import Recipe
 from cnnreg.training import speed, step
 from cnnreg.training.batches import Batch
 from cnnreg.training.checkpoint import read_checkpoint
 from cnnreg.training.distributed import ALONE
-from cnnreg.training.speed import check_compiler, has_bf16
+from cnnreg.training.speed import has_bf16
+from cnnreg.training.state import seed_streams
 from helpers import make_run, stop_at, train
 
 AUTO = {"precision": "auto", "layout": "auto", "compile": "auto"}
@@ -123,7 +127,7 @@ def test_the_measurement_changes_nothing_but_the_settings(
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"KEY": {"precision": "fp8"}}'])
 def test_a_damaged_memory_is_measured_anew(registry, tmp_path, measured, monkeypatch, content):
-    monkeypatch.setattr(speed, "_key", lambda *args: "KEY")
+    monkeypatch.setattr(speed, "_key", lambda *args, **options: "KEY")
     home = tmp_path / "cnnreg-home"
     home.mkdir()
     (home / "speed.json").write_text(content)
@@ -153,14 +157,129 @@ def test_a_long_training_tries_to_compile_and_falls_back_quietly(
     assert not any("no compiler" in note for note in notes)
 
 
-def test_compiling_that_was_asked_for_and_cannot_be_is_an_error(monkeypatch):
+def test_a_short_training_before_does_not_keep_a_long_one_from_compiling(
+    registry, tmp_path, measured, monkeypatch
+):
+    measured[0]["fp32 compiled"] = 200.0
+    monkeypatch.setattr(step, "_compile", lambda model: model)
+    assert choice(registry, tmp_path / "short")[0][2] == "off"
+    monkeypatch.setattr(speed, "LONG", 0.0)
+    assert choice(registry, tmp_path / "long")[0][2] == "on"
+    monkeypatch.setattr(speed, "LONG", float("inf"))
+    assert choice(registry, tmp_path / "short again")[0][2] == "off"
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
     def broken(module):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    check_compiler(Recipe())
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_compiling_that_was_asked_for_and_cannot_be_is_an_error(registry, tmp_path):
+    train(registry, make_run(registry, tmp_path / "off", epochs=1))
     with pytest.raises(MachineError, match=r"C\+\+ compiler"):
-        check_compiler(replace(Recipe(), compile="on"))
+        train(registry, make_run(registry, tmp_path / "on", epochs=1, compile="on"))
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_a_compiled_training_goes_on_where_there_is_no_compiler(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    with pytest.raises(StoppedError):
+        train(registry, run, on_step=stop_at(4))
+    recipe = replace(run.config.recipe, compile="on")
+    said = []
+    train(registry, run.changed(recipe=recipe), note=said.append)
+    assert said == ["torch.compile does not work here any more: going on without it"]
+    assert run.result
+
+
+@pytest.mark.parametrize("accumulate", [1, 8])
+def test_no_more_is_tried_at_once_than_training_takes(
+    registry, tmp_path, measured, monkeypatch, accumulate
+):
+    """Where memory is short enough to work in parts, the whole may not fit."""
+    sizes, probed = [], speed._Probe._candidate
+
+    def candidate(self, recipe):
+        made = probed(self, recipe)
+        sizes.append((self.images, len(made[1].labels)))
+        return made
+
+    monkeypatch.setattr(speed._Probe, "_candidate", candidate)
+    choice(registry, tmp_path / "run", accumulate=accumulate)
+    assert sizes == [(64 // accumulate, 8)]
+
+
+def test_too_little_memory_to_measure_is_no_failed_training(
+    registry, tmp_path, measured, monkeypatch
+):
+    def full(self, recipes):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(speed._Probe, "_rates", full)
+    chosen, notes = choice(registry, tmp_path / "run")
+    assert chosen == ("fp32", "channels-last", "off")
+    assert notes == ["too little memory to measure what is fastest here"]
+
+
+def test_a_stop_ends_the_measurement(registry, tmp_path, monkeypatch):
+    tried = []
+
+    def rates(self, recipes):
+        signal.raise_signal(signal.SIGTERM)
+        tried.append(recipes)
+        self._seconds(*self._candidate(recipes["fp32"]))
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(speed, "SHORT", 0.0)
+    monkeypatch.setattr(speed._Probe, "_rates", rates)
+    run = make_run(registry, tmp_path / "run", epochs=1, **AUTO)
+    with pytest.raises(StoppedError, match="before the first step") as caught:
+        train(registry, run)
+    assert caught.value.exit_code == 143
+    assert len(tried) == 1
+    assert not (tmp_path / "cnnreg-home" / "speed.json").exists()
+
+
+def test_a_network_may_draw_on_any_stream_while_it_is_measured(
+    registry, tmp_path, measured, monkeypatch
+):
+    drawn = []
+
+    class Drawing(speed.Step):
+        def __call__(self, batch, rate):
+            drawn.append((random.random(), np.random.random()))
+            return super().__call__(batch, rate)
+
+    monkeypatch.setattr(speed, "Step", Drawing)
+    choice(registry, tmp_path / "run")
+    after = random.random(), np.random.random()
+    seed_streams(0)
+    assert after == (random.random(), np.random.random()) == drawn[0]
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_parts_of_uneven_size_are_compiled_too(monkeypatch, accumulate):
+    seen = []
+
+    def compiled(model):
+        return lambda images: (seen.append(len(images)), model(images))[1]
+
+    monkeypatch.setattr(step, "_compile", compiled)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    recipe = replace(Recipe(batch_size=8, compile="on").plain(), accumulate=accumulate)
+    made = step.Step(
+        step.Trainee(model, torch.optim.SGD(model.parameters())),
+        recipe,
+        device=torch.device("cpu"),
+        world=ALONE,
+        input_shape=(1, 2, 2),
+    )
+    made(Batch(torch.rand(8, 1, 2, 2), torch.arange(8) % 2, 8), 0.1)
+    assert seen == {2: [4, 4], 3: [3, 3, 2]}[accumulate]
 
 
 def test_a_network_without_a_length_is_compiled_too(monkeypatch):
@@ -189,8 +308,6 @@ def test_a_network_without_a_length_is_compiled_too(monkeypatch):
 
 @pytest.mark.slow
 def test_a_compiled_training_resumes_exactly(registry, tmp_path):
-    from cnnreg.errors import StoppedError
-
     settings = {"epochs": 1, "batch_size": 128, "compile": "on", "architecture": "resnet20"}
     whole = make_run(registry, tmp_path / "whole", **settings)
     train(registry, whole)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnreg.training.weightless import built_undrawn, weightless
+from cnnreg.training.weightless import built_undrawn, built_weightless, weightless
 
 
 def network() -> nn.Module:
@@ -157,3 +157,19 @@ def test_a_network_that_draws_more_is_built_as_ever(build):
     buffers = zip(expected.buffers(), found.buffers(), strict=True)
     assert all(torch.equal(one, other) for one, other in buffers)
     assert torch.equal(expected.layer.weight, found.layer.weight)
+
+
+def test_a_network_that_looks_at_numbers_while_it_is_built_is_shapes_too():
+    """As stochastic depth does for its rates."""
+
+    def build():
+        rates = [rate.item() for rate in torch.linspace(0, 0.5, 3)]
+        return nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.Dropout(rate)) for rate in rates))
+
+    before = torch.get_rng_state()
+    model = built_weightless(build)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert model[2][1].p == 0.5
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ZeroDivisionError):
+        built_weightless(lambda: 1 / 0)

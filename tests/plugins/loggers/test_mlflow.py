@@ -87,6 +87,21 @@ def test_going_on_continues_the_same_run_and_logs_each_epoch_once(
         assert steps(client, seen.info.run_id, name) == [1, 2, 3]
 
 
+def test_going_on_with_another_recipe_tells_what_it_is_now(registry, tmp_path, store):
+    """MLflow refuses a parameter that is logged with another value, and all that comes with it."""
+    run = logged_run(registry, tmp_path, epochs=1)
+    train(registry, run)
+    plugin._places.clear()  # another process
+    longer = replace(run.config.recipe, epochs=2)
+    said = []
+    train(registry, open_run(run.folder).changed(recipe=longer), note=said.append)
+    client, (seen,) = found(store)
+    assert not [text for text in said if "mlflow" in text.lower()]
+    assert steps(client, seen.info.run_id, "val_loss") == [1, 2]
+    assert (seen.data.params["epochs"], seen.data.tags["cnnreg.now.epochs"]) == ("1", "2")
+    assert "cnnreg.now.seed" not in seen.data.tags
+
+
 def test_an_answer_that_got_lost_is_not_sent_twice(registry, tmp_path, store, monkeypatch):
     from mlflow.tracking import MlflowClient
 

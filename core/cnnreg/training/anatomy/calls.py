@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnreg.specs import Shape
-from cnnreg.training.weightless import weightless
+from cnnreg.training.weightless import weightless, without_weights
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
@@ -80,7 +79,7 @@ class Call:
 
 def trace(model: nn.Module, input_shape: Shape) -> Call:
     """Run a weightless copy of the model on one image and record every module's call."""
-    model = _on_meta(model).eval()
+    model = without_weights(model).eval()
     counter = FlopCounterMode(display=False)
     clock = count()
     calls: dict[str, Call] = {}
@@ -92,15 +91,6 @@ def trace(model: nn.Module, input_shape: Shape) -> Call:
     with torch.no_grad(), counter, weightless():
         model(torch.empty(1, *input_shape))
     return calls[""]
-
-
-def _on_meta(model: nn.Module) -> nn.Module:
-    numbers: dict[int, Any] = {
-        id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad)
-        for p in model.parameters()
-    }
-    numbers |= {id(buffer): buffer.to("meta") for buffer in model.buffers()}
-    return copy.deepcopy(model, numbers)
 
 
 def _record(call: Call, counter: FlopCounterMode, clock: Iterator[int]) -> None:
