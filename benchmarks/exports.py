@@ -11,7 +11,7 @@ for large images, which makes them light; where there is no such form, images st
 size. Whatever is right on less than three quarters of the validation images is trained again at a
 third of the rate. Then each goes through `cnnreg export`'s own gate. Refused
 exports are rows too. What is done already is kept in the folder of runs (--runs) and not done
-again.
+again; a folder of what was made in another way is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +31,13 @@ from cnnreg.data import DataConfig, data_config
 from cnnreg.errors import GateError
 from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import publish
-from cnnreg.files import write_text
+from cnnreg.files import read_json, write_json, write_text
 from cnnreg.machine.environment import environment
 from cnnreg.planning import fix, plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
-from cnnreg.specs import ExporterSpec, Interface, ModelContract
+from cnnreg.specs import ExporterSpec, Interface, ModelContract, to_data
 from cnnreg.training.anatomy import count_macs
 from cnnreg.training.trainer import run_training
 from cnnreg.training.weightless import weightless
@@ -67,7 +68,7 @@ MAX_MINUTES = 1.0  # for each of the slow ways to int8
 def main() -> None:
     registry = load_registry()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", default=",".join(registry.architectures))
+    parser.add_argument("--networks", help="default: all")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--epochs", type=int, default=2)
@@ -78,8 +79,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     config = data_config(options.data, registry, downloads=options.data_dir)
+    _settle(options)
     rows = []
-    for name in options.networks.split(","):
+    for name in options.networks.split(",") if options.networks else registry.architectures:
         original = functools.cache(functools.partial(_original, registry, name, config, options))
         for exporter in registry.exporters.specs:
             for precision in exporter.precisions:
@@ -87,6 +89,27 @@ def main() -> None:
                 print(_line(rows[-1]), flush=True)
     if options.output:
         write_text(options.output, _page(rows, options))
+
+
+def _settle(options) -> None:
+    """Ends the program if the folder holds what was made in another way, or does not say how."""
+    made = {
+        "data": options.data,
+        "epochs": options.epochs,
+        "light epochs": options.light_epochs,
+        "recipe": to_data(RECIPE),
+        "limits": [LIGHT, LIGHT_RATE, HEAVY, ENOUGH, MAX_MINUTES],
+    }
+    path = options.runs / "made.json"
+    if not path.is_file() and not any(options.runs.glob("*/run.json")):
+        options.runs.mkdir(parents=True, exist_ok=True)
+        write_json(path, made)
+    held = read_json(path) if path.is_file() else {}
+    if differs := [name for name, own in made.items() if held.get(name) != own]:
+        raise SystemExit(
+            f"What {options.runs} holds was made with other {', '.join(differs)}; "
+            "name another folder: --runs"
+        )
 
 
 def _original(registry: Registry, name: str, config: DataConfig, options) -> Original:
@@ -182,16 +205,20 @@ def _line(row: tuple[str, ...]) -> str:
 def _page(rows: list[tuple[str, ...]], options) -> str:
     machine = environment()
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    command = f"python benchmarks/exports.py --data {options.data} --epochs {options.epochs}"
+    command = ["python", "benchmarks/exports.py", "--data", options.data]
+    command += ["--epochs", str(options.epochs), "--light-epochs", str(options.light_epochs)]
+    command += ["--embed"] if options.embed else []
+    command += ["--networks", options.networks] if options.networks else []
     return "\n".join(
         [
             "# Every network, exported",
             "",
-            f"`{command}`: each trained for {options.epochs} epochs on {options.data} "
+            f"`{shlex.join(command)}`: each trained for {options.epochs} epochs on {options.data} "
             f"({options.light_epochs} if an image takes it less than {LIGHT / 1e9:g} GMAC; those "
             f"above {HEAVY / 1e9:g} GMAC in their form for large images, if they have one), and "
             f"again at a third of the rate if it was right on less than {100 * ENOUGH:g} % of the "
-            "validation images. Then compared on its validation images in every engine that opens "
+            "validation images. Then compared on its validation images, with training images "
+            "beside them up to 256 where those are fewer, in every engine that opens "
             "the file; the figures are those of the engine that differs most. Differences are in "
             "logits. Seconds are those of writing and comparing one file; each of the slow ways to "
             f"int8 had at most {MAX_MINUTES:g} min, where `cnnreg export` allows 10.",

@@ -72,6 +72,7 @@ RECIPES = {
 }
 IMAGES = 400  # of the digits: a trial is to take seconds
 TIMES = ("seconds", "images_per_second")
+KILLED = -signal.SIGKILL  # the exit code
 KILLS = (1, 3)  # of one trial: at least, at most
 WRITING = 0.03  # seconds: about what it takes to save an epoch
 
@@ -118,7 +119,7 @@ class Training(Beacon):
         run_module.write_text = self.marking("write other", run_module.write_text)
         files.os.fsync = self.marking("fsync", os.fsync)
         Path.replace = self.marking("rename", Path.replace)
-        trainer._finish = self.marking("result", trainer._finish)
+        trainer.finish = self.marking("result", trainer.finish)
 
 
 # --- One training in a process of its own -------------------------------------------------
@@ -192,35 +193,38 @@ def digest(run: Run) -> str:
 
 def kill_at_random(
     pid: int, beacon: Training, chance: random.Random, step: int, pause: float
-) -> str | None:
-    """Kill after that step, at a write or any time; returns the phase, None if it had ended."""
+) -> tuple[str, int]:
+    """Kill after that step, at a write or any time; returns the phase and the exit code.
+
+    That is KILLED unless it had ended by itself.
+    """
     at_a_write = chance.random() < 0.5
     end = time.monotonic() + PATIENCE
     while beacon.steps < step or (at_a_write and beacon.phase not in WRITES):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return None
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return beacon.phase, os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
             raise SystemExit("A training hangs.")
         time.sleep(0.0002)
     time.sleep(chance.uniform(0.0, WRITING if at_a_write else pause))
-    if os.waitpid(pid, os.WNOHANG)[0]:
-        return None
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return beacon.phase
+    os.kill(pid, signal.SIGKILL)  # which does nothing to one that has ended and was not waited for
+    return beacon.phase, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def trial(made: Trainer, number: int, seed: int, expected: str, seconds: float) -> dict[str, Any]:
     chance = random.Random(f"{seed} {number}")  # noqa: S311 - reproducible, not secret
-    run, phases = made.new(f"trial-{number}"), []
+    run, phases, code = made.new(f"trial-{number}"), [], KILLED
     for step in sorted(chance.randint(0, made.steps) for _ in range(chance.randint(*KILLS))):
         beacon = Training()
         pause = seconds / made.steps
-        phase = kill_at_random(made.fork(run, beacon), beacon, chance, step, pause)
-        if phase is None:
+        phase, code = kill_at_random(made.fork(run, beacon), beacon, chance, step, pause)
+        if code != KILLED:
             break
         phases.append(phase)
-    went_on = open_run(run.folder).result is not None or made.to_the_end(run)
+    went_on = code in (KILLED, 0) and (
+        open_run(run.folder).result is not None or made.to_the_end(run)
+    )
     equal = went_on and digest(run) == expected
     if equal:  # what differs is kept to be looked at
         shutil.rmtree(run.folder)

@@ -21,6 +21,17 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a container's user that has no name."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("CNNREG_HOME")
+    monkeypatch.setattr(Path, "home", nowhere)
+
+
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     return load_registry()

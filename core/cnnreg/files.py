@@ -27,9 +27,19 @@ REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
 def home() -> Path:
-    """Where this user's settings and measurements lie: $CNNREG_HOME, or ~/.cnnreg."""
-    named = os.environ.get(HOME_VARIABLE)
-    return Path(named) if named else Path.home() / ".cnnreg"
+    """Where this user's settings and measurements lie: $CNNREG_HOME, or ~/.cnnreg.
+
+    Raises MachineError where there is no home: nothing was kept then, and nothing can be.
+    """
+    if named := os.environ.get(HOME_VARIABLE):
+        return Path(named)
+    try:
+        return Path.home() / ".cnnreg"
+    except RuntimeError as error:  # a container's user without a name, say
+        raise MachineError(
+            "There is no home folder to keep settings and measurements in.",
+            hint=f"Name a folder for them: {HOME_VARIABLE}=...",
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes, *, previous: Path | None = None) -> None:

@@ -93,7 +93,7 @@ def disabled_plugins() -> set[str]:
     """Raises MachineError if the list of disabled plugins cannot be read."""
     try:
         return set(json.loads(_disabled_file().read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, MachineError):  # without a home folder there is no list either
         return set()
     except (OSError, ValueError, TypeError) as error:
         raise MachineError(
@@ -190,12 +190,21 @@ _quiet = _Quiet()
 def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
     """Call an observer hook; an observer that fails is noted and costs nothing else."""
     for implementation in reversed(hook.get_hookimpls()):
-        wanted = {name: arguments[name] for name in implementation.argnames}
-        try:
-            with quiet_stdout():
-                implementation.function(**wanted)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
-            note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
+        notify_one(hook, implementation, note, **arguments)
+
+
+def notify_one(
+    hook: pluggy.HookCaller,
+    implementation: pluggy.HookImpl,
+    note: Callable[[str], None],
+    **arguments: Any,
+) -> None:
+    wanted = {name: arguments[name] for name in implementation.argnames}
+    try:
+        with quiet_stdout():
+            implementation.function(**wanted)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
+        note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
 
 
 @contextlib.contextmanager

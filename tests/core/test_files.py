@@ -37,6 +37,13 @@ def test_data_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     assert events[:2] == ["fsync", "rename"]
 
 
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_the_error_says_how_to_name_one():
+    with pytest.raises(MachineError, match="no home folder") as caught:
+        files.home()
+    assert "CNNREG_HOME=" in caught.value.hint
+
+
 @pytest.fixture
 def held_open(monkeypatch):
     """How often a rename is refused, as by Windows while a scanner has the file open."""

@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
@@ -58,7 +59,9 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         from difflib import get_close_matches
 
-        near = get_close_matches(name, self.list_commands(ctx), n=2)
+        known = self.list_commands(ctx)
+        near = [other for other in known if other.endswith(f":{name}")]
+        near = near or get_close_matches(name, known, n=2)
         guess = f" Did you mean {' or '.join(near)}?" if near else ""
         raise click.UsageError(f"No such command '{name}'.{guess}", ctx)
 
@@ -94,13 +97,23 @@ class LazyGroup(click.Group):
 
 
 def _plugin_commands() -> dict[str, click.Command]:
-    from cnnreg.plugins import notify
+    """By name; one that others have too answers only to `plugin:name`."""
+    from cnnreg.plugins import notify_one
 
     from .common import get_registry, say
 
-    group = click.Group()
-    notify(get_registry().manager.hook.cnnreg_commands, say, group=group)
-    return {name: command for name, command in group.commands.items() if name not in COMMANDS}
+    hook = get_registry().manager.hook.cnnreg_commands
+    offered: dict[str, dict[str, click.Command]] = {}
+    for implementation in hook.get_hookimpls():
+        group = click.Group()
+        notify_one(hook, implementation, say, group=group)
+        for name, command in group.commands.items():
+            offered.setdefault(name, {})[implementation.plugin_name] = command
+    return {
+        name if len(offers) == 1 and name not in COMMANDS else f"{plugin}:{name}": command
+        for name, offers in offered.items()
+        for plugin, command in offers.items()
+    }
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,6 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or os.environ.get("CNNREG_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a console's code page must not end a command
             stream.reconfigure(errors="replace")
@@ -129,12 +143,17 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             import traceback
 
-            traceback.print_exc()
+            _tell(traceback.format_exc())
         sys.exit(_report(error, as_json="--json" in arguments))
     except KeyboardInterrupt as stop:
-        click.echo("Stopped at once; what was saved before is whole.", err=True)
+        _tell("Stopped at once; what was saved before is whole.")
         sys.exit(143 if isinstance(stop, Terminated) else 130)
     sys.exit(0)
+
+
+def _nowhere() -> TextIO:
+    """For a stream that the caller closed, or that never was, as in Windows' pythonw."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def run(arguments: list[str]) -> None:
@@ -151,23 +170,32 @@ def _report(error: Exception, *, as_json: bool) -> int:
         _discard_output()
         return 141
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message())
+        _tell(error.format_message(), err=False)
         return 0
     if isinstance(error, click.UsageError) and not speaks():  # the first process says it
         return error.exit_code
     if isinstance(error, click.exceptions.Abort):
-        click.echo("Stopped.", err=True)
+        _tell("Stopped.")
         return 130
     known = as_known(error)
     if as_json:
         finished = {"finished": known.finished} if known.finished else {}
-        click.echo(json.dumps({"error": _error_data(known)} | finished))
+        _tell(json.dumps({"error": _error_data(known)} | finished), err=False)
     else:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {known.what}", err=True)
-        for label, text in (("where", known.where), ("try", known.hint)):
-            if text:
-                click.echo(f"  {label}: {text}", err=True)
+        lines = [f"{click.style('error:', fg='red', bold=True)} {known.what}"]
+        lines += [f"  where: {known.where}"] if known.where else []
+        lines += [f"  try: {known.hint}"] if known.hint else []
+        _tell("\n".join(lines))
     return known.exit_code
+
+
+def _tell(text: str, *, err: bool = True) -> None:
+    """Say it if anybody is there to hear it: else the exit code says it alone."""
+    try:
+        click.echo(text, err=err)
+        sys.stdout.flush()  # what was printed before it
+    except OSError:
+        _discard_output()
 
 
 def _reader_has_gone(error: Exception) -> bool:
@@ -180,11 +208,12 @@ def _reader_has_gone(error: Exception) -> bool:
 
 
 def _discard_output() -> None:
-    """Python flushes stdout once more on exit: what is left in it has to go somewhere."""
-    with suppress(OSError, ValueError):  # a stdout that is no file has nowhere to break
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Python flushes both streams once more on exit: what is left in them has to go somewhere."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # one that is no file has nowhere to break
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def as_known(error: Exception) -> CnnregError:

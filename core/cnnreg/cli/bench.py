@@ -10,6 +10,7 @@ import click
 from cnnreg.errors import MachineError
 from cnnreg.files import disk_errors, write_json
 from cnnreg.models import missing
+from cnnreg.plugins import one_line
 from cnnreg.runs import find_run
 from cnnreg.specs import to_data
 from cnnreg.timing.bench import PATIENCE, BenchOptions
@@ -121,6 +122,7 @@ def command(
 
 
 def show(raced: Race) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     channels, height, width = raced.contract.input_shape
@@ -137,7 +139,7 @@ def show(raced: Race) -> None:
     for result in results:
         low, high = result.speedup_range
         table.add_row(
-            result.label,
+            escape(result.label),
             f"{result.p50:.3f}",
             f"{result.p90:.3f}",
             f"{result.p99:.3f}",
@@ -149,11 +151,12 @@ def show(raced: Race) -> None:
     out.print(table)
     for result in results:
         if result.warnings:
-            out.print(f"[dim]{result.label}: {'; '.join(result.warnings)}[/]")
+            out.print(f"[dim]{escape(result.label)}: {'; '.join(result.warnings)}[/]")
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    load = "" if machine["load"] is None else f"load {machine['load']}, "
     out.print(
         f"[dim]{machine['processor']}, {machine['cores']} cores "
-        f"({', '.join(machine['isa'])}), load {machine['load']}, {machine['system']}\n{versions}[/]"
+        f"({', '.join(machine['isa'])}), {load}{machine['system']}\n{versions}[/]"
     )
 
 
@@ -168,5 +171,11 @@ def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
 
     path = folder / "bench.png"
     processor = raced.environment["processor"]
-    draw_latencies(raced.results, raced.contract.architecture, processor, path)
+    try:
+        draw_latencies(raced.results, raced.contract.architecture, processor, path)
+    except MachineError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the figures are kept; a picture is not worth them
+        say(f"the chart could not be drawn: {one_line(error)}")
+        return None
     return path

@@ -123,12 +123,7 @@ def command(
         )
     else:
         _refuse_other_options()
-        if not resume.is_dir() or not (storage or (resume / DATABASE).is_file()):
-            raise UsageError(
-                "There is no comparison in this folder.",
-                where=resume,
-                hint="If its study is in a database, name it: --storage postgresql://...",
-            )
+        storage = _storage_of(resume, storage)
     folder = resume or output or DEFAULT_ROOT / (planned.name if planned else "")
     name = study_name(folder)
     with DecodeProgress(console(stderr=True)) as decoding:
@@ -146,7 +141,8 @@ def command(
         results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
-    failure = next(iter(study.failures.values()), None)
+    finished = {result.trial.name for result in results if not result.failure}  # by others, too
+    failure = next((why for of, why in study.failures.items() if of not in finished), None)
     if failure and all(result.failure for result in results):
         raise failure
     if not results:
@@ -164,6 +160,25 @@ def command(
         out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
     if failure:
         raise failure
+
+
+def _storage_of(folder: Path, named: str | None) -> str | None:
+    """Where the study of the comparison in `folder` is: None for the folder itself.
+
+    A variable that is set for other comparisons leaves one that was begun there alone.
+    Raises UsageError if there is no comparison.
+    """
+    own = (folder / DATABASE).is_file()
+    source = click.get_current_context().get_parameter_source("storage")
+    if own and source is ParameterSource.ENVIRONMENT:
+        return None
+    if not folder.is_dir() or not (named or own):
+        raise UsageError(
+            "There is no comparison in this folder.",
+            where=folder,
+            hint="If its study is in a database, name it: --storage postgresql://...",
+        )
+    return named
 
 
 def _refuse_other_options() -> None:

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from cnnreg.errors import MachineError
 from cnnreg.exporting.targets import ENGINE
+from cnnreg.files import home
 from cnnreg.machine.compiled import compiled_folder
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
@@ -40,8 +42,11 @@ def command(as_json: bool) -> None:
         "bf16": has_bf16(machine.get("isa", ())),
         "runtimes": runtimes,
         "formats": formats,
-        "compiled": {"folder": str(compiled_folder()), "bytes": _try(_kept_bytes, 0)},
-        "mends": [*_mends(runtimes + formats), *unseen],
+        "compiled": {
+            "folder": _try(lambda: str(compiled_folder()), None),
+            "bytes": _try(_kept_bytes, 0),
+        },
+        "mends": [*_mends(runtimes + formats), *unseen, *_home_mends()],
         "plugins": [status for status in registry.plugins if status.state != "loaded"],
     }
     if as_json:
@@ -86,6 +91,14 @@ def _mends(needs: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [
         {"what": f"{title} needs {lacking}", "mend": mend} for title, lacking, mend in lacks if mend
     ]
+
+
+def _home_mends() -> list[dict[str, str]]:
+    try:
+        home()
+    except MachineError as error:
+        return [{"what": "a home folder, to keep settings in", "mend": error.hint}]
+    return []
 
 
 def _graphics_mends(runtimes: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -147,10 +160,14 @@ def _machine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
             else "not in hardware: --precision bf16 would be emulated and slow",
         ),
         ("memory", f"{machine['memory_gib']} GiB"),
-        ("load", f"{machine['load']}, power: {machine['power'] or 'unknown'}"),
+        ("load", f"{_known(machine['load'])}, power: {_known(machine['power'])}"),
         ("system", f"{machine['system']}, Python {machine['python']}"),
         *machine["versions"].items(),
     ]
+
+
+def _known(fact: object) -> str:
+    return "unknown" if fact is None else str(fact)
 
 
 def _engine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -161,7 +178,12 @@ def _engine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
             (f"{facts['title']} export", _lack(facts) if facts["missing"] else "ready")
             for facts in report["formats"]
         ),
-        ("compiled models", f"{human_bytes(kept['bytes'])} in {kept['folder']}"),
+        (
+            "compiled models",
+            f"{human_bytes(kept['bytes'])} in {kept['folder']}"
+            if kept["folder"]
+            else "not kept: there is no home folder",
+        ),
     ]
 
 

@@ -52,5 +52,6 @@ def command(
     console().print(
         f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}) on the {split} "
         f"split of {found.data}, {opened.file.label} in {opened.runtime.title}, "
-        f"{found.seconds:.1f} s"
+        f"{found.seconds:.1f} s",
+        soft_wrap=True,
     )

@@ -20,7 +20,7 @@ from .common import console, folder_type, get_registry, json_option, print_json,
 from .data_options import data_options
 from .list import shape_text
 from .progress import DecodeProgress
-from .train import about, report_skipped
+from .train import report_skipped
 
 if TYPE_CHECKING:
     from cnnreg.importing.importer import Import
@@ -38,6 +38,8 @@ def numbers(
         values = ()
     if not values or not all(map(isfinite, values)):
         raise click.BadParameter(f"{text!r} is not a number, nor several with commas between.")
+    if max(values) > 1:
+        raise click.BadParameter(f"{text!r} is not of pixels of 0 to 1: divide by 255.")
     return values
 
 
@@ -46,7 +48,7 @@ def numbers(
 @click.option("--arch", "architecture", required=True, help="The network: `cnnreg list`.")
 @click.option("--key", help="Part of the file to take, for example model_ema.")
 @click.option("--partial", is_flag=True, help="Take what fits, leave the rest untrained.")
-@click.option("--classes", help="A file with their names, a line each or a JSON list; imagenet.")
+@click.option("--classes", help="A file with their names, a line each or JSON; imagenet.")
 @data_options
 @click.option(
     "--form", type=click.Choice(get_args(Form)), help="Default: the one that fits, by image size."
@@ -172,6 +174,6 @@ def _next(run: Run, name: str, *, known: bool) -> list[tuple[str, str]]:
     return [
         ("next", f"cnnreg predict {typed(run.folder)} picture.jpg"),
         ("", f"cnnreg eval {typed(run.folder)}{data}"),
-        ("", f"cnnreg {about('export', run)} --onnx{data}"),
+        ("", f"cnnreg export {typed(run.folder)} --onnx{data}"),
         ("", f"cnnreg train {name} --weights {typed(run.folder)} --data photos/"),
     ]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from cnnreg.errors import PluginError, UnknownNameError, UsageError
+from cnnreg.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
+from cnnreg.files import typed
+from cnnreg.models import missing
 from cnnreg.plugins import disabled_plugins, discovered, set_disabled
 from cnnreg.registry import Entry, Registry
 from cnnreg.scaffold import write_plugin
@@ -64,6 +66,8 @@ def check(name: str, as_json: bool) -> None:
     registry = get_registry()
     entries = [e for e in registry.architectures.entries if e.plugin.name == name]
     entries = entries or [_known(registry, name)]
+    if lacking := missing(("torch",)):
+        raise MissingExtraError(lacking, "train")
     results: dict[str, list[Outcome]] = {}
     for entry in entries:
         if not as_json:
@@ -100,9 +104,12 @@ def new(name: str, output: Path) -> None:
     if name in discovered():
         raise UsageError(f"There is a plugin '{name}' already.", hint="Choose another name.")
     folder = write_plugin(name, output)
-    console().print(
-        f"[green]✓[/] {folder}\n  next   pip install -e {folder}\n         "
-        f"cnnreg plugins check {name}"
+    out = console()
+    out.print("[green]✓[/]", end=" ")
+    out.print(
+        f"{folder}\n  next   pip install -e {typed(folder)}\n         cnnreg plugins check {name}",
+        markup=False,
+        soft_wrap=True,
     )
 
 

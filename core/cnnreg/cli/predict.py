@@ -54,4 +54,4 @@ def _print(image: Path, guesses: list[Guess]) -> None:
         f"{'[dim]' if number else '[bold]'}{escape(guess.name)} {100 * guess.probability:.1f} %[/]"
         for number, guess in enumerate(guesses)
     )
-    console().print(f"{escape(str(image))}: {shown}", emoji=False)
+    console().print(f"{escape(str(image))}: {shown}", emoji=False, soft_wrap=True)

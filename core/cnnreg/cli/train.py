@@ -14,7 +14,7 @@ from cnnreg.files import typed
 from cnnreg.models import need
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
-from cnnreg.runs import DEFAULT_ROOT, PRETRAINED, Run, create_run
+from cnnreg.runs import PRETRAINED, Run, create_run
 from cnnreg.specs import Form, Resize
 
 from .common import (
@@ -109,7 +109,7 @@ def command(
             weights=PRETRAINED if pretrained else str(weights.absolute()) if weights else "",
             progress=decoding.update,
         )
-    report_skipped(dataset)
+        report_skipped(dataset)
     try:
         try_out(registry, planned, dataset, world)
     except PluginError as error:
@@ -158,7 +158,7 @@ def follow(
                 bar.epoch(record)
         except StoppedError as stop:
             start = "cnnreg" if world.size == 1 else "torchrun ... -m cnnreg"
-            stop.hint = f"Go on with: {start} {about('resume', run)}"
+            stop.hint = f"Go on with: {start} resume {typed(run.folder)}"
             raise
     if not world.writes:
         return
@@ -176,16 +176,10 @@ def follow(
     for label, text in (
         ("run", run.folder),
         ("curves", run.curves),
-        ("more", f"cnnreg {about('runs show', run)}"),
-        ("next", f"cnnreg {about('export', run)} --openvino"),
+        ("more", f"cnnreg runs show {typed(run.folder)}"),
+        ("next", f"cnnreg export {typed(run.folder)} --openvino"),
     ):
         shown.print(f"  {label:<6} {text}", markup=False, soft_wrap=True)
-
-
-def about(command: str, run: Run) -> str:
-    """The command for this run, its folder left out where it is the newest one anyway."""
-    newest = run.folder.parent == DEFAULT_ROOT
-    return command if newest else f"{command} {typed(run.folder)}"
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:

@@ -25,7 +25,7 @@ CSV_COLUMNS = (
 
 def note(results: Sequence[Result]) -> str:
     text = "Mean ± sample standard deviation over n seeds."
-    if len({result.host for result in results}) > 1:
+    if len({result.host for result in results if not result.failure}) > 1:
         text += " The minutes are of different machines."
     return text
 

@@ -97,8 +97,10 @@ def cache_beside(data: Path, name: str) -> Cache | None:
     own = sha256(f"{data}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if said:
         return Cache((Path(said) / own,))
-    beside = (data / FOLDER_NAME / name,) if data.is_dir() else ()
-    return Cache((*beside, home() / "cache" / own))
+    folders = [data / FOLDER_NAME / name] if data.is_dir() else []
+    with suppress(MachineError):  # no home: a place less
+        folders.append(home() / "cache" / own)
+    return Cache(tuple(folders)) if folders else None
 
 
 @dataclass(frozen=True, slots=True)

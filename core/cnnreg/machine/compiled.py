@@ -33,16 +33,22 @@ Model = TypeVar("Model")
 
 
 def compiled_folder() -> Path:
+    """Raises MachineError where there is no home."""
     return home() / FOLDER
 
 
-def shelf(engine: str, reader: Sequence[str]) -> Path:
-    """The folder of what one engine, version, device and driver compiled: `reader` names them."""
-    return compiled_folder() / f"{engine}-{_digest(reader)}"
+def shelf(engine: str, reader: Sequence[str]) -> Path | None:
+    """The folder of what one engine, version, device and driver compiled: `reader` names them.
+
+    None where there is no home to have it in.
+    """
+    with suppress(MachineError):
+        return compiled_folder() / f"{engine}-{_digest(reader)}"
+    return None
 
 
 def keeping(
-    shelf: Path,
+    shelf: Path | None,
     key: Sequence[str],
     compile_in: Callable[[Path | None], Model],
     was_loaded: Callable[[Model], bool],
@@ -51,8 +57,11 @@ def keeping(
     """The model from the shelf's entry for `key`, or compiled and put there.
 
     `compile_in(folder)` compiles and lets the engine use that folder as its cache;
-    with None it keeps nothing. What it raises then is the caller's.
+    with None it keeps nothing. What it raises then is the caller's. Without a shelf
+    nothing is kept.
     """
+    if shelf is None:
+        return compile_in(None)
     entry = shelf / _digest(key)
     if (model := _loaded(entry, compile_in, was_loaded, note)) is not None:
         return model

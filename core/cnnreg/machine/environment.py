@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+WINDOWS = os.name == "nt"
 PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
 
 # The instruction sets that decide the speed of a convolution.
@@ -34,22 +35,41 @@ NUMPY_GROUPS = {
 
 
 def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
-    """Processor, instruction sets, cores, memory, load, power and versions."""
+    """Processor, instruction sets, cores, memory, load, power and versions; None is unknown."""
     import psutil
 
-    battery = getattr(psutil, "sensors_battery", lambda: None)()
     return {
         "processor": processor_name(),
         "isa": instruction_sets(),
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "logical_cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load": round(psutil.getloadavg()[0], 2),
-        "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
+        "load": _load(),
+        "power": _power(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "versions": {name: found for name in packages if (found := installed(name))},
     }
+
+
+def _load() -> float | None:
+    """Of the last minute. On Windows psutil begins to count when it is asked, too late for us."""
+    import psutil
+
+    if not WINDOWS:
+        with suppress(Exception):  # not every container tells
+            return round(psutil.getloadavg()[0], 2)
+    return None
+
+
+def _power() -> str | None:
+    import psutil
+
+    with suppress(Exception):  # not on every system, and a driver may fail
+        battery = psutil.sensors_battery()
+        if battery is not None and battery.power_plugged is not None:
+            return "mains" if battery.power_plugged else "battery"
+    return None
 
 
 def installed(package: str) -> str | None:

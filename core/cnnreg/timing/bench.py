@@ -62,7 +62,7 @@ class BenchResult:
     """Times in milliseconds a call of `batch` images."""
 
     label: str
-    model: str  # the file's path
+    model: str  # the file's whole path
     runtime: str
     format: str
     precision: str
@@ -180,7 +180,7 @@ def _result(
     ratios = [theirs / own for theirs, own in zip(baseline, medians, strict=True)]
     return BenchResult(
         label=contestant.label,
-        model=str(contestant.model.path),
+        model=str(contestant.model.path.resolve()),
         runtime=contestant.runtime.name,
         format=contestant.model.format,
         precision=contestant.model.precision,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-
-from cnnreg.files import write_bytes
 
 from .bench import BenchResult
 
@@ -15,7 +12,16 @@ BASELINE, OTHER, TAIL = "#8a94a6", "#0f62fe", "#161616"
 
 def draw_latencies(results: Sequence[BenchResult], model: str, processor: str, path: Path) -> None:
     """A bar to the median of each contestant, a whisker to its p90 where that fits."""
+    from cnnreg.training.canvas import drawing
+
+    with drawing():
+        _draw(results, f"{model} on {processor}", path)
+
+
+def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
     from matplotlib.figure import Figure
+
+    from cnnreg.training.canvas import save
 
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
     axes = figure.subplots()
@@ -36,13 +42,18 @@ def draw_latencies(results: Sequence[BenchResult], model: str, processor: str, p
             fontsize=8,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )
-    axes.set_yticks(list(places), [result.label for result in results])
+    axes.set_yticks(list(places), [_drawn(result.label) for result in results])
     axes.invert_yaxis()
     axes.set_xlim(0, limit)
     axes.set_xlabel(f"milliseconds for {results[0].batch} image(s): median, whisker to p90")
-    axes.set_title(f"{model} on {processor}", fontsize=10, loc="left")
+    axes.set_title(_drawn(title), fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    write_bytes(path, buffer.getvalue())
+    save(figure, path, ("png",))
+
+
+def _drawn(text: str) -> str:
+    """With a question mark for each letter that no font has: runs may be called anything."""
+    from cnnreg.training.canvas import drawable
+
+    return "".join(letter if drawable(letter) else "?" for letter in text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import atan2, cos, log, pi, sin, sqrt
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from cnnreg.manifest import has_manifest, read_manifest
@@ -11,6 +13,9 @@ from cnnreg.runs.weights import is_outdated
 
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
+
+
+CONFIDENCE = 0.95  # of each difference by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,7 @@ class Choice:
     milliseconds: float  # the median of a call
     speedup: float  # against the first contestant
     baseline: str  # that one's label
-    level_with: tuple[str, ...]  # proven too, and as fast in a quarter of the rounds or more
+    level_with: tuple[str, ...]  # proven too, and not told from it by the rounds
     unproven: tuple[str, ...]  # faster, but nobody compared their answers there
 
     def __str__(self) -> str:
@@ -30,7 +35,7 @@ class Choice:
         gain = "" if self.label == self.baseline else f" ({self.speedup:.1f}x {self.baseline})"
         text = f"{self.label.removesuffix(place)}{place}, {self.milliseconds:.2f} ms{gain}"
         if self.level_with:
-            text += f"; {', '.join(self.level_with)} as good as level"
+            text += f"; these rounds do not tell it from {', '.join(self.level_with)}"
         if self.unproven:
             text += (
                 f". Faster, but not proven equal there: {', '.join(self.unproven)} "
@@ -54,14 +59,36 @@ def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | N
         milliseconds=best.p50,
         speedup=best.speedup,
         baseline=results[0].label,
-        level_with=tuple(result.label for result in others if _keeps_up(result, best)),
+        level_with=tuple(result.label for result in others if _is_level(result, best)),
         unproven=tuple(result.label for result in doubtful if result.speedup > best.speedup),
     )
 
 
-def _keeps_up(result: BenchResult, best: BenchResult) -> bool:
+def _is_level(result: BenchResult, best: BenchResult) -> bool:
+    """Whether the t interval of how much slower it is, in logarithms paired by round, holds 0.
+
+    One round has no spread: there it is slower if its median is above the best one's p90.
+    """
     pairs = zip(result.round_medians, best.round_medians, strict=True)
-    return sum(own <= theirs for own, theirs in pairs) >= len(best.round_medians) / 4
+    slower = [log(own / theirs) for own, theirs in pairs]
+    if len(slower) == 1:
+        return result.p50 <= best.p90
+    mean, error = fmean(slower), stdev(slower) / sqrt(len(slower))
+    return mean <= 0 or share_within(mean, error, len(slower) - 1) <= CONFIDENCE
+
+
+def share_within(distance: float, error: float, freedom: int) -> float:
+    """How much of Student's t lies within `distance / error` of 0, on both sides.
+
+    By its finite series, Abramowitz and Stegun 26.7.3 and 26.7.4: timing needs no scipy.
+    """
+    angle, odd = atan2(distance, error * sqrt(freedom)), freedom % 2
+    term, total = cos(angle) if odd else 1.0, 0.0
+    for number in range(2 + odd, freedom + 1, 2):
+        total += term
+        term *= cos(angle) ** 2 * (number - 1) / number
+    total *= sin(angle)
+    return 2 / pi * (angle + total) if odd else total
 
 
 def is_proven(contestant: Contestant) -> bool:

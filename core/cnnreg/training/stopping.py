@@ -7,11 +7,17 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from cnnreg.termination import Terminated
+
 from .distributed import World
+
+BY_USER = (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT))  # of Windows
 
 
 class StopRequest:
     """A context in which the first signal sets `signal_number`; a second one interrupts at once.
+
+    It raises KeyboardInterrupt if it is the user's, else Terminated.
 
     One within another hears what the other one heard, and the other one what it hears:
     of several trainings the one that is stopped is the last.
@@ -48,7 +54,7 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._interrupting:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number in BY_USER else Terminated
         self._interrupting = True
         self.signal_number = number
         if self._around is not None:
@@ -65,4 +71,4 @@ class StopRequest:
 
     @property
     def by_user(self) -> bool:
-        return self.signal_number in (signal.SIGINT, getattr(signal, "SIGBREAK", None))
+        return self.signal_number in BY_USER

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 
+from cnnreg.cli.compare_worker import Worker
 from cnnreg.cli.progress import TrainingProgress
 from cnnreg.comparing import work
 from cnnreg.errors import MachineError, PluginError
@@ -271,6 +272,25 @@ def test_a_contestant_that_fails_does_not_keep_the_others_from_a_report(
     assert [of["failure"] for of in json.loads(out)["trials"]] == [None] * 4
 
 
+def test_what_another_worker_has_finished_since_is_no_failure(tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise MachineError("Out of memory.")
+
+    def works_beside_another(self, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(work, "train_trial", fails)
+            alone(self, **options)
+        monkeypatch.setattr(Worker, "work", alone)
+        assert cli("compare", "--resume", tmp_path / "x")[0] == 0
+
+    alone = Worker.work
+    monkeypatch.setattr(Worker, "work", works_beside_another)
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
+    code, out, err = cli(*command, "--output", tmp_path / "x", "--json")
+    assert (code, "set aside" in err) == (0, True), err
+    assert [of["failure"] for of in json.loads(out)["trials"]] == [None]
+
+
 def test_a_report_that_cannot_be_written_is_one_document(whole, monkeypatch):
     def full(*arguments):
         raise MachineError("Disk full.")
@@ -296,6 +316,17 @@ def test_a_folder_that_was_renamed_finds_its_study(storage, tmp_path, monkeypatc
         assert report["comparison"] == "before"
         assert [of["run"] for of in report["trials"]] == ["runs/mlp-digits-sgd-0.001-seed0"]
     assert (second / report["trials"][0]["run"] / "result.json").is_file()
+
+
+def test_a_comparison_begun_in_its_folder_goes_on_there_whatever_the_variable_says(
+    whole, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CNNREG_STORAGE", f"sqlite:///{tmp_path / 'shared.db'}")
+    monkeypatch.setattr("cnnreg.training.trainer.run_training", None)
+    code, out, err = cli("compare", "--resume", whole[0], "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["trials"]) == 8
+    assert not (tmp_path / "shared.db").exists()
 
 
 @pytest.mark.parametrize("what", ["--output", "--resume"])

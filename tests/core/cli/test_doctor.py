@@ -107,8 +107,20 @@ def test_the_processor_is_told_in_what_it_means(machine, monkeypatch):
     assert "yes, by VNNI" in text
     assert "ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI" in text
     assert "bf16 not in hardware" in text
-    monkeypatch.setattr(doctor, "environment", lambda: {**facts, "isa": ["avx2"]})
-    assert "no VNNI" in report()[1]
+    unknown = {"isa": ["avx2"], "load": None, "power": None}
+    monkeypatch.setattr(doctor, "environment", lambda: {**facts, **unknown})
+    text = report()[1]
+    assert "no VNNI" in text
+    assert "load unknown, power: unknown" in text
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_missing_home_comes_with_its_mend(machine):
+    machine(lambda: {"CPU": "i5"})
+    data, text = report()
+    assert data["compiled"] == {"folder": None, "bytes": 0}
+    assert [mend["mend"] for mend in data["mends"]] == ["Name a folder for them: CNNREG_HOME=..."]
+    assert "missing: a home folder" in text
 
 
 def test_the_size_of_what_is_kept(machine):

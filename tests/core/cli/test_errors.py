@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
 
@@ -102,6 +103,17 @@ def test_a_command_of_a_plugin_is_blamed_for_its_errors(tmp_path, monkeypatch):
     assert cli("odd", "--sound")[:2] == (0, "done\n")
 
 
+def test_a_command_of_two_plugins_answers_to_neither_alone(tmp_path, monkeypatch):
+    install_plugin(tmp_path, "a", plugin_a=COMMAND)
+    install_plugin(tmp_path, "b", plugin_b=COMMAND.replace("done", "really").replace("odd", "list"))
+    install_plugin(tmp_path, "c", plugin_c=COMMAND.replace("done", "so"))
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(2, "No such command 'odd'. Did you mean a:odd or c:odd?", "odd")
+    assert [cli(name, "--sound")[1] for name in ("a:odd", "c:odd")] == ["done\n", "so\n"]
+    assert cli("b:list", "--sound")[1] == "really\n"  # cnnreg has a command of that name
+    assert "c:odd" in cli("--help")[1]
+
+
 def test_missing_data_offline_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -185,6 +197,31 @@ def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
     assert "Traceback" in err
 
 
+class Gone(StringIO):
+    """What nobody reads any more."""
+
+    def write(self, text):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("flag", ["--json", "--debug", "--device=CPU"])
+def test_an_error_keeps_its_code_although_nobody_hears_of_it(flag, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, Gone())
+    with pytest.raises(SystemExit) as caught:
+        main(["eval", "nosuch", flag])
+    assert caught.value.code == 2
+
+
+def test_where_there_are_no_streams_a_command_ends_as_usual(monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    for arguments, code in ((["list", "--json"], 0), (["eval", "nosuch"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == code
+
+
 def test_a_failed_check_is_one_document(monkeypatch):
     from cnnreg import conformance
 
@@ -257,6 +294,15 @@ def test_help_comes_whatever_is_broken(home_with):
     assert (code, "Commands:" in out) == (0, True)
     assert "list of disabled plugins" in err
     assert cli("list")[0] == 5
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_nothing_is_disabled_and_nothing_can_be():
+    code, out, err = cli("--help")
+    assert (code, "Commands:" in out, err) == (0, True, "")
+    assert cli("list")[0] == 0
+    code, _, err = cli("plugins", "disable", "digits")
+    assert (code, "CNNREG_HOME" in err) == (5, True)
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnnreg.cli.progress import DecodeProgress
 from cnnreg.files import typed
 from cnnreg.runs import open_run
 from helpers import cli, pictures
@@ -62,11 +64,14 @@ def test_the_run_folder_can_be_read(run):
     assert {path.parent.name for path in run.glob("exports/*/manifest.json")} == set(EXPORTS)
 
 
-def test_training_ends_with_the_next_command(folder):
-    code, out, err = cli("train", "mlp", "--epochs", "1", "--output", folder / "again")
+def test_training_ends_with_the_next_commands_for_this_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs", "an old one")  # which need not be the newest when it is gone on with
+    code, out, err = cli("train", "mlp", "--epochs", "1", "--output", run)
     assert code == 0
     assert "embedded 'digits'" in err
-    assert f"cnnreg export {typed(folder / 'again')} --openvino" in out
+    assert f"cnnreg export {typed(run)} --openvino" in out
+    assert f"cnnreg runs show {typed(run)}" in out
 
 
 def test_every_engine_measures_the_same_accuracy(run):
@@ -181,6 +186,18 @@ def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path
     assert "the report was not kept" in err
 
 
+def test_a_chart_that_cannot_be_drawn_costs_the_chart_alone(run, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("no such\nletter")
+
+    monkeypatch.setattr("cnnreg.timing.charts.draw_latencies", broken)
+    options = (*BRIEFLY, "--output", tmp_path, "--json")
+    code, out, err = cli("bench", run / "exports/onnx-fp32", *options)
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    assert "note: the chart could not be drawn: ValueError: no such letter" in err
+
+
 def test_the_bench_table_is_for_people(run):
     code, out, _ = cli("bench", run / "exports/onnx-fp32", *BRIEFLY)
     assert code == 0
@@ -188,7 +205,19 @@ def test_the_bench_table_is_for_people(run):
     assert "p99" in out
 
 
-def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run):
+class Watched(DecodeProgress):
+    seen: ClassVar[list[str]] = []
+
+    def update(self, split, done, total):
+        self.seen.append(split)
+
+    def __exit__(self, *error):
+        self.seen.append("end")
+        super().__exit__(*error)
+
+
+def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run, monkeypatch):
+    monkeypatch.setattr("cnnreg.cli.train.DecodeProgress", Watched)
     data = open_run(run).open_data(registry)
     for index in range(60):
         label = int(data.train.labels[index]) % 3
@@ -202,6 +231,7 @@ def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run)
         "--test-fraction", "0.4", "--epochs", "1", "--output", folder / "photo-run", "--json",
     )  # fmt: skip
     assert code == 0, err
+    assert list(dict.fromkeys(Watched.seen)) == ["train", "val", "test", "end"]
     photos = open_run(folder / "photo-run").open_data(registry)
     assert [len(split) for split in (photos.train, photos.val, photos.test)] == [29, 8, 23]
     assert open_run(folder / "photo-run").config.contract.classes == ("ace", "two words", "ünï")

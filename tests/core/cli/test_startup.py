@@ -77,14 +77,23 @@ def test_the_public_names_are_sorted_and_whole():
     assert cnnreg.__all__ == sorted(public)
 
 
-@pytest.mark.parametrize("arguments", [["list", "--json"], ["list"], ["info", "vgg11"]], ids=str)
-def test_a_reader_that_goes_away_is_no_error(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["list", "--json"], 141),
+        (["list"], 141),
+        (["info", "vgg11"], 141),
+        (["eval", "none", "--json"], 2),  # an error of its own, read by nobody
+    ],
+    ids=str,
+)
+def test_a_reader_that_goes_away_is_no_error(arguments, code):
     """click and rich each have their own idea of a broken pipe, and Python flushes on exit."""
-    code = f"from cnnreg.cli import main; main({arguments!r})"
+    line = f"from cnnreg.cli import main; main({arguments!r})"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     _, err = process.communicate(timeout=120)
     assert err == b""
-    assert process.returncode == 141
+    assert process.returncode == code

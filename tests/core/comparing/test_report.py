@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 
-from cnnreg.comparing.report import csv_text, markdown, report_data, row, write_report
+from cnnreg.comparing.report import csv_text, markdown, note, report_data, row, write_report
 from cnnreg.comparing.results import cells, failed_result
 from comparisons import result, results, trial
 
@@ -41,6 +42,12 @@ def test_what_failed_is_told_with_its_reason(tmp_path):
     assert verdict["leader"] == "adam (0.001)"
     assert verdict["behind"] == {"adagrad (0.001)": 0}
     write_report(tmp_path, "x", [result(trial()), *lost])
+
+
+def test_minutes_are_of_different_machines_only_where_two_have_finished_a_trial():
+    lost = failed_result(trial(seed=2), "Out of memory.")
+    assert "different machines" not in note([*GIVEN, lost])
+    assert "different machines" in note([*GIVEN, replace(result(trial(seed=2)), host="there")])
 
 
 def test_a_line_of_csv_for_each_trial():

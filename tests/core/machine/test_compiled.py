@@ -55,6 +55,12 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (moment, moment))
 
 
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_nothing_is_kept(engine):
+    assert engine() == "compiled, not kept"
+    assert engine.folders == [None]
+
+
 def test_a_model_is_compiled_once_for_each_reader_and_key(engine):
     assert engine() == "compiled"
     assert engine() == "loaded good"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psutil
 import pytest
 
 from cnnreg.machine import environment
@@ -38,6 +39,21 @@ def test_numpys_groups_are_told_in_the_words_of_linux(told_by_numpy, found, isa)
 
 def test_another_kind_of_processor_keeps_numpys_words(told_by_numpy):
     assert told_by_numpy(["NEON", "ASIMD"], ["ASIMDDP"]) == ["asimd", "asimddp", "neon"]
+
+
+def broken(*arguments):
+    raise RuntimeError("PdhAddEnglishCounterW failed. Performance counters may be disabled.")
+
+
+def test_what_the_system_does_not_tell_is_unknown(monkeypatch):
+    monkeypatch.setattr(psutil, "sensors_battery", broken, raising=False)
+    monkeypatch.setattr(psutil, "getloadavg", broken)
+    told = environment.environment()
+    assert (told["load"], told["power"]) == (None, None)
+    monkeypatch.setattr(psutil, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    assert environment.environment()["load"] == 0.0
+    monkeypatch.setattr(environment, "WINDOWS", True)
+    assert environment.environment()["load"] is None
 
 
 def test_a_tiger_lake_has_vnni_and_no_bf16():

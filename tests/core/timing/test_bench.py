@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,7 +53,7 @@ class Waiting:
 
 
 def contestant(session, title="slow"):
-    model = ModelFile(path="x", format="onnx", precision="fp32", contract=contract())
+    model = ModelFile(path=Path("x"), format="onnx", precision="fp32", contract=contract())
     runtime = SimpleNamespace(name=title, title=title)
     return Contestant(title, model, runtime, session, 0.0)
 
@@ -67,6 +68,7 @@ def test_percentiles_are_of_the_calls_and_ordered():
     assert result.images_per_second == pytest.approx(1000 / result.p50)
     assert result.speedup == 1.0
     assert len(result.round_medians) == 4
+    assert result.model == str(Path("x").absolute())
     assert any("p99 rests on" in warning for warning in result.warnings)
 
 

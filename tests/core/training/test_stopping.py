@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from cnnreg.errors import CnnregError, DivergedError, StoppedError
+from cnnreg.termination import Terminated
 from cnnreg.training.stopping import StopRequest
 
 
@@ -45,6 +46,16 @@ def test_a_signal_within_is_heard_around_it_and_one_before_it_within():
             assert later
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("second", "raised"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", Terminated)]
+)
+def test_a_second_signal_interrupts_and_tells_who_sent_it(second, raised):
+    with StopRequest(), pytest.raises(KeyboardInterrupt) as caught:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(getattr(signal, second))
+    assert caught.type is raised
 
 
 def test_an_ignored_signal_stays_ignored():
