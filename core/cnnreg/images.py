@@ -194,11 +194,22 @@ def _opaque(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
 
 
+def inside(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """Width and height of a picture of that width and height, letterboxed.
+
+    Exported files find the same in float32, so products come before quotients.
+    """
+    across, down = size
+    return (
+        max(1, round(min(width, across * height / down))),
+        max(1, round(min(height, down * width / across))),
+    )
+
+
 def _letterbox(image: Image.Image, height: int, width: int) -> Image.Image:
     from PIL import Image
 
-    scale = min(height / image.height, width / image.width)
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    inner = inside(image.size, height, width)
     grey = (LETTERBOX_GREY,) * len(image.getbands())
     canvas = Image.new(image.mode, (width, height), grey)
     corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)

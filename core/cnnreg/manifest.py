@@ -22,12 +22,17 @@ class Manifest:
     precision: Precision
     model: str  # the main file's name
     contract: ModelContract
-    source: dict[str, Any]  # the run, its checkpoint's digest
+    source: dict[str, Any]  # the run, its checkpoint's digest, its data and how they were split
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str
     interface: Interface = BARE
     quantised: dict[str, Any] | None = None  # how int8 came about
+
+    @property
+    def data(self) -> str:
+        """What the run's images are called; older versions tell the data set alone."""
+        return str(self.source.get("data", self.contract.dataset))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

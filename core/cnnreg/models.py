@@ -19,6 +19,7 @@ CHECKPOINT = "checkpoint"
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
 INTERFACE_KEY = "interface"
+SPLIT_KEY = "split"  # not in files of older versions
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 
 
@@ -61,6 +62,7 @@ def exported_model(folder: Path) -> ModelFile:
         precision=manifest.precision,
         contract=manifest.contract,
         interface=manifest.interface,
+        split=manifest.source.get(SPLIT_KEY),
     )
 
 
@@ -159,6 +161,7 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
         try:
             contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
             interface = interface_from_data(json.loads(texts[INTERFACE_KEY]))
+            split = json.loads(texts.get(SPLIT_KEY, "null"))
             precision = texts[PRECISION_KEY]
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ModelFileError(
@@ -172,5 +175,6 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
             precision=precision,  # type: ignore[arg-type]  # checked by the contract's writer
             contract=contract,
             interface=interface,
+            split=split,
         )
     raise PluginError(f"No installed runtime reads {format_name} files.", where=path)

@@ -9,14 +9,14 @@ from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.config import SPLIT
+from .data.dataset import Moments
 from .data.decode import Progress
 from .errors import CnnregError, UsageError
 from .machine.environment import environment
-from .manifest import source_of
 from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Registry
 from .runs import PRETRAINED, RunConfig, now, open_run
-from .specs import Form, ModelContract, ModelFile
+from .specs import ArchitectureSpec, Form, ModelContract, ModelFile
 
 DEFAULT_DATA = "digits"
 DEFAULT_DOWNLOADS = Path("data")
@@ -100,6 +100,7 @@ def fix(
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
+    mean, std = _scale(spec, dataset, weights)
     contract = ModelContract(
         architecture=spec.name,
         plugin=entry.plugin.package,
@@ -108,11 +109,12 @@ def fix(
         form=options.form,
         dropout=options.dropout,
         classes=dataset.classes,
-        mean=dataset.mean,
-        std=dataset.std,
+        mean=mean,
+        std=std,
         resize=data.resize,
         dataset=dataset.name,
     )
+    registry.entry_of(contract)  # what could not be opened again is not begun
     return RunConfig(
         contract=contract,
         recipe=recipe,
@@ -122,6 +124,13 @@ def fix(
         created=now(),
         weights=weights,
     )
+
+
+def _scale(spec: ArchitectureSpec, dataset: Dataset, weights: str) -> Moments:
+    """The data's own mean and deviation, but those that published weights were made with."""
+    if weights == PRETRAINED and len(spec.pretrained_mean) == dataset.image_shape[0]:
+        return spec.pretrained_mean, spec.pretrained_std
+    return dataset.mean, dataset.std
 
 
 def make_recipe(
@@ -180,10 +189,11 @@ def data_for_model(
     with suppress(CnnregError):  # whatever lies above the model, the data have been named
         run = open_run(run_folder) if run_folder is not None else None
     if run is None:
-        config = _split_as_told(config, model.path.parent)
+        config = _split_as_told(config, model.split)
     elif _same_data(registry, run.config.data, config):
         own, before = run.config.data, run.places()
-        config = replace(own, folder=config.folder, downloads=config.downloads)
+        downloads = config.downloads if data_dir else own.downloads
+        config = replace(own, folder=config.folder, downloads=downloads)
     return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
 
 
@@ -193,9 +203,8 @@ def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
     return known and registry.datasets[one.name] is registry.datasets[other.name]
 
 
-def _split_as_told(config: DataConfig, export: Path) -> DataConfig:
+def _split_as_told(config: DataConfig, told: Any) -> DataConfig:
     """With the shares and the seed of the run that an export was made of, where it says them."""
-    told = source_of(export).get("split", {})
     try:
         return replace(config, **{name: told[name] for name in SPLIT})
     except (KeyError, TypeError, ValueError):  # of an older version, or another's hand

@@ -80,6 +80,9 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "runtimes_for", lambda registry, name: [runtime])
     found = find_model(registry, path)
     assert (found.contract, found.precision, found.interface) == (contract(), "fp16", embed)
+    assert found.split is None  # of an older version
+    texts["split"] = '{"split_seed": 5}'
+    assert (found := find_model(registry, path)).split == {"split_seed": 5}
     # In a web page's folder, whose manifest is another thing.
     (tmp_path / "manifest.json").write_text('{"name": "page", "icons": []}')
     assert find_model(registry, path) == found
@@ -90,7 +93,13 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
         find_model(registry, path)
     (tmp_path / "manifest.json").unlink()
     whole = dict(texts)
-    for damage in ({"contract": "{}"}, {"contract": "["}, {"interface": '{"embed": 1}'}, None):
+    for damage in (
+        {"contract": "{}"},
+        {"contract": "["},
+        {"interface": '{"embed": 1}'},
+        {"split": "{"},
+        None,
+    ):
         texts.clear()
         texts.update({**whole, **damage} if damage else {})
         with pytest.raises(ModelFileError, match="does not say how to use it"):

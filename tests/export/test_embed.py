@@ -89,7 +89,7 @@ def test_pictures_of_any_size_are_resized_inside(
         exported(format_name, "fp32", EMBED), RuntimeOptions(threads=1)
     )
     _, height, width = contract.input_shape
-    for sides in ((40, 50), (16, 24), (9, 200)):
+    for sides in ((40, 50), (16, 24), (9, 200), (107, 1712), (49, 336)):
         # Smooth, as pictures are: no value lies just between two levels.
         slopes = np.linspace(0, 255, sides[0] * sides[1] * 3).reshape(*sides, 3)
         picture = Image.fromarray(slopes.astype(np.uint8))

@@ -18,7 +18,15 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from cnnreg.errors import DivergedError, GateError, ModelFileError
+from cnnreg.errors import (
+    CnnregError,
+    DivergedError,
+    GateError,
+    ModelFileError,
+    PluginError,
+    is_out_of_memory,
+)
+from cnnreg.plugins import one_line
 from cnnreg.specs import Quantisation
 from cnnreg.termination import stop_if_asked
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_MINUTES = 10.0
 ENOUGH_IMAGES = 300
 FAST = Quantisation()
+CANNOT = (DivergedError, GateError, PluginError)  # what one way may meet, and not end all
 
 Way = Literal["fast", "exact-bias", "float-layers", "fine-tuning"]
 IN_WORDS: dict[Way, str] = {
@@ -188,7 +197,7 @@ def _finetuned(
     limit: TimeLimit,
     step: Callable[[str], None],
 ) -> Iterator[Attempt]:
-    """With the weights of each epoch, as long as there is time and nothing diverges."""
+    """With the weights of each epoch, as long as time and memory last and nothing diverges."""
 
     def on_step(progress: Progress) -> None:
         step(f"int8: fine-tuning, epoch {progress.epoch + 1}, step {progress.batch}")
@@ -198,8 +207,11 @@ def _finetuned(
     try:
         for epoch, weights in enumerate(finetuned(on_step), 1):
             yield Attempt(way="fine-tuning", weights=weights, epochs=epoch)
-    except (DivergedError, GateError) as error:
-        stop_if_asked()
-        step(f"int8: not by fine-tuning: {error.what}")
     except OutOfTimeError:
         pass
+    except Exception as error:
+        if not (isinstance(error, CANNOT) or is_out_of_memory(error)):
+            raise
+        stop_if_asked()
+        what = error.what if isinstance(error, CnnregError) else one_line(error)
+        step(f"int8: not by fine-tuning: {what}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def model_card(subject: Subject) -> str:
         "Use": _use(subject),
         "Versions": _versions(subject),
     }
-    on = f" on {escape(contract.dataset)}" if contract.dataset else ""
+    on = f" on {escape(subject.original.data_label)}" if contract.dataset else ""
     title = f"# {escape(contract.architecture)}{on}"
     about = (
         f"An image classifier for {contract.num_classes} classes as "
@@ -209,7 +209,8 @@ def _proof(subject: Subject) -> str:
             escape(title_of(subject.registry, name)),
             f"{parity.images:,}",
             _percent(parity.agreement),
-            f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}",
+            f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}"
+            + f" on {parity.judged:,} of them" * (parity.judged != parity.images),
             f"{parity.largest_difference:.1e}",
         )
         for name, parity in subject.parity.items()
@@ -222,15 +223,16 @@ def _proof(subject: Subject) -> str:
 
 
 def _speed(subject: Subject) -> str:
-    """What `cnnreg bench` measured of files like this one, or how to measure it."""
+    """What `cnnreg bench` measured of this export of the run, or how to measure it."""
     try:
         found = read_json(subject.run.folder / "bench.json")
-        exported = (subject.exported.format, subject.exported.precision)
-        rows = [
-            _speed_row(result)
-            for number, result in enumerate(found["results"])
-            if number == 0 or (result["format"], result["precision"]) == exported
-        ]
+        exported = subject.exported
+        name = f"{exported.format}-{exported.precision}{exported.interface.suffix}"
+        baseline, *others = found["results"]
+        timed = [one for one in others if _export_of(subject.run, one["model"]) == name]
+        if _export_of(subject.run, baseline["model"]) is None:
+            timed = []  # the speed-ups are against a file that is not shown
+        rows = [*map(_speed_row, (baseline, *timed))]
         about = (
             f"Milliseconds a call of {found['options']['batch']}, {found['threads']} threads, "
             f"{escape(str(found['environment']['processor']))}:"
@@ -243,17 +245,29 @@ def _speed(subject: Subject) -> str:
     return f"{about}\n\n{table(titles, rows)}"
 
 
+def _export_of(run: Run, model: str) -> str | None:
+    """Which export of the run's a timed file was: "" its checkpoint, None another run's.
+
+    By the names of the folders: a run may have been moved since, also from Windows.
+    """
+    parts, own = PureWindowsPath(model).parts, run.folder.resolve().name
+    if parts[-2:] == (own, run.best.name):
+        return ""
+    return parts[-2] if parts[-4:-2] == (own, run.exports.name) else None
+
+
 def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
     times = (f"{result[name]:.3f}" for name in ("p50", "p90", "p99"))
     return (escape(str(result["label"])), *times, f"{result['speedup']:.2f}x")
 
 
 def _limits(subject: Subject, report: Report, split: str) -> str:
+    data = subject.original.data_label or subject.original.dataset.name
     lines = [
         "- It answers with one of its classes whatever the picture shows; it has no class for "
         "anything else, and whether its probabilities are calibrated was not tested.",
-        f"- Measured only on {split} images of {escape(subject.original.dataset.name)}. Not "
-        "tested: pictures from other sources, other light, noise, compression, or made to deceive.",
+        f"- Measured only on {split} images of {escape(data)}. Not tested: pictures from other "
+        "sources, other light, noise, compression, or made to deceive.",
     ]
     if confused := report.confusions(CONFUSIONS):
         pairs = (

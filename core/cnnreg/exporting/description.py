@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from cnnreg.machine.environment import environment
-from cnnreg.models import CONTRACT_KEY, INTERFACE_KEY, PRECISION_KEY
+from cnnreg.models import CONTRACT_KEY, INTERFACE_KEY, PRECISION_KEY, SPLIT_KEY
 from cnnreg.runs import now
-from cnnreg.specs import BARE, Interface, ModelContract, Precision, to_data
+from cnnreg.specs import Interface, ModelContract, Precision, to_data
 
 
 def describe(
-    contract: ModelContract, precision: Precision, interface: Interface = BARE
+    contract: ModelContract,
+    precision: Precision,
+    interface: Interface,
+    split: Mapping[str, Any],
 ) -> dict[str, str]:
-    """What is stored inside an exported file: the contract, and the same for human eyes."""
+    """What is stored inside an exported file: the contract, and the same for human eyes.
+
+    `split` is what decides which images were held out, so that it can be evaluated anywhere.
+    """
     takes, gives = in_words(contract, interface)
     return {
         CONTRACT_KEY: json.dumps(to_data(contract), ensure_ascii=False),
         PRECISION_KEY: precision,
         INTERFACE_KEY: json.dumps(to_data(interface)),
+        SPLIT_KEY: json.dumps(to_data(split)),
         "labels": json.dumps(contract.classes, ensure_ascii=False),
         "input": takes,
         "mean": json.dumps(contract.mean),

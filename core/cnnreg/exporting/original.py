@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.data.config import FOLDER, SPLIT
 from cnnreg.models import checkpoint_of
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
@@ -35,10 +36,22 @@ class Original:
     checkpoint: Checkpoint
     images: Pixels  # of the validation split, then of the training split if those are few
     labels: Labels  # of the former
+    others: Labels  # of the latter
     calibration: Pixels
     logits: Logits
     dataset: Dataset
     kept: dict[str, Any] = field(default_factory=dict)  # from file to file: what is made once
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """What decides which images the run held out, to be told by every export."""
+        return {name: getattr(self.run.config.data, name) for name in SPLIT}
+
+    @property
+    def data_label(self) -> str:
+        """What its images are called: the data set, or the folder; empty if imported without."""
+        data = self.run.config.data
+        return data.label if data.name == FOLDER else self.model.contract.dataset
 
     def build(self, weights: dict[str, Tensor] | None = None) -> nn.Module:
         """The network with the checkpoint's or other weights, new each time: it may be changed."""
@@ -75,7 +88,7 @@ class Original:
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     """The run's best checkpoint, run over its validation images (a seeded sample if many).
 
-    Where there are few, training images make up the number whose logits are compared.
+    Where there are few, training images make up the number that is compared.
     """
     import numpy as np
 
@@ -87,15 +100,17 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     checkpoint = read_checkpoint(model.path)
     network = model_of(checkpoint, model.architecture, model.path)
     val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
-    images = val.pixels
+    images, others = val.pixels, val.labels[:0]
     if (few := LEAST_IMAGES - len(images)) > 0:
-        images = np.concatenate([images, dataset.train.take(few, seed=0).pixels])
+        more = dataset.train.take(few, seed=0)
+        images, others = np.concatenate([images, more.pixels]), more.labels
     return Original(
         run=run,
         model=model,
         checkpoint=checkpoint,
         images=images,
         labels=val.labels,
+        others=others,
         calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
         logits=logits_of_model(network, images, model.contract),
         dataset=dataset,

@@ -27,7 +27,7 @@ def prove(
 ) -> dict[str, Parity]:
     """Compare in every installed runtime that opens the format, up to one in which it fails.
 
-    Raises GateError where that cannot be done, or a self-contained file has a fault.
+    Raises GateError where that cannot be done.
     """
     runtimes = runtimes_for(registry, exported.format)
     if not runtimes:
@@ -55,15 +55,12 @@ def prove(
             original.labels,
             precision=exported.precision,
             max_drop=max_drop,
+            others=original.others,
         )
-        results[runtime.name] = replace(parity, device=place)
-        if not parity.holds:
-            return results
-        if fault:
-            raise GateError(
-                f"Not published: {exported.format} {exported.precision} {fault}, "
-                f"in {runtime.title}."
-            )
+        complaint = parity.complaint or fault
+        results[runtime.name] = replace(parity, device=place, complaint=complaint)
+        if complaint:
+            break
     return results
 
 
@@ -80,9 +77,9 @@ def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> 
 def _fault(session: Session, original: Original, interface: Interface) -> str:
     """What a self-contained file does otherwise than it should; empty: nothing."""
     if interface.embed and not interface.fixed and not _resizes_alike(session, original):
-        return "resizes pictures otherwise than cnnreg does"
+        return "it resizes pictures otherwise than cnnreg does"
     if interface.embed and not _gives_probabilities(session, original):
-        return "gives probabilities that are not the softmax of its logits"
+        return "it gives probabilities that are not the softmax of its logits"
     return ""
 
 

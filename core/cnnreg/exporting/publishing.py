@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from cnnreg.data.config import SPLIT
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.files import (
     disk_errors,
@@ -19,8 +18,8 @@ from cnnreg.files import (
     write_text,
 )
 from cnnreg.machine.environment import environment
-from cnnreg.manifest import Manifest, is_export_alone, read_manifest, write_manifest
-from cnnreg.models import need, title_of
+from cnnreg.manifest import Manifest, is_export_alone, read_manifest, source_of, write_manifest
+from cnnreg.models import SPLIT_KEY, need, title_of
 from cnnreg.registry import Registry
 from cnnreg.runs import now
 from cnnreg.serving import Served
@@ -89,6 +88,13 @@ def publish(
         if target.exists() and not is_export_alone(target):
             raise UsageError(
                 "The target exists, and holds what is no part of an export.",
+                where=target,
+                hint="Move it away, or go elsewhere with --output.",
+            )
+        maker = source_of(target).get("run", original.run.name)
+        if root != original.run.exports and maker != original.run.name:
+            raise UsageError(
+                f"The target exists, and is an export of the run '{maker}'.",
                 where=target,
                 hint="Move it away, or go elsewhere with --output.",
             )
@@ -205,7 +211,7 @@ def _cure(precision: Precision, parity: Parity) -> str:
 
 
 def _manifest(original: Original, trial: Trial, quantised: Quantised | None) -> Manifest:
-    exported, data = trial.model, original.run.config.data
+    exported = trial.model
     return Manifest(
         format=exported.format,
         precision=exported.precision,
@@ -215,7 +221,8 @@ def _manifest(original: Original, trial: Trial, quantised: Quantised | None) -> 
         source={
             "run": original.run.name,
             "checkpoint_sha256": original.checkpoint.digest,
-            "split": {name: getattr(data, name) for name in SPLIT},
+            "data": original.data_label,
+            SPLIT_KEY: original.split,
         },
         parity={name: to_data(result) for name, result in trial.parity.items()},
         quantised=to_data(quantised),

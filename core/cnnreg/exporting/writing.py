@@ -72,7 +72,7 @@ class Writer:
             contract=contract,
             precision=self.precision,
             folder=folder,
-            metadata=describe(contract, self.precision, self.interface),
+            metadata=describe(contract, self.precision, self.interface, self.original.split),
             calibration=self.original.calibration,
             interface=self.interface,
             quantisation=attempt.quantisation,

@@ -13,16 +13,23 @@ from .reading import printable
 
 IMAGENET = "imagenet"
 MAX_BYTES = 16 << 20
+UNDERSTOOD = "A file with a name a line, or JSON: a list, or an object of names by number from 0 on"
 
 
 def read_classes(text: str) -> tuple[str, ...]:
-    """`imagenet`, or a file: a name a line, or a JSON list. Raises DataError."""
+    """`imagenet`, or a file: a name a line, or JSON. Raises DataError."""
     if text == IMAGENET:
         from torchvision.models import ResNet18_Weights
 
         return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
     file = Path(text)
     names = _parse(_read(file), file)
+    if len(names) < 2:
+        raise DataError(
+            f"The file names {len(names)} class{'es' * (len(names) != 1)}; two are needed.",
+            where=file,
+            hint=f"{UNDERSTOOD}.",
+        )
     if not all(isinstance(name, str) and name for name in names):
         raise DataError("A class without a name, or with one that is no text.", where=file)
     repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -40,17 +47,25 @@ def _read(file: Path) -> str:
         raise DataError(
             f"The names of the classes cannot be read: {error.strerror}.",
             where=file,
-            hint=f"A file with a name a line, a JSON list, or `{IMAGENET}`.",
+            hint=f"{UNDERSTOOD}, or `{IMAGENET}`.",
         ) from error
     except ValueError as error:
         raise DataError("The names of the classes are no UTF-8 text.", where=file) from error
 
 
 def _parse(text: str, file: Path) -> list[Any]:
-    if not text.lstrip().startswith("["):
+    if not text.lstrip().startswith(("[", "{")):
         return [line.strip() for line in text.splitlines() if line.strip()]
     try:
-        names: list[Any] = json.loads(text)
+        names = json.loads(text)
+        if isinstance(names, dict):
+            names = [names[str(number)] for number in range(len(names))]
+            # ImageNet's own file has a code before each name.
+            names = [name[-1] if isinstance(name, list) and name else name for name in names]
     except (ValueError, RecursionError) as error:
-        raise DataError(f"Not a JSON list: {error}.", where=file) from error
-    return names
+        raise DataError(f"Not whole JSON: {error}.", where=file, hint=f"{UNDERSTOOD}.") from error
+    except KeyError as error:
+        raise DataError(
+            f"A JSON object without the class {error}.", where=file, hint=f"{UNDERSTOOD}."
+        ) from error
+    return list(names)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from cnnreg.errors import ModelFileError
 from cnnreg.plugins import blaming
-from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Shape
-from cnnreg.training.foreign import named_as
+from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Renames, Shape
+from cnnreg.training.foreign import forms_of, named_as
 from cnnreg.training.groups import head_of
-from cnnreg.training.weightless import weightless
+from cnnreg.training.weightless import built_weightless
 
 from .reading import printable
 
@@ -43,20 +43,12 @@ class Fit:
     missing: tuple[str, ...]
     idle: tuple[str, ...]  # missing too, but of parts that only training needs
     unused: tuple[str, ...]
+    surplus: tuple[str, ...]  # of these, what a deeper network has in the parts of this one
     misshapen: tuple[Misshapen, ...]
 
     @property
     def whole(self) -> bool:
         return not (self.missing or self.misshapen or self.surplus)
-
-    @property
-    def surplus(self) -> tuple[str, ...]:
-        """Unused ones inside a part that the network has: they are a deeper network's.
-
-        Whole parts that it lacks, heads for training alone say, change none of its answers.
-        """
-        parts = {name.partition(".")[0] for name in (*self.taken, *self.missing)}
-        return tuple(name for name in self.unused if name.partition(".")[0] in parts)
 
     @property
     def share(self) -> float:
@@ -148,14 +140,18 @@ def _fit(
     # Counters of batches seen, which files of before 2018 lack and no result depends on.
     lacking = [n for n in wanted if n not in named and not n.endswith("batches_tracked")]
     idle = _idle(architecture, options) if lacking else frozenset[str]()
+    taken = tuple(name for name in wanted if name in fitting)
+    missing = tuple(name for name in lacking if name not in idle)
+    unused = tuple(name for name in named if name not in wanted)
     return Fit(
         options=options,
         classes=classes,
         tensors=named,
-        taken=tuple(name for name in wanted if name in fitting),
-        missing=tuple(name for name in lacking if name not in idle),
+        taken=taken,
+        missing=missing,
         idle=tuple(name for name in lacking if name in idle),
-        unused=tuple(name for name in named if name not in wanted),
+        unused=unused,
+        surplus=_surplus(unused, wanted, (*taken, *missing), architecture.renames),
         misshapen=tuple(
             Misshapen(name, tuple(named[name].shape), tuple(shape))
             for name, shape in wanted.items()
@@ -164,10 +160,26 @@ def _fit(
     )
 
 
+def _surplus(
+    unused: Iterable[str], wanted: Iterable[str], needed: Iterable[str], renames: Renames
+) -> tuple[str, ...]:
+    """Unused ones inside a part that the network needs, whatever prefix stands before it.
+
+    Whole parts that it lacks, heads for training alone say, change none of its answers;
+    nor does a second copy of what it has, such as an average of the weights.
+    """
+    parts = {name.partition(".")[0] for name in needed}
+
+    def deeper(name: str) -> bool:
+        forms = set(forms_of(name, renames))
+        return forms.isdisjoint(wanted) and any(form.partition(".")[0] in parts for form in forms)
+
+    return tuple(name for name in unused if deeper(name))
+
+
 def _shapes(architecture: ArchitectureSpec, options: ModelOptions) -> dict[str, torch.Size]:
     """Of all tensors of the network, which is built without memory for it."""
-    with weightless():
-        state = architecture.build(options).state_dict()
+    state = built_weightless(lambda: architecture.build(options)).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
 
 
@@ -176,9 +188,8 @@ def _idle(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[st
 
     Of a module that neither runs nor has a gradient, each by itself proves too little.
     """
-    with weightless():
-        model = architecture.build(options).eval()
-        images = torch.zeros(2, *options.input_shape)
+    model = built_weightless(lambda: architecture.build(options)).eval()
+    images = torch.zeros(2, *options.input_shape, device="meta")
     running = set[str]()
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda module, inputs, name=name: running.add(name))

@@ -17,7 +17,7 @@ from cnnreg.errors import CnnregError, DataError, ModelFileError, PluginError, U
 from cnnreg.machine.environment import environment
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import Run, RunConfig, now
-from cnnreg.specs import ArchitectureSpec, Form, ModelContract, Resize, Shape, to_data
+from cnnreg.specs import IMAGENET, ArchitectureSpec, Form, ModelContract, Resize, Shape, to_data
 from cnnreg.training.building import build_model
 from cnnreg.training.checkpoint import Checkpoint, is_finite, save_checkpoint
 from cnnreg.training.start import LEAST
@@ -26,9 +26,6 @@ from cnnreg.training.summary import write_summary
 
 from .fitting import Fit, best_fit, listed, resembles
 from .reading import Weights, printable
-
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and deviation that nearly all published weights were trained with."""
 
 Note = Callable[[str], None]
 
@@ -95,6 +92,11 @@ def plan_import(
     if fit.idle:
         note(f"untrained, but needed for training alone: {listed(fit.idle)}")
     contract = _contract(entry, fit, wishes, classes, dataset)
+    if wishes.mean is None and wishes.std is None:
+        mean, std = (", ".join(f"{x:.3g}" for x in of) for of in (contract.mean, contract.std))
+        whose = "the data's" if dataset else "ImageNet's"
+        note(f"mean {mean} and std {std} are {whose}: --mean and --std name those of its training")
+    registry.entry_of(contract)  # what could not be opened again is not begun
     config = RunConfig(
         contract=contract,
         recipe=spec.recipe,
@@ -184,7 +186,10 @@ def _misfit(
 ) -> ModelFileError:
     count = fit.options.num_classes
     if fit.classes is not None and fit.classes != count:
-        hint = f"Its head is for {fit.classes} classes, not {count}; --partial leaves it out."
+        hint = (
+            f"Its head is for {fit.classes} classes, not the {count} that --classes or --data "
+            "names; --partial leaves it out."
+        )
     elif other := _fitting(registry, weights, besides=spec):
         hint = f"It fits --arch {other}."
     elif fit.share < LEAST:

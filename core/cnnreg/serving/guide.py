@@ -84,7 +84,7 @@ def guide(models: Mapping[str, tuple[int, Manifest]]) -> str:
             f"`{name}`",
             str(version),
             escape(made.contract.architecture),
-            escape(made.contract.dataset),
+            escape(made.data),
             made.precision,
             str(made.contract.num_classes),
         )

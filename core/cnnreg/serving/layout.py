@@ -57,7 +57,8 @@ class Served:
 def serve(export: Path, layout: Path) -> Served:
     """Add a self-contained export to the layout, unless its latest version is the same.
 
-    Raises UsageError where the server cannot use it, MachineError or ModelFileError.
+    Raises UsageError where the server cannot use it or clients would be told of other
+    classes than before, MachineError or ModelFileError.
     """
     manifest = read_manifest(export)
     if Path(manifest.model).suffix not in SUFFIXES:
@@ -71,7 +72,14 @@ def serve(export: Path, layout: Path) -> Served:
         sweep_temporaries(layout)
         config, models = _config(layout), _whole_versions(layout)
         latest = max(_numbers(layout / name), default=0)
-        new = not latest or _identity(models[name].get(latest)) != _identity(manifest)
+        before = models[name].get(latest)
+        if before is not None and before.contract.classes != manifest.contract.classes:
+            raise UsageError(
+                f"The model '{name}' that is served there has other classes.",
+                where=layout / name,
+                hint="Move that folder away, or go elsewhere with --output.",
+            )
+        new = not latest or _identity(before) != _identity(manifest)
         version = latest + new
         models[name][version] = manifest
         _write_if_other(layout / "labels.json", _json(_labels(models)))
@@ -87,7 +95,7 @@ def serve(export: Path, layout: Path) -> Served:
 
 def model_name(manifest: Manifest) -> str:
     contract = manifest.contract
-    parts = (contract.architecture, contract.dataset, manifest.format, manifest.precision)
+    parts = (contract.architecture, manifest.data, manifest.format, manifest.precision)
     name = "-".join(filter(None, parts))
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     # Two names of another script must not become one.

@@ -27,6 +27,7 @@ class ModelFile:
     contract: ModelContract
     architecture: ArchitectureSpec | None = None  # set for checkpoints, which need it
     interface: Interface = BARE
+    split: Any = None  # what it says of how its run held images out, unchecked
 
     @property
     def label(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -52,21 +52,19 @@ def named_as(
     named = {name: tensor for name, tensor in tensors.items() if name in wanted}
     for name, tensor in tensors.items():
         if name not in wanted:
-            own = _own_name(name, wanted, renames)
+            own = next((form for form in forms_of(name, renames) if form in wanted), name)
             named[name if own in named else own] = tensor
     return named
 
 
-def _own_name(name: str, wanted: frozenset[str], renames: Renames) -> str:
-    bare = name
-    while bare not in wanted:
-        renamed = bare
+def forms_of(name: str, renames: Renames = ()) -> Iterator[str]:
+    """What a name may stand for: itself, renamed, and both without one prefix after another."""
+    prefix: str | None = ""
+    while prefix is not None:
+        name = name.removeprefix(prefix)
+        yield name
+        renamed = name
         for pattern, replacement in renames:
             renamed = re.sub(pattern, replacement, renamed)
-        if renamed in wanted:
-            return renamed
-        prefix = next((prefix for prefix in PREFIXES if bare.startswith(prefix)), None)
-        if prefix is None:
-            return name
-        bare = bare.removeprefix(prefix)
-    return bare
+        yield renamed
+        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)

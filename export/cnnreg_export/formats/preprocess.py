@@ -64,9 +64,10 @@ class Preprocess(nn.Module):
                 _Window((width - taken_width) / 2, taken_width, 0, self.width),
             )
         if self.policy == "letterbox":
-            scale = torch.minimum(self.height / height, self.width / width)
-            inner_height = torch.round(height * scale).clamp(min=1)
-            inner_width = torch.round(width * scale).clamp(min=1)
+            # Products before quotients, as in `cnnreg.images`: these are exact in float32.
+            inner_height = torch.round((height * self.width / width).clamp(max=self.height))
+            inner_width = torch.round((width * self.height / height).clamp(max=self.width))
+            inner_height, inner_width = inner_height.clamp(min=1), inner_width.clamp(min=1)
             return (
                 _Window(0, height, torch.floor((self.height - inner_height) / 2), inner_height),
                 _Window(0, width, torch.floor((self.width - inner_width) / 2), inner_width),

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cnnreg.errors import DivergedError, GateError
+from cnnreg.errors import DivergedError, GateError, PluginError
 from cnnreg.exporting.budget import Attempt, Quantised, Verdict, search
 from cnnreg.termination import terminable
 from cnnreg.training.progress import Progress
@@ -178,14 +178,28 @@ def test_fine_tuning_that_diverges_is_none():
     assert find(lambda attempt: False, finetuned=diverges)[0] is None
 
 
-def test_fine_tuning_that_cannot_begin_says_why():
+@pytest.mark.parametrize("error", [
+    GateError("no such optimizer"), PluginError("no such optimizer"),
+    RuntimeError("CUDA out of memory."), MemoryError("no room"),
+])  # fmt: skip
+def test_fine_tuning_that_cannot_begin_says_why(error):
     def impossible(on_step):
-        raise GateError("no such optimizer")
+        raise error
         yield
 
     found, _, said = find(lambda attempt: False, finetuned=impossible)
     assert found is None
-    assert said[-1] == "int8: not by fine-tuning: no such optimizer"
+    assert said[-1].startswith("int8: not by fine-tuning: ")
+    assert str(error) in said[-1]
+
+
+def test_a_fault_in_fine_tuning_is_not_hidden():
+    def broken(on_step):
+        raise RuntimeError("no such thing")
+        yield
+
+    with pytest.raises(RuntimeError, match="no such thing"):
+        find(lambda attempt: False, finetuned=broken)
 
 
 def test_the_report_says_what_few_images_are():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from cnnreg.data import DataConfig
 from cnnreg.exporting.card import Subject, model_card
 from cnnreg.exporting.description import in_words
 from cnnreg.exporting.original import load_original
@@ -41,11 +43,11 @@ def original(registry, tmp_path_factory):
 def card(registry, original, tmp_path):
     """The card of an export in ONNX; what `tmp_path` holds is what the run has."""
 
-    def make(interface=EMBED, classes=None, folder=None):
+    def make(interface=EMBED, classes=None, folder=None, config=original.run.config):
         contract = original.model.contract
         contract = replace(contract, classes=classes or contract.classes)
         model = replace(original.model, contract=contract)
-        source = replace(original, model=model, run=Run(folder or tmp_path, original.run.config))
+        source = replace(original, model=model, run=Run(folder or tmp_path, config))
         exported = ModelFile(
             path=tmp_path / "model.onnx",
             format="onnx",
@@ -78,12 +80,23 @@ def test_it_tells_what_the_run_was_and_came_to(card, original):
     test = json.loads(original.run.report.read_text(encoding="utf-8"))
     assert f"{100 * test['accuracy']:.2f} % of 360 test images" in found["Accuracy"]
     assert len(re.findall(r"^\| \d \|", found["Accuracy"], re.MULTILINE)) == 10
-    assert "| ONNX Runtime | 256 | 100.00 % | 90.00 % → 87.50 % | 3.0e-06 |" in found["Proof"]
+    assert (
+        "| ONNX Runtime | 256 | 100.00 % | 90.00 % → 87.50 % on 139 of them | 3.0e-06 |"
+        in found["Proof"]
+    )
     assert "| OpenVINO |" in found["Proof"]
     assert " taken for " in found["Limits"]
     assert "onnxruntime.InferenceSession('model.onnx')" in found["Use"]
     assert original.checkpoint.digest in found["Versions"]
     assert str(original.run.folder.parent) not in text
+
+
+def test_a_folder_is_called_by_its_name(card, original):
+    data = DataConfig(name="folder", folder=Path("pets/cats & dogs"))
+    config = replace(original.run.config, data=data)
+    text = card(config=config)
+    assert text.startswith("# mlp on cats\\_dogs\n")
+    assert "images of cats\\_dogs." in sections(text)["Limits"]
 
 
 def test_without_a_test_report_it_is_the_images_compared(card):
@@ -97,15 +110,18 @@ def test_a_bare_file_says_how_pictures_are_prepared(card):
     assert "import" not in found["Use"]
 
 
-def test_times_are_those_of_this_format_or_the_command_that_measures(card, tmp_path):
+def test_times_are_those_of_this_export_or_the_command_that_measures(card, tmp_path):
     assert "cnnreg bench" in sections(card())["Speed"]
     times = {"p50": 0.5, "p90": 0.6, "p99": 0.7, "speedup": 2.0}
+    run = f"C:\\before\\{tmp_path.name}"  # it has been moved since
     results = [
-        {"label": label, "format": form, "precision": "fp32", **times}
-        for label, form in (
-            ("PyTorch fp32", "checkpoint"),
-            ("ONNX fp32", "onnx"),
-            ("IR", "openvino"),
+        {"label": label, "model": model, **times}
+        for label, model in (
+            ("PyTorch fp32", f"{run}\\best.safetensors"),
+            ("ONNX fp32", f"{run}\\exports\\onnx-fp32-embed\\model.onnx"),
+            ("bare", f"{run}\\exports\\onnx-fp32\\model.onnx"),
+            ("IR", f"{run}\\exports\\openvino-fp32\\model.xml"),
+            ("other", "runs/other/exports/onnx-fp32-embed/model.onnx"),
         )
     ]
     bench = {
@@ -118,8 +134,11 @@ def test_times_are_those_of_this_format_or_the_command_that_measures(card, tmp_p
     speed = sections(card())["Speed"]
     assert "| PyTorch fp32 | 0.500 | 0.600 | 0.700 | 2.00x |" in speed
     assert "| ONNX fp32 |" in speed
-    assert "| IR |" not in speed
+    assert not re.search(r"\| (bare|IR|other) \|", speed)
     assert "CPU \\<3" in speed
+    others = {**bench, "results": [results[-1], *results]}
+    (tmp_path / "bench.json").write_text(json.dumps(others), encoding="utf-8")
+    assert "Not measured yet" in sections(card())["Speed"]
     for damaged in ("{", '{"results": [{}]}', "[]", '{"results": 1}'):
         (tmp_path / "bench.json").write_text(damaged, encoding="utf-8")
         assert "cnnreg bench" in sections(card())["Speed"]

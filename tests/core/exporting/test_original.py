@@ -13,6 +13,10 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
     judged, more = np.split(original.images, [len(original.labels)])
     assert {image.tobytes() for image in judged} == val
     assert {image.tobytes() for image in more} <= training
+    labels = {
+        i.tobytes(): label for i, label in zip(data.train.pixels, data.train.labels, strict=True)
+    }
+    assert [labels[image.tobytes()] for image in more] == original.others.tolist()
     assert len(original.images) == 256
     assert {image.tobytes() for image in original.calibration} <= training
     assert len(original.calibration) == 300
@@ -25,6 +29,7 @@ def test_more_images_are_those_of_the_validation_split(registry, original, monke
     few = load_original(registry, original.run, original.dataset)
     more = few.with_more_images()
     assert (len(few.labels), len(more.labels)) == (20, len(original.labels))
+    assert len(few.others) == 0
     assert more is few.with_more_images()
     judged = {image.tobytes() for image in original.images[: len(original.labels)]}
     assert {image.tobytes() for image in more.images} == judged

@@ -46,6 +46,27 @@ def test_int8_is_judged_by_accuracy_against_the_budget():
     assert judge(worse, "int8", max_drop=25.0).holds
 
 
+@pytest.mark.parametrize(("precision", "lost", "holds"), [
+    ("int8", 2, True), ("int8", 3, False), ("fp16", 2, True), ("fp32", 3, False),
+])  # fmt: skip
+def test_few_images_are_borne_out_by_training_images(precision, lost, holds):
+    """Of 256 images five are judged, and right as before; among the others some are lost."""
+    classes = np.arange(256) % 3
+    original = np.eye(3, dtype=np.float32)[classes]
+    exported = original.copy()
+    exported[-lost:] = np.roll(exported[-lost:], 1, axis=1)
+    labels, others = np.split(classes, [5])
+    parity = compare(original, exported, labels, precision=precision, max_drop=1.0, others=others)
+    assert (parity.judged, parity.drop) == (5, 0.0)
+    assert parity.holds is holds
+    if precision == "int8" and not holds:
+        assert parity.complaint == (
+            "accuracy drops from 100.00 to 98.83 % with training images (limit 1 points)"
+        )
+    enough = compare(original, exported, labels, precision="int8", max_drop=1.0, others=others[:0])
+    assert enough.holds
+
+
 def test_a_budget_that_is_no_number_holds_nothing():
     assert not judge(LOGITS[:, ::-1].copy(), "int8", max_drop=float("nan")).holds
 

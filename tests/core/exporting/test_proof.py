@@ -101,6 +101,14 @@ def test_one_whose_probabilities_are_no_softmax_is_refused(
     assert visible(tmp_path) == []
 
 
+def test_a_fault_of_one_int8_file_leaves_the_other_ways(toy, original, tmp_path, monkeypatch):
+    faults = iter(["it resizes pictures otherwise", ""])
+    monkeypatch.setattr("cnnreg.exporting.proof._fault", lambda *_: next(faults))
+    registry, exporter = toy(exporter=dataclasses.replace(EXPORTER, refines=True))
+    result = publish(registry, original, exporter, "int8", output=tmp_path)
+    assert result.quantised.way == "exact-bias"
+
+
 def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "cnnreg_export.formats.preprocess.Preprocess._fit",

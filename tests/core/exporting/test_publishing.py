@@ -13,6 +13,7 @@ from cnnreg.exporting.parity import Parity
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest
 from cnnreg.models import exported_model, find_model
+from cnnreg.runs import Run
 from cnnreg.specs import Interface
 from toy_format import EXPORTER, Answering, flip_one, visible, with_engine, write, wrong
 
@@ -59,6 +60,7 @@ def test_int8_near_its_budget_is_judged_on_more_images(toy, original, tmp_path, 
         original,
         images=original.images[:20],
         labels=original.labels[:20],
+        others=original.others[:0],
         logits=original.logits[:20],
         kept={},
     )
@@ -187,6 +189,17 @@ def test_what_somebody_put_beside_an_export_is_not_replaced(toy, original, tmp_p
     assert mine.read_text() == "{}"
 
 
+def test_an_export_of_another_run_is_not_replaced(toy, original, tmp_path):
+    registry, exporter = toy()
+    publish(registry, original, exporter, "fp32", output=tmp_path)
+    publish(registry, original, exporter, "fp32", output=tmp_path)
+    other = dataclasses.replace(original, run=Run(tmp_path / "other", original.run.config))
+    with pytest.raises(UsageError, match=f"is an export of the run '{original.run.name}'"):
+        publish(registry, other, exporter, "fp32", output=tmp_path)
+    assert read_manifest(tmp_path / "toy-fp32").source["run"] == original.run.name
+    assert read_manifest(tmp_path / "toy-fp32").data == "digits"
+
+
 @pytest.mark.parametrize("odd", [".weights", "parts"])
 def test_a_file_that_could_not_be_checked_is_not_published(toy, original, tmp_path, odd):
     def oddly(request):
@@ -244,3 +257,4 @@ def test_a_self_contained_export_stands_beside_the_bare_one(registry, original, 
     moved = tmp_path / "elsewhere.onnx"
     moved.write_bytes(whole.model.read_bytes())
     assert find_model(registry, moved).interface == Interface(embed=True)
+    assert find_model(registry, moved).split == original.split == exported_model(bare.folder).split

@@ -9,9 +9,16 @@ from cnnreg.importing.classes import read_classes
 
 
 @pytest.mark.parametrize(
-    "content", ["cat\n dog \n\nKöter\n", "\ufeffcat\r\ndog\r\nKöter", '["cat", "dog", "Köter"]']
+    "content",
+    [
+        "cat\n dog \n\nKöter\n",
+        "\ufeffcat\r\ndog\r\nKöter",
+        '["cat", "dog", "Köter"]',
+        '{"1": "dog", "0": "cat", "2": "Köter"}',
+        '{"0": ["n02", "cat"], "1": ["n01", "dog"], "2": ["n03", "Köter"]}',
+    ],
 )
-def test_lines_or_a_list(tmp_path, content):
+def test_lines_or_json(tmp_path, content):
     (tmp_path / "names").write_bytes(content.encode())
     assert read_classes(str(tmp_path / "names")) == ("cat", "dog", "Köter")
 
@@ -27,7 +34,12 @@ def test_those_of_imagenet():
         (b"cat\ncat", "'cat' is named twice"),
         (b'["cat", 3]', "no text"),
         (b'["cat", ""]', "without a name"),
-        (b'["cat"', "Not a JSON list"),
+        (b'["cat"', "Not whole JSON"),
+        (b'{"0": "cat", "2": "dog"}', "without the class '1'.*names by number"),
+        (b'{"cat": 0, "dog": 1}', "without the class '0'"),
+        (b'{"0": "cat", "1": []}', "no text"),
+        (b"cat", "The file names 1 class; two are needed"),
+        (b"", "names 0 classes"),
         (b"\xff\xfe", "no UTF-8"),
         (None, "cannot be read: .*a name a line"),
     ],

@@ -67,7 +67,8 @@ def test_the_contract_without_data(registry):
     assert (contract.mean, contract.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert (contract.resize, contract.dataset, contract.dropout) == ("crop", "", None)
     assert planned.config.imported["file"] == "elsewhere.pt"
-    assert ["--classes" in text for text in said] == [True]
+    assert ["--classes" in text for text in said] == [True, False]
+    assert "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225 are ImageNet's" in said[1]
 
 
 def test_what_is_said_of_the_weights_counts(registry):
@@ -158,10 +159,23 @@ def test_networks_of_the_files_size_are_tried_first(registry, monkeypatch):
     assert len(asked) == len(registry.architectures) - 1
 
 
-def test_a_deeper_network_is_no_shallower_one(registry):
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "backbone."])
+def test_a_deeper_network_is_no_shallower_one(registry, prefix):
     deeper = made(registry, "resnet32", num_classes=10, input_shape=(3, 32, 32))
+    named = {f"{prefix}{name}": tensor for name, tensor in deeper.items()}
     with pytest.raises(ModelFileError, match="not used.*It fits --arch resnet32"):
-        imported(registry, "resnet20", deeper)
+        imported(registry, "resnet20", named)
+
+
+def test_an_average_beside_the_weights_is_no_deeper_network(registry):
+    tensors = made(registry, "resnet20", num_classes=10, input_shape=(3, 32, 32))
+    average = {f"module.{name}": tensor + 1 for name, tensor in tensors.items()}
+    fit = imported(
+        registry, "resnet20", {**tensors, **average, "module.aux.fc": tensors["fc.bias"]}
+    ).fit
+    assert fit.whole
+    assert set(fit.unused) == {*average, "module.aux.fc"}
+    assert torch.equal(fit.tensors["fc.bias"], tensors["fc.bias"])
 
 
 def test_a_form_that_is_asked_for_is_the_only_one_tried(registry):
@@ -201,12 +215,12 @@ def test_data_is_opened_in_the_colours_of_the_file(registry, channels):
 def test_another_number_of_classes_is_refused_or_left_out(registry):
     tensors = made(registry, "resnet20", num_classes=4)
     names = ("a", "b", "c")
-    said = r"fc.weight \[4, 64\] for \[3, 64\].*head is for 4 classes, not 3; --partial"
+    said = r"fc.weight \[4, 64\] for \[3, 64\].*head is for 4 classes, not the 3 .*; --partial"
     with pytest.raises(ModelFileError, match=said):
         imported(registry, "resnet20", tensors, classes=names)
     said = []
     planned = imported(registry, "resnet20", tensors, classes=names, partial=True, note=said.append)
-    assert ["untrained" in text for text in said] == [True]
+    assert ["untrained" in text for text in said] == [True, False]
     assert [item.name for item in planned.fit.misshapen] == ["fc.weight", "fc.bias"]
     assert planned.model.fc.weight.shape == (3, 64)
     assert torch.equal(planned.model.conv1.weight, tensors["conv1.weight"])

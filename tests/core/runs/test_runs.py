@@ -13,6 +13,7 @@ from cnnreg.data import DataConfig
 from cnnreg.data.config import SPLIT
 from cnnreg.errors import DataError, MachineError, ModelFileError, UsageError
 from cnnreg.manifest import Manifest, write_manifest
+from cnnreg.models import find_model
 from cnnreg.planning import data_for_model, plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
@@ -148,9 +149,9 @@ def digits(registry, tmp_path):
     return create_run(config, folder=tmp_path / "run"), dataset
 
 
-def named(registry, run, path, data):
-    model = ModelFile(path=path, format="", precision="fp32", contract=run.config.contract)
-    found = data_for_model(registry, model, path, data, None)
+def named(registry, run, path, data, model=None):
+    bare = ModelFile(path=path, format="", precision="fp32", contract=run.config.contract)
+    found = data_for_model(registry, model or bare, path, data, None)
     return len(found.train), len(found.val), len(found.test)
 
 
@@ -159,6 +160,18 @@ def test_the_runs_shares_hold_however_its_data_are_spelt(registry, digits, data)
     run, dataset = digits
     shares = len(dataset.train), len(dataset.val), len(dataset.test)
     assert named(registry, run, run.best, data) == shares
+
+
+@pytest.mark.parametrize("said", [None, "elsewhere"])
+def test_a_runs_downloads_are_looked_for_where_they_were(registry, tmp_path, monkeypatch, said):
+    data = DataConfig(name="digits", downloads=tmp_path / "downloads")
+    config, _ = plan(registry, "mlp", data, Recipe())
+    run = create_run(config, folder=tmp_path / "run")
+    monkeypatch.setattr("cnnreg.planning.open_dataset", lambda _, config, **more: config)
+    model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
+    data_dir = tmp_path / said if said else None
+    opened = data_for_model(registry, model, run.best, "digits", data_dir)
+    assert opened.downloads == (data_dir or data.downloads)
 
 
 def test_an_export_away_from_its_run_still_tells_the_shares(registry, digits, tmp_path):
@@ -183,7 +196,7 @@ def test_an_export_away_from_its_run_still_tells_the_shares(registry, digits, tm
             created="",
         )
         write_manifest(export, manifest)
-        assert named(registry, run, export / "model", "digits") == found
+        assert named(registry, run, export, "digits", find_model(registry, export)) == found
 
 
 @pytest.mark.parametrize("content", ["{", '{"id": 3}'])

@@ -106,24 +106,35 @@ def test_an_unchanged_model_gets_no_version_and_a_changed_one_the_next(export, t
 def test_names_of_another_script_stay_apart(export):
     manifest = read_manifest(export)
     names = {
-        model_name(replace(manifest, contract=replace(manifest.contract, dataset=dataset)))
-        for dataset in ("кошки", "птицы", "")
+        model_name(replace(manifest, source={"data": data})) for data in ("кошки", "птицы", "")
     }
     assert len(names) == 3
     assert "mlp-openvino-fp32" in names
     assert all(re.fullmatch("[A-Za-z0-9_.-]+", name) for name in names)
 
 
-def test_labels_are_those_of_each_version(export, tmp_path):
+def test_a_version_has_the_classes_of_the_one_before(export, tmp_path):
     layout = tmp_path / "serving"
-    serve(export, layout)
     contract = read_manifest(export).contract
     renamed = tuple(f"Ziffer {name} <b>|" for name in contract.classes)
     rewrite(export, contract=replace(contract, classes=renamed))
     serve(export, layout)
-    labels = read(layout / "labels.json")[NAME]
-    assert labels == {"1": list(contract.classes), "2": list(renamed)}
+    assert read(layout / "labels.json")[NAME] == {"1": list(renamed)}
     assert r"Ziffer 0 \<b\>\|" in (layout / "README.md").read_text(encoding="utf-8")
+    rewrite(export, contract=contract)
+    with pytest.raises(UsageError, match=f"'{NAME}' that is served there has other classes"):
+        serve(export, layout)
+    assert read(layout / "labels.json")[NAME] == {"1": list(renamed)}
+    assert not (layout / NAME / "2").exists()
+
+
+def test_runs_on_different_folders_are_different_models(export):
+    manifest = read_manifest(export)
+    folder = replace(manifest.contract, dataset="folder")
+    told = [replace(manifest, contract=folder, source=source) for source in ({"data": "cats"}, {})]
+    assert [model_name(one) for one in told] == [
+        "mlp-cats-openvino-fp32", "mlp-folder-openvino-fp32",
+    ]  # fmt: skip
 
 
 def test_what_somebody_set_in_the_configuration_stays(export, tmp_path):

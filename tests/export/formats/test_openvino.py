@@ -54,6 +54,7 @@ def test_model_info_is_what_the_model_api_reads(
         "mean_values": "127.5 102 76.5",
         "scale_values": "51 63.75 76.5",
         "resize_type": "fit_to_window_letterbox",
+        "pad_value": "128",
         "reverse_input_channels": "True",
     }
 

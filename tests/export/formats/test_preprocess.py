@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from cnnreg import ModelContract
-from cnnreg.images import fit, normalise
+from cnnreg.images import fit, inside, normalise
 from cnnreg.specs import Resize
 from cnnreg_export.formats.preprocess import Preprocess
 
@@ -42,6 +42,20 @@ def test_as_images_are_resized_and_normalised_everywhere_else(
     assert (levels > 0.5).mean() < 0.25
     if sides == (16, 24):
         assert levels.max() < 1e-3
+
+
+@pytest.mark.parametrize("target", [28, 64, 224])
+def test_letterboxes_of_all_sizes_are_alike(contract: ModelContract, target: int) -> None:
+    """In float32, where half a row is half a row."""
+    contract = replace(contract, input_shape=(3, target, target), resize="letterbox")
+    sides = np.random.default_rng(0).integers(1, 5000, (4000, 2))
+    halves = [(odd * m, 2 * target * m) for m in range(1, 20) for odd in range(1, 2 * target, 2)]
+    sides = np.concatenate([sides, halves, np.flip(halves, 1), [(555, 1920), (107, 856)]])
+    wanted = [inside((int(width), int(height)), target, target) for height, width in sides]
+    height, width = torch.tensor(sides, dtype=torch.float32).T
+    down, across = Preprocess(contract)._windows(height, width)
+    given = torch.stack([torch.as_tensor(across.shown), torch.as_tensor(down.shown)], 1)
+    np.testing.assert_array_equal(given.numpy(), wanted)
 
 
 def test_without_resizing_a_picture_of_the_right_size_passes(contract: ModelContract) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cnnreg import ModelContract
+from cnnreg.images import LETTERBOX_GREY
 
 RESIZE = {"crop": "crop", "squash": "standard", "letterbox": "fit_to_window_letterbox"}
 
@@ -25,6 +26,7 @@ def model_info(contract: ModelContract, *, embed: bool = False) -> dict[str, str
         "mean_values": _numbers(255 * value for value in contract.mean),
         "scale_values": _numbers(255 * value for value in contract.std),
         "resize_type": RESIZE[contract.resize],
+        "pad_value": str(LETTERBOX_GREY),  # of a letterbox; else Model API pads with black
         # Model API hands over OpenCV's BGR; the networks here learn from RGB.
         "reverse_input_channels": str(contract.input_shape[0] == 3),
     }
