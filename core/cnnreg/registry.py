@@ -100,24 +100,32 @@ class Registry:
     runtimes: Catalog[RuntimeSpec]
 
     def architecture_of(self, contract: ModelContract) -> ArchitectureSpec:
-        """The architecture that a model was built with; of two with one name, its package's.
-
-        Raises PluginError if it is not installed.
-        """
         return self.entry_of(contract).spec
 
     def entry_of(self, contract: ModelContract) -> Entry[ArchitectureSpec]:
+        """The architecture that a model was built with; of several with one name, its package's.
+
+        Raises PluginError if it is not installed, or if the model does not say which it is.
+        """
         name = contract.architecture
         if name not in self.architectures:
             raise PluginError(
                 f"The model's architecture '{name}' is not installed.",
                 hint=f"It came from: {contract.plugin}.",
             )
-        if name in self.architectures.conflicts():
-            for entry in self.architectures.entries:
-                if entry.spec.name == name and entry.plugin.package == contract.plugin:
-                    return entry
-        return self.architectures.entry(name)
+        offered = [entry for entry in self.architectures.entries if entry.spec.name == name]
+        if len(offered) > 1:
+            # Of whatever version: an update changes the package, and its models stay its own.
+            package = contract.plugin.partition(" ")[0]
+            offered = [entry for entry in offered if entry.plugin.distribution == package]
+        if len(offered) > 1:
+            plugins = " and ".join(f"'{entry.plugin.name}'" for entry in offered)
+            raise PluginError(
+                f"Architecture '{name}' is offered by {plugins} of one package, and a model names "
+                "the package alone.",
+                hint="Leave one out: cnnreg plugins disable NAME",
+            )
+        return offered[0] if offered else self.architectures.entry(name)
 
 
 def load_registry(only: Iterable[str] | None = None) -> Registry:

@@ -8,7 +8,10 @@ import torch
 from torch import nn
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper
-from cnnreg.conformance import CHECKS, check_architecture
+from cnnreg.conformance import CHECKS, check_architecture, export_checks
+from cnnreg.registry import Catalog, Entry, Registry
+from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
+from toy_format import EXPORTER, Answering
 
 
 def linear(options: ModelOptions) -> nn.Sequential:
@@ -60,6 +63,10 @@ def not_a_module(options: ModelOptions) -> nn.Module:
 
 def ignores_dropout(options: ModelOptions) -> nn.Module:
     return linear(replace(options, dropout=0.3))
+
+
+def has_no_dropout(options: ModelOptions) -> nn.Module:
+    return nn.Sequential(*(layer for layer in linear(options) if not isinstance(layer, nn.Dropout)))
 
 
 def ignores_classes(options: ModelOptions) -> nn.Module:
@@ -137,6 +144,65 @@ def test_a_builder_that_raises_fails_each_check_in_one_line() -> None:
     found = failures(replace(SOUND, build=raises))
     assert set(found) == {check.name for check in CHECKS}
     assert set(found.values()) == {"RuntimeError: no such network"}
+
+
+def test_dropout_that_would_do_nothing_is_found_out() -> None:
+    found = failures(replace(SOUND, build=has_no_dropout))
+    assert found == {"dropout": "dropout=0.5 changes nothing in training: there is no dropout"}
+
+    class ByFunction(nn.Module):
+        def __init__(self, options: ModelOptions) -> None:
+            super().__init__()
+            self.net, self.dropout = has_no_dropout(options), options.dropout or 0.0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(nn.functional.dropout(x, self.dropout, self.training))
+
+    assert not failures(replace(SOUND, build=ByFunction))
+
+
+def test_the_standard_form_is_tried_at_the_least_size_it_gets() -> None:
+    def build(options: ModelOptions) -> nn.Module:
+        pool = nn.Identity() if options.form == "small" else nn.AvgPool2d(100)
+        head = linear(replace(options, input_shape=(options.in_channels, 1, 1)))
+        return nn.Sequential(pool, nn.AdaptiveAvgPool2d(1), *head)
+
+    pooling = replace(
+        SOUND, build=build, input_shape=(1, 200, 200), parameters=20, macs=10, small_form="no pool"
+    )
+    assert "1x1x64x64 in evaluation fails" in failures(pooling)["shapes"]
+    assert not failures(replace(pooling, small_below=100))
+
+
+def test_a_small_network_without_norm_is_given_time() -> None:
+    def build(options: ModelOptions) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(options.in_channels, 8, 3, stride=2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(options.dropout or 0.0),
+            nn.Linear(8, options.num_classes),
+        )
+
+    assert "learns" not in failures(replace(SOUND, build=build))
+
+
+def test_a_format_is_asked_for_a_precision_that_it_has(registry: Registry) -> None:
+    def open_file(model: ModelFile, options: RuntimeOptions) -> Answering:
+        assert model.precision == "int8"
+        return Answering(torch.randn(7, 10).numpy(), lambda same: same)
+
+    plugin = registry.plugins[0]
+    exporter = replace(EXPORTER, precisions=("int8",))
+    engine = RuntimeSpec(name="toy", title="Toy", formats=("toy",), open=open_file, devices=dict)
+    own = replace(
+        registry,
+        exporters=Catalog("exporter", [Entry(exporter, plugin)]),
+        runtimes=Catalog("runtime", [Entry(engine, plugin)]),
+    )
+    (outcome,) = check_architecture(SOUND, export_checks(own))
+    assert (outcome.passed, "of int8" in outcome.reason) == (True, True), outcome.reason
 
 
 def test_a_network_that_cannot_take_its_least_size_is_told_so() -> None:

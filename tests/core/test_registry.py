@@ -11,7 +11,7 @@ import pytest
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
 from cnnreg.plugins import blaming, quiet_stdout
 from cnnreg.registry import load_registry
-from helpers import cli
+from helpers import cli, contract
 
 
 def spec(name: str = "tiny") -> ArchitectureSpec:
@@ -88,6 +88,27 @@ def test_name_offered_twice_names_both_plugins_and_answers_to_a_qualified_name(i
     with pytest.raises(PluginError, match=r"'a' \(pkg-a 1.0\) and 'b' \(pkg-b 1.0\)"):
         architectures["same"]
     assert architectures["b:same"] is second
+
+
+@pytest.mark.parametrize(
+    ("packages", "made_by", "found"),
+    [
+        (("pkg-a", "pkg-b"), "pkg-b 1.0", "b"),
+        (("pkg-a", "pkg-b"), "pkg-b 0.9", "b"),  # before an update
+        (("pkg-a", "pkg-b"), "pkg-c 1.0", "both 'a'"),
+        (("pkg-a", "pkg-a"), "pkg-a 1.0", "'a' and 'b' of one package"),
+    ],
+)
+def test_of_two_with_one_name_a_model_is_its_packages(install, packages, made_by, found):
+    first, second = packages
+    install(FakePoint("a", Offering(spec()), first), FakePoint("b", Offering(spec()), second))
+    made = contract(architecture="tiny", plugin=made_by)
+    if found == "b":
+        assert load_registry().entry_of(made).plugin.name == found
+        return
+    with pytest.raises(PluginError, match=found) as caught:
+        load_registry().entry_of(made)
+    assert "cnnreg plugins disable" in caught.value.hint
 
 
 def test_two_packages_with_one_entry_point_name_are_both_loaded(install):

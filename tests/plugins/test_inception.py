@@ -1,9 +1,14 @@
-"""Inception v3's auxiliary head, and the size at which its small form takes over."""
+"""Inception v3's auxiliary head and small form, and the scale of the published weights."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torchvision.models import GoogLeNet, Inception3
 
+from cnnreg.images import normalise
 from cnnreg.registry import Registry
+from cnnreg.specs import IMAGENET
 
 
 def test_training_gives_a_plain_tuple_and_evaluation_the_logits(registry: Registry) -> None:
@@ -34,3 +39,28 @@ def test_small_form_begins_where_the_standard_form_cannot_go(registry: Registry)
         logits = spec.build(options).train()(torch.empty(2, 3, 74, 74))
     assert options.form == "small"
     assert tuple(logits.shape) == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"), [("googlenet", GoogLeNet), ("inception_v3", Inception3)]
+)
+def test_published_weights_get_images_at_torchvisions_scale(
+    registry: Registry, name: str, published: type
+) -> None:
+    spec = registry.architectures[name]
+    pixels = torch.randint(256, (2, 5, 5, 3), dtype=torch.uint8).numpy()
+    told = SimpleNamespace(transform_input=True)  # as its weights are given out
+    theirs = published._transform_input(told, torch.from_numpy(normalise(pixels, *IMAGENET)))
+    ours = normalise(pixels, spec.pretrained_mean, spec.pretrained_std)
+    assert torch.allclose(torch.from_numpy(ours), theirs, atol=1e-5)
+
+
+def test_where_googlenet_is_torchvisions_and_not_the_papers_its_summary_says_so(
+    registry: Registry,
+) -> None:
+    spec = registry.architectures["googlenet"]
+    with torch.device("meta"):
+        modules = list(spec.build(spec.options()).modules())
+    kernels = {module.kernel_size for module in modules if isinstance(module, torch.nn.Conv2d)}
+    assert kernels == {(7, 7), (3, 3), (1, 1)}
+    assert "3x3 for the paper's 5x5, with batch norm" in spec.summary

@@ -21,8 +21,8 @@ USUAL_SIZE = 32
 
 LEARNING_SIZE = 16  # pixels; networks that need more get their least
 LEARNING_BATCH = 8
-LEARNING_STEPS = 12
-LEARNING_GOAL = 0.9  # of the first loss
+LEARNING_STEPS = 30  # at the most
+LEARNING_GOAL = 0.95  # of the first loss: a small network without norm is slow
 
 
 def _require(condition: bool, complaint: str) -> None:
@@ -34,10 +34,9 @@ def _require(condition: bool, complaint: str) -> None:
 
 
 def _build(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
-    from cnnreg.training.weightless import weightless
+    from cnnreg.training.weightless import built_weightless
 
-    with weightless():
-        return _built(spec, **options)
+    return built_weightless(lambda: _built(spec, **options))
 
 
 def _built(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
@@ -72,7 +71,10 @@ def _shapes_are_right(spec: ArchitectureSpec) -> str:
     usual = max(USUAL_SIZE, spec.min_size)
     default = spec.input_shape[1:]
     oblong = (usual, usual + usual // 2)
-    sizes = dict.fromkeys([(spec.min_size, spec.min_size), (usual, usual), default])
+    squares = [spec.min_size, usual]
+    if spec.small_form:  # the least size that the standard form gets
+        squares.append(max(spec.small_below, spec.min_size))
+    sizes = dict.fromkeys([*((size, size) for size in squares), default])
     for size in sizes:
         _check_shape(spec, (1, *size), classes=2, batch=1)
         _check_shape(spec, (3, *size), classes=10, batch=3, training=True)
@@ -109,7 +111,22 @@ def _dropout_is_honoured(spec: ArchitectureSpec) -> str:
         model = _build(spec, dropout=dropout)
         rates = {module.p for module in model.modules() if isinstance(module, _DropoutNd)}
         _require(rates <= {dropout}, f"dropout={dropout} left dropout layers of {sorted(rates)}")
-    return "options.dropout sets every dropout layer"
+    if rates:
+        return "options.dropout sets every dropout layer"
+    _require(_drops(spec), "dropout=0.5 changes nothing in training: there is no dropout")
+    return "options.dropout makes training random"
+
+
+def _drops(spec: ArchitectureSpec) -> bool:
+    """Whether two passes over the same images differ: a network need not drop by layers."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = build_small(spec, dropout=0.5).train()
+        images, _ = _images(spec, LEARNING_BATCH)
+        first, second = (_heads(model(images))[0] for _ in range(2))
+    return not torch.equal(first, second)
 
 
 def _weights_are_not_shared(spec: ArchitectureSpec) -> str:
@@ -139,7 +156,11 @@ def _images(spec: ArchitectureSpec, count: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def build_small(
-    spec: ArchitectureSpec, *, size: int = LEARNING_SIZE, seed: int = 0
+    spec: ArchitectureSpec,
+    *,
+    size: int = LEARNING_SIZE,
+    seed: int = 0,
+    dropout: float | None = None,
 ) -> torch.nn.Module:
     """The form for small images, three channels and ten classes, from a seed."""
     import torch
@@ -147,7 +168,7 @@ def build_small(
     size = max(spec.min_size, size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _built(spec, input_shape=(3, size, size), num_classes=10)
+        return _built(spec, input_shape=(3, size, size), num_classes=10, dropout=dropout)
 
 
 def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
@@ -228,11 +249,14 @@ def _learns(spec: ArchitectureSpec) -> str:
     )
 
 
+def _heads(output: Any) -> tuple[Any, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
 def _loss(output: Any, labels: torch.Tensor, aux_weight: float) -> torch.Tensor:
     from torch.nn.functional import cross_entropy
 
-    heads = output if isinstance(output, tuple) else (output,)
-    main, *auxiliary = [cross_entropy(head, labels) for head in heads]
+    main, *auxiliary = [cross_entropy(head, labels) for head in _heads(output)]
     return main + aux_weight * sum(auxiliary, start=main.new_zeros(()))
 
 

@@ -53,9 +53,9 @@ class DataConfig:
 
     @property
     def label(self) -> str:
-        """The data set's name, or the folder's with what a file name cannot hold replaced."""
+        """The data set's name, or the folder's, with what a file name cannot hold replaced."""
         if self.name != FOLDER or self.folder is None:
-            return self.name
+            return self.name.replace(":", ".")  # of plugin:name
         return re.sub(r"[^\w.-]+", "_", self.folder.name).strip(".")[:LONGEST_LABEL] or FOLDER
 
     @classmethod

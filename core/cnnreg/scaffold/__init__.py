@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import keyword
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +43,11 @@ def write_plugin(name: str, parent: Path) -> Path:
     folder = parent / name
     if folder.exists():
         raise UsageError("The folder exists already.", where=folder)
+    with suppress(PackageNotFoundError):
+        raise UsageError(
+            f"There is a package '{distribution(name).name}' already, which pip would replace.",
+            hint="Choose another name.",
+        )
     if find_spec(module) is not None:
         raise UsageError(
             f"There is a Python package '{module}' already, which this one would hide.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from cnnreg.recipe import Recipe
 
-from .checks import check, check_kinds, check_line, check_name, check_shape
+from .checks import check, check_kinds, check_line, check_moments, check_name, check_shape
 from .types import Form, Renames, Shape
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SMALL_BELOW = 64
 """Images whose shorter side is under this get an architecture's small form, unless it says."""
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation that nearly all published weights were trained with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class ArchitectureSpec:
     small_below: int = SMALL_BELOW  # pixels of the shorter side
     aux_weight: float = 0.0
     pretrained: Callable[[], Mapping[str, torch.Tensor]] | None = None  # published weights
+    pretrained_mean: tuple[float, ...] = IMAGENET[0]  # of the images that those weights expect
+    pretrained_std: tuple[float, ...] = IMAGENET[1]
     renames: Renames = ()  # of tensors in files made elsewhere, to the names they have here
     recipe: Recipe = field(default_factory=Recipe)
     tags: tuple[str, ...] = ()
@@ -91,6 +96,7 @@ class ArchitectureSpec:
         check(self.macs > 0, f"{self.name}: macs {self.macs} must be positive")
         check(self.min_size >= 1, f"{self.name}: min_size {self.min_size} must be positive")
         check_shape(self.name, self.input_shape)
+        check_moments(self.name, self.pretrained_mean, self.pretrained_std, (1, 3))
 
     def options(
         self,

@@ -21,6 +21,9 @@ RETHINKING = Paper(
     url="https://arxiv.org/abs/1512.00567",
 )
 
+HALF = (0.5, 0.5, 0.5)
+"""Mean and deviation of both weights, to which torchvision turns images of ImageNet's."""
+
 
 def build_googlenet(options: ModelOptions) -> nn.Module:
     from .model import googlenet
@@ -39,7 +42,8 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
     googlenet = ArchitectureSpec(
         name="googlenet",
         family="inception",
-        summary="Nine blocks of parallel 1x1, 3x3 and pool branches; the ImageNet winner of 2014.",
+        summary="Nine blocks of parallel branches, ImageNet's winner of 2014; as in torchvision "
+        "with 3x3 for the paper's 5x5, with batch norm and without auxiliary heads.",
         build=build_googlenet,
         parameters=6_624_904,
         macs=1_498_376_192,
@@ -47,6 +51,8 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         small_form="3x3 stem with stride 1, first max-pool left out",
         paper=GOING_DEEPER,
         pretrained=published("GoogLeNet_Weights.IMAGENET1K_V1"),
+        pretrained_mean=HALF,
+        pretrained_std=HALF,
         licence="BSD-3-Clause",
         tags=("classic", "multi-branch"),
     )
@@ -64,6 +70,8 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         aux_weight=0.4,
         paper=RETHINKING,
         pretrained=published("Inception_V3_Weights.IMAGENET1K_V1"),
+        pretrained_mean=HALF,
+        pretrained_std=HALF,
         licence="BSD-3-Clause",
         tags=("classic", "multi-branch"),
     )

@@ -1,5 +1,8 @@
 """torchvision's GoogLeNet and Inception v3, with stems that also take small images.
 
+Its GoogLeNet, whose weights are published, is not the paper's in three things: 3x3 convolutions
+stand where table 1 has 5x5, batch norm follows each, and the auxiliary heads are left out.
+
 Both are built with `init_weights=False`, torchvision's announced default: the
 truncated normals of old take seconds and batch norm makes them unnecessary.
 """

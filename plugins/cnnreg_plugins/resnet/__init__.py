@@ -38,7 +38,8 @@ def cnnreg_architectures() -> list[ArchitectureSpec]:
         ArchitectureSpec(
             name=f"resnet{depth}",
             family="resnet",
-            summary=f"{depth} layers in residual blocks: each learns what to add to its input.",
+            summary=f"{depth} layers in residual blocks: each learns what to add to its input."
+            + (" v1.5: strides are in the 3x3 convolutions." if depth >= 50 else ""),
             build=partial(build, depth=depth),
             parameters=parameters,
             macs=macs,

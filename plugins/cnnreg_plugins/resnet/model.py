@@ -1,4 +1,8 @@
-"""torchvision's ResNet with any number of input channels, and a stem for small images."""
+"""torchvision's ResNet with any number of input channels, and a stem for small images.
+
+From 50 layers up it is what is called v1.5: a block that halves the map does so in its 3x3
+convolution, where the paper does in the 1x1 before it.
+"""
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet

@@ -1,0 +1,58 @@
+"""From what is asked for to what a run is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from cnnreg import Recipe
+from cnnreg.data import DataConfig
+from cnnreg.errors import PluginError
+from cnnreg.planning import fix
+from cnnreg.registry import Catalog, Entry, Registry
+from cnnreg.runs import PRETRAINED, RunConfig
+from cnnreg.specs import IMAGENET
+
+DATA = DataConfig(name="digits")
+HALF = (0.5, 0.5, 0.5)
+
+
+def planned(registry: Registry, name: str, *, channels: int = 3, weights: str = "") -> RunConfig:
+    dataset = SimpleNamespace(
+        name="digits",
+        classes=("a", "b"),
+        image_shape=(channels, 32, 32),
+        mean=(0.1,) * channels,
+        std=(0.2,) * channels,
+        fingerprint="",
+    )
+    return fix(registry, name, DATA, dataset, Recipe(), weights=weights)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "weights", "scale"),
+    [
+        ("googlenet", 3, PRETRAINED, (HALF, HALF)),
+        ("resnet18", 3, PRETRAINED, IMAGENET),
+        ("resnet18", 1, PRETRAINED, ((0.1,), (0.2,))),
+        ("resnet18", 3, "", ((0.1,) * 3, (0.2,) * 3)),
+    ],
+)
+def test_published_weights_get_images_at_the_scale_of_their_training(
+    registry, name, channels, weights, scale
+):
+    contract = planned(registry, name, channels=channels, weights=weights).contract
+    assert (contract.mean, contract.std) == scale
+
+
+def test_of_two_networks_that_a_model_could_not_tell_apart_none_is_trained(registry):
+    entry = registry.architectures.entry("mlp")
+    other = Entry(replace(entry.spec), replace(entry.plugin, name="other"))
+    both = replace(registry, architectures=Catalog("architecture", [entry, other]))
+    with pytest.raises(PluginError, match="offered by 'mlp' and 'other' of one package"):
+        planned(both, "other:mlp")
+    another = replace(other, plugin=replace(other.plugin, distribution="another"))
+    apart = replace(registry, architectures=Catalog("architecture", [entry, another]))
+    assert planned(apart, "other:mlp").contract.plugin.startswith("another ")
