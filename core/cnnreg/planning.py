@@ -192,7 +192,8 @@ def data_for_model(
         config = _split_as_told(config, model.split)
     elif _same_data(registry, run.config.data, config):
         own, before = run.config.data, run.places()
-        downloads = config.downloads if data_dir else own.downloads
+        moved = data_dir or not own.downloads.is_dir()
+        downloads = config.downloads if moved else own.downloads
         config = replace(own, folder=config.folder, downloads=downloads)
     return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
 

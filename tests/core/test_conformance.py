@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnreg import ArchitectureSpec, ModelOptions, Paper
+from cnnreg import ArchitectureSpec, ModelOptions, Paper, Recipe
 from cnnreg.conformance import CHECKS, check_architecture, export_checks
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
@@ -51,6 +51,11 @@ class Changed(nn.Module):
 
 def changed(change: Callable[[nn.Module, torch.Tensor], object]) -> ArchitectureSpec:
     return replace(SOUND, build=lambda options: Changed(options, change))
+
+
+def dropping(options: ModelOptions) -> nn.Module:
+    dropout = 0.5 if options.dropout is None else options.dropout
+    return linear(replace(options, dropout=dropout))
 
 
 def raises(options: ModelOptions) -> nn.Module:
@@ -230,6 +235,8 @@ def test_a_glance_at_the_rest_of_the_batch_is_found() -> None:
 def test_a_network_that_cannot_learn_is_found() -> None:
     stuck = changed(lambda _, logits: logits * 1e-6)
     assert "still 2.303" in failures(stuck)["learns"]
+    unmoved = replace(SOUND, recipe=Recipe(learning_rate=1e-12))
+    assert "still" in failures(replace(unmoved, build=dropping))["learns"]  # not by chance
 
 
 def test_auxiliary_logits_need_a_weight() -> None:

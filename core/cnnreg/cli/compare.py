@@ -123,8 +123,9 @@ def command(
         )
     else:
         _refuse_other_options()
-        storage = _storage_of(resume, storage)
+        _refuse_other_folders(resume, storage)
     folder = resume or output or DEFAULT_ROOT / (planned.name if planned else "")
+    storage = _storage_of(folder, storage)
     name = study_name(folder)
     with DecodeProgress(console(stderr=True)) as decoding:
         data_sets = DataSets(registry, decoding.update)
@@ -166,19 +167,20 @@ def _storage_of(folder: Path, named: str | None) -> str | None:
     """Where the study of the comparison in `folder` is: None for the folder itself.
 
     A variable that is set for other comparisons leaves one that was begun there alone.
-    Raises UsageError if there is no comparison.
     """
-    own = (folder / DATABASE).is_file()
     source = click.get_current_context().get_parameter_source("storage")
-    if own and source is ParameterSource.ENVIRONMENT:
-        return None
-    if not folder.is_dir() or not (named or own):
+    own = source is ParameterSource.ENVIRONMENT and (folder / DATABASE).is_file()
+    return None if own else named
+
+
+def _refuse_other_folders(folder: Path, storage: str | None) -> None:
+    """Raises UsageError if there is no comparison to go on with."""
+    if not folder.is_dir() or not (storage or (folder / DATABASE).is_file()):
         raise UsageError(
             "There is no comparison in this folder.",
             where=folder,
             hint="If its study is in a database, name it: --storage postgresql://...",
         )
-    return named
 
 
 def _refuse_other_options() -> None:

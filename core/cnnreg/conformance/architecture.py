@@ -230,7 +230,7 @@ def _learns(spec: ArchitectureSpec) -> str:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build_small(spec).train()
+        model = build_small(spec, dropout=0.0).train()  # chance must not pass for learning
         images, labels = _images(spec, LEARNING_BATCH)
         optimizer = torch.optim.Adam(model.parameters(), lr=spec.recipe.learning_rate)
         losses: list[float] = []

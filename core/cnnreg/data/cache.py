@@ -37,7 +37,7 @@ from cnnreg.specs import Resize, Samples, Shape
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
-FORMAT = 1  # another one where images are decoded or resized to other pixels
+FORMAT = 2  # another one where images are decoded or resized to other pixels
 FOLDER_NAME = ".cnnreg-cache"
 PIXELS, INDEX = "pixels.bin", "index.json"
 

@@ -75,12 +75,15 @@ def parse_checkpoint(content: bytes, path: Path) -> Checkpoint:
     return replace(_parse(path, header, tensors), digest=digest)
 
 
-def readable(path: Path) -> bool:
+def is_lost(path: Path) -> bool:
+    """Whether it is gone or damaged. Raises ModelFileError where it can only not be opened now."""
     try:
         read_checkpoint(path)
-    except ModelFileError:
-        return False
-    return True
+    except ModelFileError as error:
+        if isinstance(error.__cause__, OSError) and path.exists():
+            raise
+        return True
+    return False
 
 
 def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:

@@ -23,7 +23,7 @@ from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import EpochRecord
 
 from .batches import Batch
-from .checkpoint import load_weights, read_checkpoint, readable
+from .checkpoint import is_lost, load_weights, read_checkpoint
 from .curves import draw_curves
 from .feeding import judging_batches
 from .loop import stopped
@@ -81,21 +81,23 @@ def finish(
 def _take_best(run: Run, trainee: Trainee, progress: Progress, note: Note) -> tuple[int, float]:
     """Put the best weights into the network; their epoch and validation accuracy.
 
-    Where they are lost and no epoch has come since, the last ones stand for them.
+    Where they are lost and no epoch is left to bring others, the last ones stand for them.
     """
     last = progress.history[-1]
     if not any(record.best for record in progress.history):
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
-    if progress.best is None and not readable(run.best):
-        note(f"the weights of the last epoch, {last.epoch}, stand for the best")
+    best = progress.best or last
+    if is_lost(run.best):
+        note(f"{run.best.name} is lost: the weights of the last epoch, {last.epoch}, stand for it")
         save_best(run, trainee, last)
-    kept, best = read_checkpoint(run.best), progress.best or last
+        best = last
+    kept = read_checkpoint(run.best)
     load_weights(trainee.model, kept.model, run.best)
     # What the file says: killed between it and the state, and gone on with otherwise, a
     # training may have a history without that epoch.
     epoch = kept.state.get("epoch", best.epoch)
     val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
-    if progress.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
+    if best.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
         note(f"the best weights are of another epoch {epoch}, before the training was changed")
     return epoch, val_accuracy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from time import perf_counter
 
 import torch
@@ -32,7 +32,7 @@ def train(
     validation: Callable[[], Iterable[Batch]],
     recipe: Recipe,
     progress: Progress,
-    body: Iterable[nn.Parameter],
+    body: Collection[nn.Parameter],
     on_step: Callable[[Progress], None],
     on_stop: Callable[[], None],
     stop: StopRequest,

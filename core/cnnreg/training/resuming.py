@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import PIL
 import torch
 
+from cnnreg.data.decode import Split
 from cnnreg.errors import ModelFileError
 from cnnreg.files import disk_errors, patiently
 from cnnreg.machine.environment import processor_name
@@ -21,11 +23,11 @@ from cnnreg.specs import to_data
 from .batches import TrainingBatches
 from .checkpoint import (
     Checkpoint,
+    is_lost,
     load_weights,
     parse_checkpoint,
     read_checkpoint,
     read_content,
-    readable,
 )
 from .distributed import World
 from .progress import Progress
@@ -34,11 +36,12 @@ from .step import Trainee
 
 Note = Callable[[str], None]
 
+JUDGE = "validation"
 IMAGES = ("data", "images")  # the same files may be fewer images: one that cannot be read now
 
 
 def made_with(
-    run: Run, batches: TrainingBatches, plugin: str, device: torch.device
+    run: Run, batches: TrainingBatches, validation: Split, plugin: str, device: torch.device
 ) -> dict[str, Any]:
     """What decides the numbers of a training beside its state, JSON-ready."""
     return {
@@ -54,9 +57,17 @@ def made_with(
         "plugin": plugin,
         "data": run.config.data_fingerprint,
         "images": len(batches.labels),
+        JUDGE: _digest(validation),
         "steps an epoch": len(batches),
         "recipe": to_data(run.config.recipe),
     }
+
+
+def _digest(split: Split) -> str:
+    """Of the images that can be read; nothing is looked at but names and sizes."""
+    digest = sha256(f"{len(split)} ".encode())
+    split.identify(digest.update)
+    return digest.hexdigest()[:16]
 
 
 def has_begun(run: Run, world: World) -> bool:
@@ -89,9 +100,11 @@ def go_on(
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
     differences = list(_differences(before, facts, run.config.recipe, progress))
-    if progress.best and world.any(world.writes and not readable(run.best)):
+    # One that has ended already is at its end again, whatever became of its best weights.
+    ended = progress.finished(run.config.recipe)
+    if progress.best and not ended and world.any(world.writes and is_lost(run.best)):
         progress.judged_since = progress.epoch
-        differences.append(f"{run.best.name} cannot be read: the best epoch is sought anew")
+        differences.append(f"{run.best.name} is lost: the best epoch is sought anew")
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
@@ -155,11 +168,13 @@ def _differences(
 ) -> Iterator[str]:
     """A line for each fact that is another one now."""
     if _has_other_images(before, facts):
-        again = "the epoch in work begins again, and " if progress.images else ""
-        yield f"not bit-exact: the images have changed; {again}the best epoch is sought anew"
+        again = "; the epoch in work begins again" if progress.images else ""
+        yield f"not bit-exact: the images have changed{again}"
+    if _is_judged_otherwise(before, facts):
+        yield "the validation images have changed: the best epoch is sought anew"
     flat = {**before, **before["recipe"]}
     for name, value in {**facts, **facts["recipe"]}.items():
-        if name in ("recipe", "steps an epoch", *IMAGES) or name not in flat:
+        if name in ("recipe", "steps an epoch", JUDGE, *IMAGES) or name not in flat:
             continue  # an older version did not keep all of them
         if (was := flat[name]) != value:
             exact = "" if _keeps_the_numbers(name, recipe) else "not bit-exact: "
@@ -168,6 +183,12 @@ def _differences(
 
 def _has_other_images(before: dict[str, Any], facts: dict[str, Any]) -> bool:
     return any(before.get(name, facts[name]) != facts[name] for name in IMAGES)
+
+
+def _is_judged_otherwise(before: dict[str, Any], facts: dict[str, Any]) -> bool:
+    """What was best before is then no measure for what comes; older versions tell of all images."""
+    known = JUDGE if JUDGE in before else "data"
+    return bool(before.get(known, facts[known]) != facts[known])
 
 
 def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
@@ -179,18 +200,16 @@ def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
 def _refit(
     progress: Progress, before: dict[str, Any], facts: dict[str, Any], batches: TrainingBatches
 ) -> None:
-    """Count in the batches there are now: each image once an epoch, the schedule where it was.
-
-    What was judged by other images is no measure for what comes.
-    """
+    """Count in the batches there are now: each image once an epoch, the schedule where it was."""
     was, steps = before["steps an epoch"], len(batches)
     if _has_other_images(before, facts):
         progress.begin_epoch()
-        progress.judged_since = progress.epoch
         progress.step = progress.epoch * steps
     elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:
         progress.step = round(progress.step * steps / was)
         progress.batch = -(-progress.images // batches.batch_size)
+    if _is_judged_otherwise(before, facts):
+        progress.judged_since = progress.epoch
     # Each process needs an image, and batch norm cannot take one alone: some are seen twice.
     least, left = max(2, batches.world.size), len(batches.labels) - progress.images
     if 0 < left < least:

@@ -95,11 +95,11 @@ def settle(
     try:
         with streams_kept():
             images = len(batches(recipe.plain()).labels)
-            seconds = recipe.epochs * images / probe.size_up()
+            seconds = recipe.epochs * images / (processes * probe.size_up())
             if seconds < SHORT:
                 return recipe.plain()
             long = recipe.compile == "auto" and seconds > LONG
-            key = _key(recipe, contract, device, long=long)
+            key = _key(recipe, contract, device, processes, long=long)
             if remembered := _recall(key):
                 note(f"settings as measured before: {remembered}")
                 return remembered.applied_to(recipe)
@@ -255,14 +255,13 @@ def _name(recipe: Recipe) -> str:
 # --- What was measured before -----------------------------------------------------------
 
 
-def _key(recipe: Recipe, contract: ModelContract, device: torch.device, *, long: bool) -> str:
+def _key(
+    recipe: Recipe, contract: ModelContract, device: torch.device, processes: int, *, long: bool
+) -> str:
     """All that a measurement depends on, in one line."""
     model = f"{contract.architecture} {contract.form} {contract.input_shape}"
     asked = f"batch {recipe.batch_size}, {recipe.precision}/{recipe.layout}/{recipe.compile}"
-    if recipe.accumulate > 1:
-        asked += f" in {recipe.accumulate} parts"
-    if long:
-        asked += " of a long training"
+    asked += f", {recipe.accumulate * processes} parts, {'long' if long else 'not long'}"
     machine = f"{processor_name()}, {torch.get_num_threads()} threads, {device}"
     return f"{model}, {asked}, {machine}, torch {torch.__version__}"
 

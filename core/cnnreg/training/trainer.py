@@ -78,7 +78,7 @@ def run_training(
         body = body_of(trainee.model, head)
         part_streams(recipe.seed, world)
         batches = training_batches(dataset, contract, recipe, world)
-        facts = made_with(run, batches, entry.plugin.package, target)
+        facts = made_with(run, batches, dataset.val, entry.plugin.package, target)
         progress = Progress()
         if begun:
             run, progress = go_on(run, trainee, batches, facts=facts, world=world, note=note)

@@ -30,6 +30,7 @@ extra = "mlflow"
 
 EXPERIMENT = "cnnreg"  # unless MLFLOW_EXPERIMENT_NAME says another
 KEY = "cnnreg.key"
+NOW = "cnnreg.now."
 METRICS = (
     "train_loss",
     "train_accuracy",
@@ -129,14 +130,15 @@ def _log_parameters(client: Any, run_id: str, wanted: Mapping[str, str]) -> None
     """Once each: MLflow lets none be changed, so what a training goes on with is a tag."""
     from mlflow.entities import Param, RunTag
 
-    logged = client.get_run(run_id).data.params
+    data = client.get_run(run_id).data
+    logged, tags = data.params, data.tags
     client.log_batch(
         run_id,
         params=[Param(key, value) for key, value in wanted.items() if key not in logged],
         tags=[
-            RunTag(f"cnnreg.now.{key}", value)
+            RunTag(f"{NOW}{key}", value)
             for key, value in wanted.items()
-            if logged.get(key, value) != value
+            if tags.get(f"{NOW}{key}", logged.get(key, value)) != value
         ],
     )
 

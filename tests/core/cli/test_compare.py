@@ -323,10 +323,11 @@ def test_a_comparison_begun_in_its_folder_goes_on_there_whatever_the_variable_sa
 ):
     monkeypatch.setenv("CNNREG_STORAGE", f"sqlite:///{tmp_path / 'shared.db'}")
     monkeypatch.setattr("cnnreg.training.trainer.run_training", None)
-    code, out, err = cli("compare", "--resume", whole[0], "--json")
-    assert code == 0, err
-    assert len(json.loads(out)["trials"]) == 8
-    assert not (tmp_path / "shared.db").exists()
+    for command in (("compare", "--resume"), (*SMALL, "--output")):
+        code, out, err = cli(*command, whole[0], "--json")
+        assert code == 0, err
+        assert len(json.loads(out)["trials"]) == 8
+        assert not (tmp_path / "shared.db").exists()
 
 
 @pytest.mark.parametrize("what", ["--output", "--resume"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -165,6 +166,7 @@ def test_the_runs_shares_hold_however_its_data_are_spelt(registry, digits, data)
 @pytest.mark.parametrize("said", [None, "elsewhere"])
 def test_a_runs_downloads_are_looked_for_where_they_were(registry, tmp_path, monkeypatch, said):
     data = DataConfig(name="digits", downloads=tmp_path / "downloads")
+    data.downloads.mkdir()
     config, _ = plan(registry, "mlp", data, Recipe())
     run = create_run(config, folder=tmp_path / "run")
     monkeypatch.setattr("cnnreg.planning.open_dataset", lambda _, config, **more: config)
@@ -172,6 +174,9 @@ def test_a_runs_downloads_are_looked_for_where_they_were(registry, tmp_path, mon
     data_dir = tmp_path / said if said else None
     opened = data_for_model(registry, model, run.best, "digits", data_dir)
     assert opened.downloads == (data_dir or data.downloads)
+    data.downloads.rmdir()  # of another machine, where the run was trained
+    opened = data_for_model(registry, model, run.best, "digits", data_dir)
+    assert opened.downloads == (data_dir or Path("data").absolute())
 
 
 def test_an_export_away_from_its_run_still_tells_the_shares(registry, digits, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,7 +93,7 @@ def test_the_gpu_is_one_of_the_facts(registry, whole, monkeypatch):
     config, dataset = whole.config, whole.open_data(registry)
     batches = training_batches(dataset, config.contract, config.recipe)
     facts = {
-        name: resuming.made_with(whole, batches, "plugin", torch.device(name))
+        name: resuming.made_with(whole, batches, dataset.val, "plugin", torch.device(name))
         for name in ("cuda", "cpu")
     }
     assert facts["cuda"]["gpu"] == "RTX 9999"
@@ -112,10 +113,7 @@ def test_an_image_that_cannot_be_read_any_more_begins_the_epoch_again(registry, 
     edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
     seen, said = [], []
     train(registry, stopped, note=said.append, on_step=lambda progress: seen.append(progress.batch))
-    assert said == [
-        "not bit-exact: the images have changed; the epoch in work begins again, and the best "
-        "epoch is sought anew"
-    ]
+    assert said == ["not bit-exact: the images have changed; the epoch in work begins again"]
     assert seen == list(range(1, 22))
 
 
@@ -249,17 +247,28 @@ def test_metrics_that_were_torn_or_not_written_come_back(registry, stopped, whol
     assert len(metrics.read_text().splitlines()) == 2
 
 
-def test_what_other_images_judged_best_is_no_measure_for_what_comes(registry, stopped):
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        (lambda facts: facts.update(validation="another"), True),
+        (lambda facts: (facts.pop("validation"), facts.update(data="another")), True),
+        (lambda facts: facts.update(images=facts["images"] + 1), False),
+    ],
+    ids=["validation", "an older version", "training"],
+)
+def test_what_other_images_judged_best_is_no_measure_for_what_comes(
+    registry, stopped, change, anew
+):
     """Else patience ends the training with weights that have not seen the new images."""
-    edit_facts(stopped, lambda facts: facts.update(images=facts["images"] + 1))
+    edit_facts(stopped, change)
     checkpoint = read_checkpoint(stopped.last)
     checkpoint.state["progress"]["history"][0].update(val_accuracy=1.0, val_loss=0.0, best=True)
     save_checkpoint(stopped.last, checkpoint)
     recipe = dataclasses.replace(stopped.config.recipe, epochs=3, patience=1)
     records = train(registry, stopped.changed(recipe=recipe))
-    assert any(record.best for record in records)
-    assert stopped.result["best_epoch"] > 1
-    assert stopped.result["val_accuracy"] < 1
+    assert any(record.best for record in records) == anew
+    # What the file of the best weights says, not the history that was edited.
+    assert (stopped.result["best_epoch"] > 1) == anew
 
 
 @pytest.mark.parametrize("content", [None, b"<html>"])
@@ -275,7 +284,25 @@ def test_lost_best_weights_are_found_anew(registry, stopped, whole, tmp_path, co
         run.best.write_bytes(content)
     said = []
     train(registry, run, note=said.append)
-    assert said[0] == "best.safetensors cannot be read: the best epoch is sought anew"
-    assert run.result["best_epoch"] == 2
-    assert len(said) == (1 if left else 2)
-    assert read_checkpoint(run.best).state["epoch"] == 2
+    then = (
+        "the best epoch is sought anew"
+        if left
+        else "the weights of the last epoch, 2, stand for it"
+    )
+    assert said == [f"best.safetensors is lost: {then}"]
+    assert run.result["best_epoch"] == read_checkpoint(run.best).state["epoch"] == 2
+
+
+def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped, monkeypatch):
+    content, read = stopped.best.read_bytes(), Path.read_bytes
+
+    def busy(path):
+        if path == stopped.best:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", busy)
+        with pytest.raises(ModelFileError, match="Cannot read: Permission denied"):
+            train(registry, stopped)
+    assert stopped.best.read_bytes() == content

@@ -100,6 +100,8 @@ def test_going_on_with_another_recipe_tells_what_it_is_now(registry, tmp_path, s
     assert steps(client, seen.info.run_id, "val_loss") == [1, 2]
     assert (seen.data.params["epochs"], seen.data.tags["cnnreg.now.epochs"]) == ("1", "2")
     assert "cnnreg.now.seed" not in seen.data.tags
+    plugin._log_parameters(client, seen.info.run_id, {"epochs": "1"})
+    assert client.get_run(seen.info.run_id).data.tags["cnnreg.now.epochs"] == "1"
 
 
 def test_an_answer_that_got_lost_is_not_sent_twice(registry, tmp_path, store, monkeypatch):
