@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -97,6 +98,13 @@ def source_of(folder: Path) -> dict[str, Any]:
         return dict(read_json(folder / FILE_NAME)["source"])
     except (CnnregError, KeyError, TypeError, ValueError):
         return {}
+
+
+def same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two sources are one run, whatever it is called; older ones tell its name alone."""
+    moment = "run_created" if "run_created" in one.keys() & other.keys() else "run"
+    told = [name for name in ("checkpoint_sha256", moment) if name in one]
+    return any(one[name] == other.get(name) for name in told)
 
 
 def is_export_alone(folder: Path) -> bool:

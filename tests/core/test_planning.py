@@ -13,7 +13,7 @@ from cnnreg.errors import PluginError
 from cnnreg.planning import fix
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.runs import PRETRAINED, RunConfig
-from cnnreg.specs import IMAGENET
+from cnnreg.specs import IMAGENET_MOMENTS
 
 DATA = DataConfig(name="digits")
 HALF = (0.5, 0.5, 0.5)
@@ -35,7 +35,7 @@ def planned(registry: Registry, name: str, *, channels: int = 3, weights: str = 
     ("name", "channels", "weights", "scale"),
     [
         ("googlenet", 3, PRETRAINED, (HALF, HALF)),
-        ("resnet18", 3, PRETRAINED, IMAGENET),
+        ("resnet18", 3, PRETRAINED, IMAGENET_MOMENTS),
         ("resnet18", 1, PRETRAINED, ((0.1,), (0.2,))),
         ("resnet18", 3, "", ((0.1,) * 3, (0.2,) * 3)),
     ],

@@ -8,7 +8,7 @@ from torchvision.models import GoogLeNet, Inception3
 
 from cnnreg.images import normalise
 from cnnreg.registry import Registry
-from cnnreg.specs import IMAGENET
+from cnnreg.specs import IMAGENET_MOMENTS
 
 
 def test_training_gives_a_plain_tuple_and_evaluation_the_logits(registry: Registry) -> None:
@@ -50,7 +50,9 @@ def test_published_weights_get_images_at_torchvisions_scale(
     spec = registry.architectures[name]
     pixels = torch.randint(256, (2, 5, 5, 3), dtype=torch.uint8).numpy()
     told = SimpleNamespace(transform_input=True)  # as its weights are given out
-    theirs = published._transform_input(told, torch.from_numpy(normalise(pixels, *IMAGENET)))
+    theirs = published._transform_input(
+        told, torch.from_numpy(normalise(pixels, *IMAGENET_MOMENTS))
+    )
     ours = normalise(pixels, spec.pretrained_mean, spec.pretrained_std)
     assert torch.allclose(torch.from_numpy(ours), theirs, atol=1e-5)
 

@@ -16,12 +16,12 @@ from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.card import MODEL
 from cnnreg.exporting.original import load_original
-from cnnreg.exporting.publishing import ExportResult, publish
+from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
 from cnnreg.models import need, title_of
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
-from cnnreg.serving import LAYOUT, serve
+from cnnreg.serving import LAYOUT, serve, served_name
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
 from cnnreg.termination import stop_if_asked, terminable
 
@@ -144,7 +144,7 @@ def command(
         dataset = opened.open_data(registry, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
         results: list[tuple[Job, ExportResult]] = []
-        refused: list[GateError] = []
+        refused: list[GateError | UsageError] = []
         for job in jobs:
             publish_in = partial(
                 publish,
@@ -160,13 +160,16 @@ def command(
                 step=lambda text: status.update(escape(text)),
             )
             try:
+                if serve_layout:
+                    plan = planned(original, job.exporter, job.precision, job.interface)
+                    served_name((output or opened.exports) / LAYOUT, plan)
                 results.append((job, job.run(publish_in)))
                 if serve_layout:
                     status.update("laying out what is served")
                     result = results[-1][1]
                     served = serve(result.folder, result.folder.parent / LAYOUT)
                     results[-1] = job, replace(result, served=served)
-            except GateError as error:  # says nothing of the other files
+            except (GateError, UsageError) as error:  # says nothing of the other files
                 stop_if_asked()
                 refused.append(error)
                 continue
@@ -208,10 +211,16 @@ def _jobs(
     ]
 
 
-def _together(refused: Sequence[GateError], files: int) -> GateError:
+def _together(refused: Sequence[GateError | UsageError], files: int) -> GateError | UsageError:
     said = " ".join(dict.fromkeys(error.what for error in refused))
     hints = dict.fromkeys(error.hint for error in refused if error.hint)
-    return GateError(f"{len(refused)} of {files} files: {said}", hint=" ".join(hints))
+    places = dict.fromkeys(error.where for error in refused if error.where)
+    kind = GateError if any(isinstance(error, GateError) for error in refused) else UsageError
+    return kind(
+        f"{len(refused)} of {files} files: {said}",
+        where=", ".join(places) or None,
+        hint=" ".join(hints),
+    )
 
 
 def _as_data(results: Sequence[tuple[Job, ExportResult]]) -> list[dict[str, Any]]:

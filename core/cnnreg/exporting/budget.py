@@ -68,11 +68,15 @@ class Verdict:
 
     holds: bool
     drop: float  # points of accuracy, in the engine that loses most
+    faulty: bool = False  # for what a self-contained file adds to the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantised:
-    """How an int8 file came about; accuracies are 0..1, in the engine that loses most."""
+    """How an int8 file came about; accuracies are 0..1, in the engine that loses most.
+
+    They are the validation split's, the judging images those on which the drop was larger.
+    """
 
     way: Way
     float_layers: tuple[str, ...]
@@ -143,6 +147,8 @@ def search(
         corrected = tried(exact)
         if corrected.holds:
             return exact
+        if plain.faulty and corrected.faulty:
+            return None  # no way to quantise mends that
         limit = TimeLimit(minutes)
         worst_first = _worst_first(layer_errors, limit, step)
         better = exact if corrected.drop <= plain.drop else fast

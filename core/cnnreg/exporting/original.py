@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.data.config import FOLDER, SPLIT
-from cnnreg.models import checkpoint_of
+from cnnreg.models import SPLIT_KEY, checkpoint_of
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.specs import ModelFile
@@ -46,6 +46,17 @@ class Original:
     def split(self) -> dict[str, Any]:
         """What decides which images the run held out, to be told by every export."""
         return {name: getattr(self.run.config.data, name) for name in SPLIT}
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What every export tells of where it comes from."""
+        return {
+            "run": self.run.name,
+            "run_created": self.run.config.created,
+            "checkpoint_sha256": self.checkpoint.digest,
+            "data": self.data_label,
+            SPLIT_KEY: self.split,
+        }
 
     @property
     def data_label(self) -> str:

@@ -20,6 +20,9 @@ SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own
 RESIZED = 4  # images tried in each of them
 RESIZE_TOLERANCE = 0.05  # of the largest logit
 SHARE_TOLERANCE = 0.01  # of a probability, which fp16 rounds
+RESIZES = "it resizes pictures otherwise than cnnreg does"
+NO_SOFTMAX = "it gives probabilities that are not the softmax of its logits"
+FAULTS = (RESIZES, NO_SOFTMAX)  # of what a self-contained file adds to a network that holds
 
 
 def prove(
@@ -77,9 +80,9 @@ def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> 
 def _fault(session: Session, original: Original, interface: Interface) -> str:
     """What a self-contained file does otherwise than it should; empty: nothing."""
     if interface.embed and not interface.fixed and not _resizes_alike(session, original):
-        return "it resizes pictures otherwise than cnnreg does"
+        return RESIZES
     if interface.embed and not _gives_probabilities(session, original):
-        return "it gives probabilities that are not the softmax of its logits"
+        return NO_SOFTMAX
     return ""
 
 

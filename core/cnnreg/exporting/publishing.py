@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -18,8 +18,15 @@ from cnnreg.files import (
     write_text,
 )
 from cnnreg.machine.environment import environment
-from cnnreg.manifest import Manifest, is_export_alone, read_manifest, source_of, write_manifest
-from cnnreg.models import SPLIT_KEY, need, title_of
+from cnnreg.manifest import (
+    Manifest,
+    is_export_alone,
+    read_manifest,
+    same_run,
+    source_of,
+    write_manifest,
+)
+from cnnreg.models import need, title_of
 from cnnreg.registry import Registry
 from cnnreg.runs import now
 from cnnreg.serving import Served
@@ -31,6 +38,7 @@ from .card import Subject, model_card
 from .description import in_words
 from .original import Original
 from .parity import DEFAULT_MAX_DROP, Parity, within
+from .proof import FAULTS
 from .quantising import Trial, int8_within_budget
 from .writing import Writer
 
@@ -91,10 +99,11 @@ def publish(
                 where=target,
                 hint="Move it away, or go elsewhere with --output.",
             )
-        maker = source_of(target).get("run", original.run.name)
-        if root != original.run.exports and maker != original.run.name:
+        elsewhere = root.resolve() != original.run.exports.resolve()
+        source = source_of(target)
+        if elsewhere and source and not same_run(source, original.source):
             raise UsageError(
-                f"The target exists, and is an export of the run '{maker}'.",
+                f"The target exists, and is an export of another run, '{source.get('run')}'.",
                 where=target,
                 hint="Move it away, or go elsewhere with --output.",
             )
@@ -119,7 +128,13 @@ def publish(
                 words = in_words(trial.model.contract, interface)
                 subject = Subject(registry, original, exporter, trial.model, words, trial.parity)
                 write_text(folder / CARD, model_card(subject))
-                write_manifest(folder, _manifest(original, trial, quantised))
+                manifest = replace(
+                    planned(original, exporter, precision, interface),
+                    model=trial.model.path.name,
+                    parity={name: to_data(result) for name, result in trial.parity.items()},
+                    quantised=to_data(quantised),
+                )
+                write_manifest(folder, manifest)
                 size = sum(path.stat().st_size for path in folder.iterdir())
                 publish_folder(folder, target)
     if trial.refused is not None:
@@ -203,6 +218,8 @@ def _is_there(folder: Path, original: Original, max_drop: float) -> bool:
 
 
 def _cure(precision: Precision, parity: Parity) -> str:
+    if parity.complaint in FAULTS:
+        return "The network itself holds: export it without --embed and --serve-layout."
     if precision == "fp32":
         return "The network computes something the format does not carry over faithfully."
     if "accuracy drops" in parity.complaint:
@@ -210,22 +227,18 @@ def _cure(precision: Precision, parity: Parity) -> str:
     return "Keep a higher precision."
 
 
-def _manifest(original: Original, trial: Trial, quantised: Quantised | None) -> Manifest:
-    exported = trial.model
+def planned(
+    original: Original, exporter: ExporterSpec, precision: Precision, interface: Interface
+) -> Manifest:
+    """What an export will tell of itself, but for its file and its proof."""
     return Manifest(
-        format=exported.format,
-        precision=exported.precision,
-        model=exported.path.name,
-        contract=exported.contract,
-        interface=exported.interface,
-        source={
-            "run": original.run.name,
-            "checkpoint_sha256": original.checkpoint.digest,
-            "data": original.data_label,
-            SPLIT_KEY: original.split,
-        },
-        parity={name: to_data(result) for name, result in trial.parity.items()},
-        quantised=to_data(quantised),
+        format=exporter.name,
+        precision=precision,
+        model="",
+        contract=original.model.contract,
+        interface=interface,
+        source=original.source,
+        parity={},
         environment=environment(),
         created=now(),
     )

@@ -13,6 +13,7 @@ from cnnreg.specs import ModelFile
 
 from .budget import Attempt, Quantised, Verdict, search
 from .parity import Parity
+from .proof import FAULTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,11 @@ class Trial:
     def refused(self) -> str | None:
         """The engine in which it does not hold."""
         return next((name for name, parity in self.parity.items() if not parity.holds), None)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether the network holds, but not what a self-contained file adds to it."""
+        return any(parity.complaint in FAULTS for parity in self.parity.values())
 
     @property
     def worst(self) -> Parity:
@@ -62,7 +68,7 @@ def int8_within_budget(
         if dropped := best if better else trial:
             shutil.rmtree(dropped.model.path.parent, ignore_errors=True)
         best = trial if better else best
-        return Verdict(holds, drop)
+        return Verdict(holds, drop, trial.faulty)
 
     attempt = search(
         judge,
@@ -81,7 +87,7 @@ def int8_within_budget(
         float_layers=attempt.quantisation.float_layers,
         epochs=attempt.epochs,
         calibration_images=len(original.calibration),
-        judging_images=worst.judged,
+        judging_images=worst.decided_on,
         original_accuracy=worst.original_accuracy,
         accuracy=worst.exported_accuracy,
         seconds=perf_counter() - started,

@@ -17,7 +17,15 @@ from cnnreg.errors import CnnregError, DataError, ModelFileError, PluginError, U
 from cnnreg.machine.environment import environment
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import Run, RunConfig, now
-from cnnreg.specs import IMAGENET, ArchitectureSpec, Form, ModelContract, Resize, Shape, to_data
+from cnnreg.specs import (
+    IMAGENET_MOMENTS,
+    ArchitectureSpec,
+    Form,
+    ModelContract,
+    Resize,
+    Shape,
+    to_data,
+)
 from cnnreg.training.building import build_model
 from cnnreg.training.checkpoint import Checkpoint, is_finite, save_checkpoint
 from cnnreg.training.start import LEAST
@@ -94,7 +102,9 @@ def plan_import(
     contract = _contract(entry, fit, wishes, classes, dataset)
     if wishes.mean is None and wishes.std is None:
         mean, std = (", ".join(f"{x:.3g}" for x in of) for of in (contract.mean, contract.std))
-        whose = "the data's" if dataset else "ImageNet's"
+        usual = (spec.pretrained_mean, spec.pretrained_std) == IMAGENET_MOMENTS
+        whose = "ImageNet's" if usual else "those of the network's published weights"
+        whose = "the data's" if dataset else whose
         note(f"mean {mean} and std {std} are {whose}: --mean and --std name those of its training")
     registry.entry_of(contract)  # what could not be opened again is not begun
     config = RunConfig(
@@ -262,22 +272,26 @@ def _contract(
     classes: tuple[str, ...],
     dataset: Dataset | None,
 ) -> ModelContract:
-    options = fit.options
+    spec, options = entry.spec, fit.options
+    channels = options.in_channels
     mean, std = (
-        _per_channel(given, options.in_channels, flag)
-        for given, flag in ((wishes.mean, "--mean"), (wishes.std, "--std"))
+        _per_channel(given, channels, flag) or _usual(usual, channels)
+        for given, flag, usual in (
+            (wishes.mean, "--mean", dataset.mean if dataset else spec.pretrained_mean),
+            (wishes.std, "--std", dataset.std if dataset else spec.pretrained_std),
+        )
     )
     try:
         return ModelContract(
-            architecture=entry.spec.name,
+            architecture=spec.name,
             plugin=entry.plugin.package,
             num_classes=options.num_classes,
             input_shape=options.input_shape,
             form=options.form,
             dropout=options.dropout,
             classes=classes,
-            mean=mean or (dataset.mean if dataset else _usual(IMAGENET[0], options.in_channels)),
-            std=std or (dataset.std if dataset else _usual(IMAGENET[1], options.in_channels)),
+            mean=mean,
+            std=std,
             resize=wishes.resize,
             dataset=dataset.name if dataset else "",
         )
@@ -296,7 +310,7 @@ def _per_channel(
 
 
 def _usual(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """ImageNet's colours, or their average for grey."""
+    """A value for each channel; their average where there are other channels than values."""
     if channels == len(values):
         return values
     return (round(sum(values) / len(values), 3),) * channels

@@ -1,5 +1,5 @@
 """A folder that OpenVINO Model Server serves as it is: `cnnreg export --serve-layout`."""
 
-from .layout import LAYOUT, Served, serve
+from .layout import LAYOUT, Served, serve, served_name
 
-__all__ = ["LAYOUT", "Served", "serve"]
+__all__ = ["LAYOUT", "Served", "serve", "served_name"]

@@ -18,7 +18,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -34,7 +34,7 @@ from cnnreg.files import (
     temporary_folder,
     write_text,
 )
-from cnnreg.manifest import Manifest, read_manifest
+from cnnreg.manifest import Manifest, read_manifest, same_run
 from cnnreg.specs import to_data
 
 from .guide import guide
@@ -57,28 +57,24 @@ class Served:
 def serve(export: Path, layout: Path) -> Served:
     """Add a self-contained export to the layout, unless its latest version is the same.
 
-    Raises UsageError where the server cannot use it or clients would be told of other
-    classes than before, MachineError or ModelFileError.
+    Raises UsageError where the server cannot use it and as `served_name` does, MachineError
+    or ModelFileError.
     """
     manifest = read_manifest(export)
     if Path(manifest.model).suffix not in SUFFIXES:
         raise UsageError(f"OpenVINO Model Server does not open {manifest.format} files.")
     if not manifest.interface.embed or manifest.interface.fixed:
         raise UsageError("Only self-contained exports for pictures of any size can be served.")
-    name = model_name(manifest)
     with disk_errors(layout):
-        (layout / name).mkdir(parents=True, exist_ok=True)
+        layout.mkdir(parents=True, exist_ok=True)
     with sole_writer(layout):
         sweep_temporaries(layout)
+        name = served_name(layout, manifest)
+        with disk_errors(layout):
+            (layout / name).mkdir(exist_ok=True)
         config, models = _config(layout), _whole_versions(layout)
         latest = max(_numbers(layout / name), default=0)
         before = models[name].get(latest)
-        if before is not None and before.contract.classes != manifest.contract.classes:
-            raise UsageError(
-                f"The model '{name}' that is served there has other classes.",
-                where=layout / name,
-                hint="Move that folder away, or go elsewhere with --output.",
-            )
         new = not latest or _identity(before) != _identity(manifest)
         version = latest + new
         models[name][version] = manifest
@@ -91,6 +87,25 @@ def serve(export: Path, layout: Path) -> Served:
         current = {model: max(made.items()) for model, made in sorted(models.items()) if made}
         _write_if_other(layout / "README.md", guide(current))
     return Served(folder=layout, model=name, version=version, new=new)
+
+
+def served_name(layout: Path, manifest: Manifest) -> str:
+    """What an export is called there; a run goes on under an older version's name for it.
+
+    Raises UsageError where clients would be told of other classes than before.
+    """
+    name, older = model_name(manifest), model_name(replace(manifest, source={}))
+    with disk_errors(layout):
+        before, former = _latest(layout / name), _latest(layout / older)
+    if before is None and former is not None and same_run(former.source, manifest.source):
+        name, before = older, former
+    if before is not None and before.contract.classes != manifest.contract.classes:
+        raise UsageError(
+            f"The model '{name}' that is served there has other classes.",
+            where=layout / name,
+            hint="Move that folder away, or go elsewhere with --output.",
+        )
+    return name
 
 
 def model_name(manifest: Manifest) -> str:
@@ -129,6 +144,13 @@ def _numbers(model: Path) -> list[int]:
     """A model's versions, as the server reads them: folders that are called like a number."""
     names = [path.name for path in model.iterdir() if path.is_dir()]
     return [int(name) for name in names if re.fullmatch("[1-9][0-9]*", name)]
+
+
+def _latest(model: Path) -> Manifest | None:
+    """Of the version that is served, if there is one and it is whole."""
+    with suppress(ModelFileError, FileNotFoundError):
+        return read_manifest(model / str(max(_numbers(model), default=0)))
+    return None
 
 
 def _whole_versions(layout: Path) -> dict[str, dict[int, Manifest]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .architecture import IMAGENET, SMALL_BELOW, ArchitectureSpec, ModelOptions, Paper
+from .architecture import IMAGENET_MOMENTS, SMALL_BELOW, ArchitectureSpec, ModelOptions, Paper
 from .checks import NAME, check_name
 from .contract import ModelContract
 from .data import DataRequest, DatasetSpec, Samples, SourceData
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BARE",
-    "IMAGENET",
+    "IMAGENET_MOMENTS",
     "NAME",
     "SMALL_BELOW",
     "ArchitectureSpec",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SMALL_BELOW = 64
 """Images whose shorter side is under this get an architecture's small form, unless it says."""
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MOMENTS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation that nearly all published weights were trained with."""
 
 
@@ -72,8 +72,8 @@ class ArchitectureSpec:
     small_below: int = SMALL_BELOW  # pixels of the shorter side
     aux_weight: float = 0.0
     pretrained: Callable[[], Mapping[str, torch.Tensor]] | None = None  # published weights
-    pretrained_mean: tuple[float, ...] = IMAGENET[0]  # of the images that those weights expect
-    pretrained_std: tuple[float, ...] = IMAGENET[1]
+    pretrained_mean: tuple[float, ...] = IMAGENET_MOMENTS[0]  # of the images they expect
+    pretrained_std: tuple[float, ...] = IMAGENET_MOMENTS[1]
     renames: Renames = ()  # of tensors in files made elsewhere, to the names they have here
     recipe: Recipe = field(default_factory=Recipe)
     tags: tuple[str, ...] = ()

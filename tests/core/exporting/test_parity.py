@@ -57,7 +57,8 @@ def test_few_images_are_borne_out_by_training_images(precision, lost, holds):
     exported[-lost:] = np.roll(exported[-lost:], 1, axis=1)
     labels, others = np.split(classes, [5])
     parity = compare(original, exported, labels, precision=precision, max_drop=1.0, others=others)
-    assert (parity.judged, parity.drop) == (5, 0.0)
+    decided = (256, pytest.approx(lost / 2.56)) if precision == "int8" else (5, 0.0)
+    assert (parity.judged, (parity.decided_on, parity.drop)) == (5, decided)
     assert parity.holds is holds
     if precision == "int8" and not holds:
         assert parity.complaint == (
@@ -65,6 +66,17 @@ def test_few_images_are_borne_out_by_training_images(precision, lost, holds):
         )
     enough = compare(original, exported, labels, precision="int8", max_drop=1.0, others=others[:0])
     assert enough.holds
+    assert (enough.decided_on, enough.drop, enough.drop_on_all) == (5, 0.0, None)
+
+
+def test_of_few_images_and_all_the_larger_drop_decides():
+    """One of five is lost, and of 256 no other."""
+    classes = np.arange(256) % 3
+    original = np.eye(3, dtype=np.float32)[classes]
+    exported = np.concatenate([np.roll(original[:1], 1, axis=1), original[1:]])
+    labels, others = np.split(classes, [5])
+    parity = compare(original, exported, labels, precision="int8", max_drop=50.0, others=others)
+    assert (parity.decided_on, parity.drop) == (5, pytest.approx(20.0))
 
 
 def test_a_budget_that_is_no_number_holds_nothing():

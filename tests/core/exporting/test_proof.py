@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from cnnreg.errors import GateError
 from cnnreg.exporting.parity import softmax
+from cnnreg.exporting.proof import RESIZES
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest
 from cnnreg.registry import Catalog, Entry
@@ -102,7 +103,7 @@ def test_one_whose_probabilities_are_no_softmax_is_refused(
 
 
 def test_a_fault_of_one_int8_file_leaves_the_other_ways(toy, original, tmp_path, monkeypatch):
-    faults = iter(["it resizes pictures otherwise", ""])
+    faults = iter([RESIZES, ""])
     monkeypatch.setattr("cnnreg.exporting.proof._fault", lambda *_: next(faults))
     registry, exporter = toy(exporter=dataclasses.replace(EXPORTER, refines=True))
     result = publish(registry, original, exporter, "int8", output=tmp_path)
@@ -114,7 +115,7 @@ def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, mon
         "cnnreg_export.formats.preprocess.Preprocess._fit",
         lambda self, pixels: functional.interpolate(pixels, (self.height, self.width)),
     )
-    with pytest.raises(GateError, match="resizes pictures otherwise"):
+    with pytest.raises(GateError, match="resizes pictures otherwise") as caught:
         publish(
             registry,
             original,
@@ -123,4 +124,5 @@ def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, mon
             output=tmp_path,
             interface=Interface(embed=True),
         )
+    assert "without --embed" in caught.value.hint
     assert visible(tmp_path) == []

@@ -11,9 +11,9 @@ import pytest
 from cnnreg.errors import GateError, PluginError, UsageError
 from cnnreg.exporting.parity import Parity
 from cnnreg.exporting.publishing import publish
-from cnnreg.manifest import read_manifest
+from cnnreg.manifest import read_manifest, write_manifest
 from cnnreg.models import exported_model, find_model
-from cnnreg.runs import Run
+from cnnreg.runs import Run, now
 from cnnreg.specs import Interface
 from toy_format import EXPORTER, Answering, flip_one, visible, with_engine, write, wrong
 
@@ -25,7 +25,7 @@ def test_an_equal_export_is_published_with_its_proof(toy, original, tmp_path):
     manifest = read_manifest(result.folder)
     assert set(manifest.parity) == {"engine0", "engine1"}
     assert manifest.parity["engine0"]["agreement"] == 1.0
-    assert manifest.source["run"] == original.run.name
+    assert (manifest.source["run"], manifest.data) == (original.run.name, "digits")
     assert exported_model(result.folder).contract == original.model.contract
     listed = json.loads((result.folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     assert [file["name"] for file in listed] == ["model-card.md", "model.npz"]
@@ -108,7 +108,7 @@ def test_int8_goes_on_to_the_way_that_holds(toy, original, tmp_path, bad):
     assert len(quantised.float_layers) == (bad in (2, 6))
     assert quantised.epochs == {3: 1, 6: 3}.get(bad, 0)
     assert quantised.calibration_images == 300
-    assert quantised.judging_images == len(original.labels)
+    assert quantised.judging_images == len(original.images) > len(original.labels)
     assert quantised.accuracy == quantised.original_accuracy > 0.5
     assert {path.name for path in result.folder.iterdir()} == {
         "model.npz",
@@ -189,15 +189,48 @@ def test_what_somebody_put_beside_an_export_is_not_replaced(toy, original, tmp_p
     assert mine.read_text() == "{}"
 
 
-def test_an_export_of_another_run_is_not_replaced(toy, original, tmp_path):
+@pytest.mark.parametrize(("told", "name", "later", "trained", "own"), [
+    (True, "run", True, True, False),  # another one of that name
+    (True, "renamed", False, True, True),
+    (True, "copied", True, False, True),  # of the same weights
+    (False, "run", True, True, True), (False, "renamed", False, True, False),
+])  # fmt: skip
+def test_an_export_of_another_run_is_not_replaced(
+    toy, original, tmp_path, told, name, later, trained, own
+):
+    """By when it began, where an export tells that, or by its weights, and not by its name."""
     registry, exporter = toy()
-    publish(registry, original, exporter, "fp32", output=tmp_path)
-    publish(registry, original, exporter, "fp32", output=tmp_path)
-    other = dataclasses.replace(original, run=Run(tmp_path / "other", original.run.config))
-    with pytest.raises(UsageError, match=f"is an export of the run '{original.run.name}'"):
+    folder = publish(registry, original, exporter, "fp32", output=tmp_path).folder
+    if not told:
+        manifest = read_manifest(folder)
+        (folder / "manifest.json").unlink()
+        del manifest.source["run_created"]
+        write_manifest(folder, manifest)
+    config = original.run.config
+    config = dataclasses.replace(config, created=now()) if later else config
+    digest = "0" * 64 if trained else original.checkpoint.digest
+    checkpoint = dataclasses.replace(original.checkpoint, digest=digest)
+    other = dataclasses.replace(original, run=Run(tmp_path / name, config), checkpoint=checkpoint)
+    before = (folder / "manifest.json").read_bytes()
+    if own:
         publish(registry, other, exporter, "fp32", output=tmp_path)
-    assert read_manifest(tmp_path / "toy-fp32").source["run"] == original.run.name
-    assert read_manifest(tmp_path / "toy-fp32").data == "digits"
+        assert read_manifest(folder).source["run"] == name
+        return
+    said = f"is an export of another run, '{original.run.name}'"
+    with pytest.raises(UsageError, match=said):
+        publish(registry, other, exporter, "fp32", output=tmp_path)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_runs_own_folder_is_its_own_however_it_is_spelt(toy, original, tmp_path):
+    registry, exporter = toy()
+    run = Run(tmp_path / "run", original.run.config)
+    publish(registry, dataclasses.replace(original, run=run), exporter, "fp32")
+    other = Run(tmp_path / "run", dataclasses.replace(run.config, created=now()))
+    checkpoint = dataclasses.replace(original.checkpoint, digest="0" * 64)
+    again = dataclasses.replace(original, run=other, checkpoint=checkpoint)
+    spelt = tmp_path / "run" / ".." / "run" / "exports"
+    assert publish(registry, again, exporter, "fp32", output=spelt).folder.is_dir()
 
 
 @pytest.mark.parametrize("odd", [".weights", "parts"])

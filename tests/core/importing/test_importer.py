@@ -71,6 +71,16 @@ def test_the_contract_without_data(registry):
     assert "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225 are ImageNet's" in said[1]
 
 
+def test_a_file_gets_its_images_at_the_scale_of_the_published_weights(registry):
+    said = []
+    tensors = made(registry, "googlenet", num_classes=7)
+    planned = imported(registry, "googlenet", tensors, note=said.append)
+    assert (planned.config.contract.mean, planned.config.contract.std) == ((0.5,) * 3,) * 2
+    assert "0.5, 0.5, 0.5 are those of the network's published weights" in said[-1]
+    grey = made(registry, "googlenet", num_classes=7, input_shape=(1, 224, 224))
+    assert imported(registry, "googlenet", grey).config.contract.std == (0.5,)
+
+
 def test_what_is_said_of_the_weights_counts(registry):
     tensors = made(registry, "resnet20", num_classes=2, input_shape=(3, 32, 32))
     contract = imported(

@@ -137,6 +137,19 @@ def test_runs_on_different_folders_are_different_models(export):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("run", "served"), [("run", ("folder", 2)), ("another", ("photos", 1))])
+def test_a_run_goes_on_under_the_name_an_older_version_gave_it(export, tmp_path, run, served):
+    layout = tmp_path / "serving"
+    contract = replace(read_manifest(export).contract, dataset="folder")
+    rewrite(export, contract=contract, source={"run": "run", "checkpoint_sha256": "0"})
+    serve(export, layout)
+    told = {"run": run, "run_created": now(), "checkpoint_sha256": "1", "data": "photos"}
+    rewrite(export, source=told)
+    now_served = serve(export, layout)
+    data, version = served
+    assert (now_served.model, now_served.version) == (f"mlp-{data}-openvino-fp32", version)
+
+
 def test_what_somebody_set_in_the_configuration_stays(export, tmp_path):
     layout = tmp_path / "serving"
     serve(export, layout)
@@ -263,3 +276,18 @@ def test_the_command_writes_it_beside_the_exports(exports):
     assert "unchanged, still version 1" in out
     code, _, err = cli("export", run, "--openvino", "--serve-layout", "--fixed")
     assert (code, "--fixed" in err) == (2, True)
+
+
+def test_the_command_refuses_other_classes_before_it_writes_and_goes_on(export, exports, tmp_path):
+    layout = tmp_path / "serving"
+    serve(export, layout)
+    contract = read_manifest(export).contract
+    rewrite(layout / NAME / "1", contract=replace(contract, classes=contract.classes[::-1]))
+    run = exports["openvino"].parents[1]
+    code, out, _ = cli(
+        "export", run, "--openvino", "--onnx", "--serve-layout", "--output", tmp_path, "--json"
+    )
+    told = json.loads(out)
+    assert (code, "has other classes" in told["error"]["message"]) == (2, True)
+    assert [published["format"] for published in told["finished"]] == ["onnx"]
+    assert {path.name for path in tmp_path.glob("o*")} == {"onnx-fp32-embed"}
