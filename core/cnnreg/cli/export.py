@@ -160,8 +160,8 @@ def command(
                 step=lambda text: status.update(escape(text)),
             )
             try:
-                if serve_layout:
-                    plan = planned(original, job.exporter, job.precision, job.interface)
+                for precision in job.outcomes if serve_layout else ():
+                    plan = planned(original, job.exporter, precision, job.interface)
                     served_name((output or opened.exports) / LAYOUT, plan)
                 results.append((job, job.run(publish_in)))
                 if serve_layout:

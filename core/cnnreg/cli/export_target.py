@@ -34,6 +34,12 @@ class Job:
     def target(self) -> str | None:
         return self.plan.target if self.plan else None
 
+    @property
+    def outcomes(self) -> tuple[Precision, ...]:
+        """The precisions that it may end in."""
+        both = self.plan is not None and self.precision == "int8"
+        return (self.precision, "fp32") if both else (self.precision,)
+
     def run(self, publish: Callable[[Precision], ExportResult]) -> ExportResult:
         """Publish; where a target's int8 loses too much accuracy, fp32. Raises GateError."""
         if self.plan:
@@ -42,10 +48,11 @@ class Job:
             return publish(self.precision)
         except GateError as error:
             stop_if_asked()
-            if self.plan is None or self.precision != "int8":
+            *_, last = self.outcomes
+            if last == self.precision:
                 raise
-            say(f"{error.what} So fp32 is written.")
-            return publish("fp32")
+            say(f"{error.what} So {last} is written.")
+            return publish(last)
 
 
 def jobs_for(

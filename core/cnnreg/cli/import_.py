@@ -55,7 +55,9 @@ def numbers(
 )
 @click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
 @click.option(
-    "--mean", callback=numbers, help="Of the pixels, 0 to 1; default: the data's, ImageNet's."
+    "--mean",
+    callback=numbers,
+    help="Of the pixels, 0 to 1; default: the data's, or those of the network's published weights.",
 )
 @click.option("--std", callback=numbers, help="Likewise, their deviation.")
 @click.option(

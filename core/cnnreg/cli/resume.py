@@ -60,7 +60,7 @@ def command(
     _refuse_imported(opened)
     recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
     if world.writes:
-        _refuse_finished(opened, recipe, other_data=accept_data)
+        _refuse_finished(opened, recipe)
     with DecodeProgress(console(stderr=True)) as decoding:
         dataset = opened.open_data(
             registry,
@@ -108,7 +108,7 @@ def _refuse_imported(run: Run) -> None:
         )
 
 
-def _refuse_finished(run: Run, recipe: Recipe, *, other_data: bool) -> None:
+def _refuse_finished(run: Run, recipe: Recipe) -> None:
     """Raises UsageError if there is nothing left to train."""
     from cnnreg.training.checkpoint import is_lost
 
@@ -117,8 +117,6 @@ def _refuse_finished(run: Run, recipe: Recipe, *, other_data: bool) -> None:
         return
     # Stopped between the result and its pictures, or robbed of its weights.
     if not run.report.exists() or is_lost(run.best):
-        return
-    if other_data and result["epochs"] < recipe.epochs:  # its patience begins anew with them
         return
     waited = result["epochs"] - result["best_epoch"]
     if result["epochs"] >= recipe.epochs:

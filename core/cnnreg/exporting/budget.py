@@ -68,7 +68,6 @@ class Verdict:
 
     holds: bool
     drop: float  # points of accuracy, in the engine that loses most
-    faulty: bool = False  # for what a self-contained file adds to the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +146,6 @@ def search(
         corrected = tried(exact)
         if corrected.holds:
             return exact
-        if plain.faulty and corrected.faulty:
-            return None  # no way to quantise mends that
         limit = TimeLimit(minutes)
         worst_first = _worst_first(layer_errors, limit, step)
         better = exact if corrected.drop <= plain.drop else fast

@@ -139,7 +139,8 @@ def publish(
                 publish_folder(folder, target)
     if trial.refused is not None:
         hint = _cure(precision, trial.parity[trial.refused])
-        if precision == "int8" and fp16_instead and "fp16" in exporter.precisions:
+        lossy = precision == "int8" and not trial.faulty
+        if lossy and fp16_instead and "fp16" in exporter.precisions:
             hint = _fp16_instead(
                 registry,
                 original,

@@ -68,7 +68,7 @@ def int8_within_budget(
         if dropped := best if better else trial:
             shutil.rmtree(dropped.model.path.parent, ignore_errors=True)
         best = trial if better else best
-        return Verdict(holds, drop, trial.faulty)
+        return Verdict(holds, drop)
 
     attempt = search(
         judge,

@@ -23,13 +23,12 @@ from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import EpochRecord
 
 from .batches import Batch
-from .checkpoint import is_lost, load_weights, read_checkpoint
+from .checkpoint import load_weights, read_checkpoint
 from .curves import draw_curves
 from .feeding import judging_batches
 from .loop import stopped
 from .pictures import draw_classes, draw_confusion, draw_mistakes
 from .progress import Progress
-from .saver import save_best
 from .step import Trainee
 from .stopping import StopRequest
 from .summary import write_summary
@@ -79,25 +78,16 @@ def finish(
 
 
 def _take_best(run: Run, trainee: Trainee, progress: Progress, note: Note) -> tuple[int, float]:
-    """Put the best weights into the network; their epoch and validation accuracy.
-
-    Where they are lost and no epoch is left to bring others, the last ones stand for them.
-    """
-    last = progress.history[-1]
+    """Put the best weights into the network; their epoch and validation accuracy."""
     if not any(record.best for record in progress.history):
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
-    best = progress.best or last
-    if is_lost(run.best):
-        note(f"{run.best.name} is lost: the weights of the last epoch, {last.epoch}, stand for it")
-        save_best(run, trainee, last)
-        best = last
-    kept = read_checkpoint(run.best)
+    kept, best = read_checkpoint(run.best), progress.best or progress.history[-1]
     load_weights(trainee.model, kept.model, run.best)
     # What the file says: killed between it and the state, and gone on with otherwise, a
     # training may have a history without that epoch.
     epoch = kept.state.get("epoch", best.epoch)
     val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
-    if best.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
+    if progress.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
         note(f"the best weights are of another epoch {epoch}, before the training was changed")
     return epoch, val_accuracy
 

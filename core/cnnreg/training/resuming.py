@@ -99,7 +99,11 @@ def go_on(
     load_weights(trainee.model, checkpoint.model, path)
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
+    # Of several machines one may not be able to read an image that the others can.
+    otherwise = world.any(_is_judged_otherwise(before, facts))
     differences = list(_differences(before, facts, run.config.recipe, progress))
+    if otherwise:
+        differences.append("the validation images have changed: the best epoch is sought anew")
     # One that has ended already is at its end again, whatever became of its best weights.
     ended = progress.finished(run.config.recipe)
     if progress.best and not ended and world.any(world.writes and is_lost(run.best)):
@@ -108,6 +112,8 @@ def go_on(
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
+    if otherwise:
+        progress.judged_since = progress.epoch
     if differences:
         run = _with_change(run, progress, differences)
     if path != run.last and world.writes and run.last.exists():
@@ -170,8 +176,6 @@ def _differences(
     if _has_other_images(before, facts):
         again = "; the epoch in work begins again" if progress.images else ""
         yield f"not bit-exact: the images have changed{again}"
-    if _is_judged_otherwise(before, facts):
-        yield "the validation images have changed: the best epoch is sought anew"
     flat = {**before, **before["recipe"]}
     for name, value in {**facts, **facts["recipe"]}.items():
         if name in ("recipe", "steps an epoch", JUDGE, *IMAGES) or name not in flat:
@@ -208,8 +212,6 @@ def _refit(
     elif was != steps or before["recipe"]["batch_size"] != batches.batch_size:
         progress.step = round(progress.step * steps / was)
         progress.batch = -(-progress.images // batches.batch_size)
-    if _is_judged_otherwise(before, facts):
-        progress.judged_since = progress.epoch
     # Each process needs an image, and batch norm cannot take one alone: some are seen twice.
     least, left = max(2, batches.world.size), len(batches.labels) - progress.images
     if 0 < left < least:

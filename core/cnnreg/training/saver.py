@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -15,7 +16,7 @@ from cnnreg.files import check_room, sweep_temporaries
 from cnnreg.runs import Run, recorded_failure
 from cnnreg.specs import EpochRecord
 
-from .checkpoint import Checkpoint, is_finite, save_checkpoint
+from .checkpoint import Checkpoint, is_finite, is_lost, save_checkpoint
 from .curves import draw_curves
 from .distributed import ALONE, World
 from .progress import Progress
@@ -85,12 +86,26 @@ class Saver:
         # The best weights first: killed in between, the epoch is trained again and saved alike.
         self._refuse_broken_weights()
         if record.best and self.world.writes:
-            save_best(self.run, self.trainee, record)
+            self._save_best(record)
         self.save()
         if self.world.writes:
             self.run.write_metrics(self.progress.history)
         if monotonic() - self._drawn_at > DRAW_INTERVAL:
             self.draw()
+
+    def stand_in(self, note: Callable[[str], None]) -> None:
+        """At the end, where the best weights are lost: the last epoch is the best then."""
+        progress = self.progress
+        if progress.history and self.world.any(self.world.writes and is_lost(self.run.best)):
+            last = progress.history[-1] = replace(progress.history[-1], best=True)
+            progress.judged_since = last.epoch - 1
+            note(f"{self.run.best.name} is lost: epoch {last.epoch}, the last one, stands for it")
+            self.save_epoch(last)
+
+    def _save_best(self, record: EpochRecord) -> None:
+        state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
+        weights = Checkpoint(self.run.config.contract, self.trainee.result.state_dict(), state)
+        save_checkpoint(self.run.best, weights)
 
     def _check_room(self) -> None:
         """Room for best, last, the one before and the one being written, with Adam's state."""
@@ -117,12 +132,6 @@ class Saver:
         with suppress(Exception):  # not worth a training; what is wrong is said at its end
             draw_curves(self.progress.history, self.run.name, self.run.curves, ("png",))
         self._drawn_at = monotonic()
-
-
-def save_best(run: Run, trainee: Trainee, record: EpochRecord) -> None:
-    state = {"epoch": record.epoch, "val_accuracy": record.val_accuracy}
-    weights = Checkpoint(run.config.contract, trainee.result.state_dict(), state)
-    save_checkpoint(run.best, weights)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

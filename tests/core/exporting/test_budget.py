@@ -17,12 +17,12 @@ ERRORS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.4, "e": 0.0, "f": 0.3, "g": 0.0, 
 class Judge:
     """Holds what it is told to, and keeps the titles of all it was asked."""
 
-    def __init__(self, good, drop, faulty):
-        self.good, self.drop, self.faulty, self.asked = good, drop, faulty, []
+    def __init__(self, good, drop):
+        self.good, self.drop, self.asked = good, drop, []
 
     def __call__(self, attempt: Attempt) -> Verdict:
         self.asked.append(attempt.title)
-        return Verdict(bool(self.good(attempt)), self.drop(attempt), self.faulty(attempt))
+        return Verdict(bool(self.good(attempt)), self.drop(attempt))
 
 
 def epochs(on_step, count=3):
@@ -31,11 +31,8 @@ def epochs(on_step, count=3):
         yield {"epoch": epoch + 1}
 
 
-def find(
-    good, *, refines=True, errors=ERRORS, finetuned=epochs, minutes=10.0, drop=lambda _: 1.0,
-    faulty=lambda _: False,
-):  # fmt: skip
-    judge, said = Judge(good, drop, faulty), []
+def find(good, *, refines=True, errors=ERRORS, finetuned=epochs, minutes=10.0, drop=lambda _: 1.0):
+    judge, said = Judge(good, drop), []
     found = search(
         judge,
         refines=refines,
@@ -141,15 +138,6 @@ def test_without_time_the_slow_ways_are_not_gone():
     found, asked, _ = find(lambda attempt: attempt.way.startswith("f-"), minutes=0)
     assert found is None
     assert asked == ["fast", "exact-bias"]
-
-
-@pytest.mark.parametrize(
-    ("ways", "goes_on"), [({"fast", "exact-bias"}, False), ({"fast"}, True), ({"exact-bias"}, True)]
-)
-def test_a_fault_that_both_fast_ways_have_ends_the_search(ways, goes_on):
-    found, asked, _ = find(lambda attempt: False, faulty=lambda attempt: attempt.way in ways)
-    assert found is None
-    assert (len(asked) > 2) is goes_on
 
 
 def test_one_layer_alone_is_not_left_in_float():

@@ -12,7 +12,7 @@ import torch
 
 from cnnreg.errors import ModelFileError, StoppedError
 from cnnreg.registry import Catalog
-from cnnreg.runs import OF_THE_END, open_run
+from cnnreg.runs import OF_THE_END, open_run, read_metrics
 from cnnreg.training import resuming
 from cnnreg.training.checkpoint import read_checkpoint, save_checkpoint
 from helpers import make_run, state_of, stop_at, train
@@ -284,13 +284,29 @@ def test_lost_best_weights_are_found_anew(registry, stopped, whole, tmp_path, co
         run.best.write_bytes(content)
     said = []
     train(registry, run, note=said.append)
-    then = (
-        "the best epoch is sought anew"
-        if left
-        else "the weights of the last epoch, 2, stand for it"
-    )
+    then = "the best epoch is sought anew" if left else "epoch 2, the last one, stands for it"
     assert said == [f"best.safetensors is lost: {then}"]
     assert run.result["best_epoch"] == read_checkpoint(run.best).state["epoch"] == 2
+
+
+def test_a_lost_best_that_another_epoch_stands_for_is_measured_against_no_more(
+    registry, whole, tmp_path
+):
+    run = open_run(shutil.copytree(whole.folder, tmp_path / "whole"))
+    checkpoint = read_checkpoint(run.last)
+    first, last = checkpoint.state["progress"]["history"]
+    first.update(best=True, val_accuracy=1.0)
+    last.update(best=False)
+    save_checkpoint(run.last, checkpoint)
+    run.best.unlink()
+    train(registry, run)
+    assert read_metrics(run.folder)[-1].best
+    said = []
+    recipe = dataclasses.replace(run.config.recipe, epochs=6)
+    records = train(registry, run.changed(recipe=recipe), note=said.append)
+    assert any(record.best for record in records)
+    assert not [text for text in said if "best" in text]
+    assert run.result["best_epoch"] > 2
 
 
 def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped, monkeypatch):
