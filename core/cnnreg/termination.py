@@ -13,6 +13,8 @@ from typing import NoReturn
 class Terminated(KeyboardInterrupt):
     """The system asked to stop. No Exception, which others take for a failure of theirs."""
 
+    exit_code = 143
+
 
 class _Asked:
     """What the signals raise that came since `terminable` began."""

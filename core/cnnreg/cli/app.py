@@ -16,7 +16,6 @@ import click
 
 from cnnreg import __version__
 from cnnreg.errors import CnnregError, MachineError, MissingExtraError, is_out_of_memory
-from cnnreg.termination import Terminated
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
@@ -147,7 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_report(error, as_json="--json" in arguments))
     except KeyboardInterrupt as stop:
         _tell("Stopped at once; what was saved before is whole.")
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
+        sys.exit(getattr(stop, "exit_code", 130))
     sys.exit(0)
 
 

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-WINDOWS = os.name == "nt"
+from cnnreg.files import WINDOWS
+
 PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
 
 # The instruction sets that decide the speed of a convolution.

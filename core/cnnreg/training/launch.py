@@ -28,7 +28,6 @@ from cnnreg.errors import (
     UsageError,
 )
 from cnnreg.runs import Run, config_to_data, run_from_data
-from cnnreg.termination import Terminated
 
 from .distributed import ALONE, World
 
@@ -58,8 +57,7 @@ def joined(say: Callable[[str], None] = lambda text: None) -> Iterator[World]:
         yield world
     except (Exception, KeyboardInterrupt) as error:
         if not _speaks(error, world, store):
-            codes = {Terminated: 143, KeyboardInterrupt: 130}
-            code = next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+            code = 130 if isinstance(error, KeyboardInterrupt) else 1
             raise SystemExit(getattr(error, "exit_code", code)) from error
         if world.rank and isinstance(error, CnnregError):
             place = f"process {world.rank} on {socket.gethostname()}"

@@ -101,19 +101,19 @@ def go_on(
     before = checkpoint.state.get("made_with") or facts
     # Of several machines one may not be able to read an image that the others can.
     otherwise = world.any(_is_judged_otherwise(before, facts))
+    # One that has ended already is at its end again, whatever became of its best weights.
+    seeks = progress.best is not None and not progress.finished(run.config.recipe)
+    lost = seeks and world.any(world.writes and is_lost(run.best))
     differences = list(_differences(before, facts, run.config.recipe, progress))
     if otherwise:
         differences.append("the validation images have changed: the best epoch is sought anew")
-    # One that has ended already is at its end again, whatever became of its best weights.
-    ended = progress.finished(run.config.recipe)
-    if progress.best and not ended and world.any(world.writes and is_lost(run.best)):
-        progress.judged_since = progress.epoch
+    if lost:
         differences.append(f"{run.best.name} is lost: the best epoch is sought anew")
+    if otherwise or lost:
+        progress.judged_since = progress.epoch
     for text in differences:
         note(text)
     _refit(progress, before, facts, batches)
-    if otherwise:
-        progress.judged_since = progress.epoch
     if differences:
         run = _with_change(run, progress, differences)
     if path != run.last and world.writes and run.last.exists():

@@ -96,7 +96,9 @@ class Saver:
     def stand_in(self, note: Callable[[str], None]) -> None:
         """At the end, where the best weights are lost: the last epoch is the best then."""
         progress = self.progress
-        if progress.history and self.world.any(self.world.writes and is_lost(self.run.best)):
+        if not any(record.best for record in progress.history):  # there never was one
+            return
+        if self.world.any(self.world.writes and is_lost(self.run.best)):
             last = progress.history[-1] = replace(progress.history[-1], best=True)
             progress.judged_since = last.epoch - 1
             note(f"{self.run.best.name} is lost: epoch {last.epoch}, the last one, stands for it")

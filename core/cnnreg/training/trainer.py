@@ -118,8 +118,7 @@ def run_training(
                 if world.writes:
                     notify(hooks.cnnreg_epoch_finished, note, run=info, record=record)
                 yield record
-            if any(record.best for record in progress.history):
-                saver.stand_in(note)
+            saver.stand_in(note)
             if world.writes:
                 set_training(trainee.model, body, frozen=False)  # its summary counts what learns
                 finish(run, dataset, trainee, progress, device=target, stop=stop, note=note)
