@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from cnnreg.files import WINDOWS
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import to_data
 
@@ -22,7 +23,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
 )
-WINDOWS = os.name == "nt"
 folder_type = click.Path(path_type=Path)
 
 

@@ -10,7 +10,7 @@ import click
 
 from cnnreg.errors import MachineError
 from cnnreg.exporting.targets import ENGINE
-from cnnreg.files import home
+from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
@@ -22,7 +22,6 @@ from cnnreg.specs import ExporterSpec, RuntimeSpec
 from .common import console, get_registry, human_bytes, json_option, print_json
 
 ISA_LIMIT = "ONEDNN_MAX_CPU_ISA"
-ON_WINDOWS = os.name == "nt"  # where only the user can see what graphics there are
 
 Found = TypeVar("Found")
 
@@ -111,7 +110,7 @@ def _graphics_mends(runtimes: list[dict[str, Any]]) -> list[dict[str, str]]:
     problem = engine["details"].get("GPU", {}).get("problem", "")
     seen = intel_graphics()
     mend = mend_for_graphics(problem)
-    if not mend or not (seen or ON_WINDOWS):
+    if not mend or not (seen or WINDOWS):  # there only the user can see what graphics there are
         return []
     known = f"Intel graphics ({', '.join(seen)}) are not seen" if seen else "no GPU is seen"
     why = f": {problem}" if problem else ""

@@ -69,9 +69,9 @@ def test_graphics_that_the_engine_does_not_see_come_with_a_mend(machine):
 
 def test_without_graphics_nothing_is_missing_but_windows_says_where_to_look(machine, monkeypatch):
     machine(lambda: {"CPU": "i5"})
-    monkeypatch.setattr(doctor, "ON_WINDOWS", False)
+    monkeypatch.setattr(doctor, "WINDOWS", False)
     assert report()[0]["mends"] == []
-    monkeypatch.setattr(doctor, "ON_WINDOWS", True)
+    monkeypatch.setattr(doctor, "WINDOWS", True)
     assert report()[0]["mends"][0]["what"] == "no GPU is seen by OpenVINO"
 
 
