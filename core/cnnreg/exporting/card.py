@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnnreg import __version__
-from cnnreg.errors import CnnregError
-from cnnreg.files import read_json
 from cnnreg.machine.environment import environment
 from cnnreg.markdown import code, escape, table
-from cnnreg.models import title_of
 from cnnreg.recipe import Recipe, label
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.overview import changes
-from cnnreg.runs.report import ClassResult, Report, make_report, read_report
 from cnnreg.specs import ExporterSpec, ModelFile
 
-from .parity import Parity, softmax
+from . import evidence
+from .parity import Parity
 
 if TYPE_CHECKING:
     from .original import Original
 
 FILE_NAME = "model-card.md"
 MODEL = "{model}"  # in an exporter's example
-LISTED = 100  # classes that are shown; of more, the ones recognised worst
-WORST = 20
-CONFUSIONS = 5
 RESIZED = {
     "crop": "cut to the network's (crop)",
     "squash": "stretched to the network's (squash)",
@@ -56,16 +50,17 @@ class Subject:
 def model_card(subject: Subject) -> str:
     """Markdown; a section that has nothing to tell is left out."""
     contract = subject.exported.contract
-    report, split = _report(subject)
+    report, split = evidence.report_of(subject.original)
+    data = subject.original.data_label or subject.original.dataset.name
     sections = {
         "The network": _network(subject),
         "Input and output": _interface(subject),
         "Data": _data(subject),
         "Training": _training(subject),
-        "Accuracy": _accuracy(report, split),
-        "Proof": _proof(subject),
-        "Speed": _speed(subject),
-        "Limits": _limits(subject, report, split),
+        "Accuracy": evidence.accuracy(report, split),
+        "Proof": evidence.proof(subject.registry, subject.parity),
+        "Speed": evidence.speed(subject.run, subject.exported),
+        "Limits": evidence.limits(data, report, split),
         "Use": _use(subject),
         "Versions": _versions(subject),
     }
@@ -162,123 +157,6 @@ def _training(subject: Subject) -> str:
     return "\n".join(lines)
 
 
-def _report(subject: Subject) -> tuple[Report, str]:
-    """Of the test split, where the run has been measured on it; else of the images compared."""
-    original = subject.original
-    try:
-        return read_report(original.run.report), "test"
-    except CnnregError:
-        logits = original.logits[: len(original.labels)]
-        probabilities = softmax(logits)
-        report = make_report(
-            original.labels,
-            logits.argmax(1),
-            probabilities.max(1),
-            classes=original.model.contract.classes,
-            epoch=0,
-        )
-        return report, "validation"
-
-
-def _accuracy(report: Report, split: str) -> str:
-    shown = list(report.classes)
-    note = ""
-    if len(shown) > LISTED:
-        shown = sorted(shown, key=lambda one: 1.0 if one.accuracy is None else one.accuracy)[:WORST]
-        note = f"The {WORST} classes recognised worst:\n\n"
-    rows = [_class_row(one) for one in shown]
-    return (
-        f"{_percent(report.accuracy)} of {report.images:,} {split} images (top-1), "
-        f"measured with the original network.\n\n{note}"
-        + table(("class", ">images", ">recognised", ">right when said"), rows)
-    )
-
-
-def _class_row(one: ClassResult) -> tuple[str, ...]:
-    return (
-        escape(one.name),
-        f"{one.support:,}",
-        _percent(one.accuracy),
-        _percent(one.precision),
-    )
-
-
-def _proof(subject: Subject) -> str:
-    rows = [
-        (
-            escape(title_of(subject.registry, name)),
-            f"{parity.images:,}",
-            _percent(parity.agreement),
-            f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}"
-            + f" on {parity.judged:,} of them" * (parity.judged != parity.images),
-            f"{parity.largest_difference:.1e}",
-        )
-        for name, parity in subject.parity.items()
-    ]
-    titles = ("engine", ">images", ">same top-1", ">accuracy", ">largest difference of a logit")
-    return (
-        "Compared with the original network on its own images before it was published:\n\n"
-        + table(titles, rows)
-    )
-
-
-def _speed(subject: Subject) -> str:
-    """What `cnnreg bench` measured of this export of the run, or how to measure it."""
-    try:
-        found = read_json(subject.run.folder / "bench.json")
-        exported = subject.exported
-        name = f"{exported.format}-{exported.precision}{exported.interface.suffix}"
-        baseline, *others = found["results"]
-        timed = [one for one in others if _export_of(subject.run, one["model"]) == name]
-        if _export_of(subject.run, baseline["model"]) is None:
-            timed = []  # the speed-ups are against a file that is not shown
-        rows = [*map(_speed_row, (baseline, *timed))]
-        about = (
-            f"Milliseconds a call of {found['options']['batch']}, {found['threads']} threads, "
-            f"{escape(str(found['environment']['processor']))}:"
-        )
-    except (CnnregError, KeyError, TypeError, ValueError):  # none, or a damaged one
-        rows, about = [], ""
-    if len(rows) < 2:
-        return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
-    titles = ("engine", ">p50", ">p90", ">p99", ">speed-up")
-    return f"{about}\n\n{table(titles, rows)}"
-
-
-def _export_of(run: Run, model: str) -> str | None:
-    """Which export of the run's a timed file was: "" its checkpoint, None another run's.
-
-    By the names of the folders: a run may have been moved since, also from Windows.
-    """
-    parts, own = PureWindowsPath(model).parts, run.folder.resolve().name
-    if parts[-2:] == (own, run.best.name):
-        return ""
-    return parts[-2] if parts[-4:-2] == (own, run.exports.name) else None
-
-
-def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
-    times = (f"{result[name]:.3f}" for name in ("p50", "p90", "p99"))
-    return (escape(str(result["label"])), *times, f"{result['speedup']:.2f}x")
-
-
-def _limits(subject: Subject, report: Report, split: str) -> str:
-    data = subject.original.data_label or subject.original.dataset.name
-    lines = [
-        "- It answers with one of its classes whatever the picture shows; it has no class for "
-        "anything else, and whether its probabilities are calibrated was not tested.",
-        f"- Measured only on {split} images of {escape(data)}. Not tested: pictures from other "
-        "sources, other light, noise, compression, or made to deceive.",
-    ]
-    if confused := report.confusions(CONFUSIONS):
-        pairs = (
-            f"{escape(pair.true)} taken for {escape(pair.predicted)}, "
-            f"{pair.images:,} of {pair.support:,}"
-            for pair in confused
-        )
-        lines.append(f"- Mixed up most often: {'; '.join(pairs)}.")
-    return "\n".join(lines)
-
-
 def _use(subject: Subject) -> str:
     with_cnnreg = "In this folder: `cnnreg predict . picture.jpg`"
     example = subject.exporter.example
@@ -300,10 +178,6 @@ def _versions(subject: Subject) -> str:
 
 def _sentence(text: str) -> str:
     return f"{escape(text.rstrip('.'))}."
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

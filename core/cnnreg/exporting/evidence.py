@@ -1,0 +1,142 @@
+"""What an export was measured to be: the sections of its card that rest on figures."""
+
+from __future__ import annotations
+
+from pathlib import PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from cnnreg.errors import CnnregError
+from cnnreg.files import read_json
+from cnnreg.markdown import escape, table
+from cnnreg.models import title_of
+from cnnreg.registry import Registry
+from cnnreg.runs import Run
+from cnnreg.runs.report import ClassResult, Report, make_report, read_report
+from cnnreg.specs import ModelFile
+
+from .parity import Parity, softmax
+
+if TYPE_CHECKING:
+    from .original import Original
+
+LISTED = 100  # classes that are shown; of more, the ones recognised worst
+WORST = 20
+CONFUSIONS = 5
+
+
+def report_of(original: Original) -> tuple[Report, str]:
+    """Of the test split, where the run has been measured on it; else of the images compared."""
+    try:
+        return read_report(original.run.report), "test"
+    except CnnregError:
+        logits = original.logits[: len(original.labels)]
+        probabilities = softmax(logits)
+        report = make_report(
+            original.labels,
+            logits.argmax(1),
+            probabilities.max(1),
+            classes=original.model.contract.classes,
+            epoch=0,
+        )
+        return report, "validation"
+
+
+def accuracy(report: Report, split: str) -> str:
+    shown = list(report.classes)
+    note = ""
+    if len(shown) > LISTED:
+        shown = sorted(shown, key=lambda one: 1.0 if one.accuracy is None else one.accuracy)[:WORST]
+        note = f"The {WORST} classes recognised worst:\n\n"
+    rows = [_class_row(one) for one in shown]
+    return (
+        f"{_percent(report.accuracy)} of {report.images:,} {split} images (top-1), "
+        f"measured with the original network.\n\n{note}"
+        + table(("class", ">images", ">recognised", ">right when said"), rows)
+    )
+
+
+def _class_row(one: ClassResult) -> tuple[str, ...]:
+    return (
+        escape(one.name),
+        f"{one.support:,}",
+        _percent(one.accuracy),
+        _percent(one.precision),
+    )
+
+
+def proof(registry: Registry, parities: dict[str, Parity]) -> str:
+    rows = [
+        (
+            escape(title_of(registry, name)),
+            f"{parity.images:,}",
+            _percent(parity.agreement),
+            f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}"
+            + f" on {parity.judged:,} of them" * (parity.judged != parity.images),
+            f"{parity.largest_difference:.1e}",
+        )
+        for name, parity in parities.items()
+    ]
+    titles = ("engine", ">images", ">same top-1", ">accuracy", ">largest difference of a logit")
+    return (
+        "Compared with the original network on its own images before it was published:\n\n"
+        + table(titles, rows)
+    )
+
+
+def speed(run: Run, exported: ModelFile) -> str:
+    """What `cnnreg bench` measured of this export of the run, or how to measure it."""
+    try:
+        found = read_json(run.folder / "bench.json")
+        name = f"{exported.format}-{exported.precision}{exported.interface.suffix}"
+        baseline, *others = found["results"]
+        timed = [one for one in others if _export_of(run, one["model"]) == name]
+        if _export_of(run, baseline["model"]) is None:
+            timed = []  # the speed-ups are against a file that is not shown
+        rows = [*map(_speed_row, (baseline, *timed))]
+        about = (
+            f"Milliseconds a call of {found['options']['batch']}, {found['threads']} threads, "
+            f"{escape(str(found['environment']['processor']))}:"
+        )
+    except (CnnregError, KeyError, TypeError, ValueError):  # none, or a damaged one
+        rows, about = [], ""
+    if len(rows) < 2:
+        return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
+    titles = ("engine", ">p50", ">p90", ">p99", ">speed-up")
+    return f"{about}\n\n{table(titles, rows)}"
+
+
+def _export_of(run: Run, model: str) -> str | None:
+    """Which export of the run's a timed file was: "" its checkpoint, None another run's.
+
+    By the names of the folders: a run may have been moved since, also from Windows.
+    """
+    parts, own = PureWindowsPath(model).parts, run.folder.resolve().name
+    if parts[-2:] == (own, run.best.name):
+        return ""
+    return parts[-2] if parts[-4:-2] == (own, run.exports.name) else None
+
+
+def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
+    times = (f"{result[name]:.3f}" for name in ("p50", "p90", "p99"))
+    return (escape(str(result["label"])), *times, f"{result['speedup']:.2f}x")
+
+
+def limits(data: str, report: Report, split: str) -> str:
+    lines = [
+        "- It answers with one of its classes whatever the picture shows; it has no class for "
+        "anything else, and whether its probabilities are calibrated was not tested.",
+        f"- Measured only on {split} images of {escape(data)}. Not tested: pictures from other "
+        "sources, other light, noise, compression, or made to deceive.",
+    ]
+    if confused := report.confusions(CONFUSIONS):
+        pairs = (
+            f"{escape(pair.true)} taken for {escape(pair.predicted)}, "
+            f"{pair.images:,} of {pair.support:,}"
+            for pair in confused
+        )
+        lines.append(f"- Mixed up most often: {'; '.join(pairs)}.")
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
