@@ -93,7 +93,9 @@ def command(
     registry = get_registry()
     name = registry.architectures[architecture].name
     from cnnreg.importing.classes import read_classes
-    from cnnreg.importing.importer import Wishes, channels_of, plan_import, write_import
+    from cnnreg.importing.contract import Wishes
+    from cnnreg.importing.importer import plan_import, write_import
+    from cnnreg.importing.mismatch import channels_of
     from cnnreg.importing.reading import read_weights
 
     wishes = Wishes(

@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from math import log
 from typing import Any
 
 import torch
 from torch import nn
 
 from cnnreg.data import DataConfig, Dataset
-from cnnreg.errors import CnnregError, DataError, ModelFileError, PluginError, UsageError
+from cnnreg.errors import ModelFileError, PluginError, UsageError
 from cnnreg.machine.environment import environment
-from cnnreg.registry import Entry, Registry
+from cnnreg.registry import Registry
 from cnnreg.runs import Run, RunConfig, now
-from cnnreg.specs import (
-    IMAGENET_MOMENTS,
-    ArchitectureSpec,
-    Form,
-    ModelContract,
-    Resize,
-    Shape,
-    to_data,
-)
+from cnnreg.specs import IMAGENET_MOMENTS, ArchitectureSpec, Form, ModelContract, to_data
 from cnnreg.training.building import build_model
 from cnnreg.training.checkpoint import Checkpoint, is_finite, save_checkpoint
 from cnnreg.training.start import LEAST
 from cnnreg.training.state import seed_streams
 from cnnreg.training.summary import write_summary
 
-from .fitting import Fit, best_fit, listed, resembles
-from .reading import Weights, printable
+from .contract import Wishes, agreed_classes, image_shape, make_contract
+from .fitting import Fit, best_fit, listed
+from .mismatch import misfit
+from .reading import Weights
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What was said of the weights; None: to be found in the file, or in the data."""
-
-    classes: tuple[str, ...] | None = None
-    form: Form | None = None
-    image_size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    resize: Resize = "squash"
-    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +51,8 @@ def plan_import(
     """Nothing is written. Raises ModelFileError if the weights do not fit the network."""
     entry = registry.architectures.entry(architecture)
     spec, dataset = entry.spec, data[1] if data else None
-    classes = _agreed(wishes.classes, dataset)
-    shape, channels = _shape(spec, wishes, dataset)
+    classes = agreed_classes(wishes.classes, dataset)
+    shape, channels = image_shape(spec, wishes, dataset)
     fit = best_fit(
         spec,
         weights.tensors,
@@ -83,7 +62,7 @@ def plan_import(
         form=wishes.form,
     )
     if not wishes.partial and not fit.whole:
-        raise _misfit(registry, spec, weights, fit)
+        raise misfit(registry, spec, weights, fit)
     if classes is None and fit.classes is None:
         raise ModelFileError(
             "The file holds no classifier layer, so the number of classes is not known.",
@@ -99,13 +78,9 @@ def plan_import(
         note("what the file lacks is untrained: the run means nothing before a training")
     if fit.idle:
         note(f"untrained, but needed for training alone: {listed(fit.idle)}")
-    contract = _contract(entry, fit, wishes, classes, dataset)
+    contract = make_contract(entry, fit, wishes, classes, dataset)
     if wishes.mean is None and wishes.std is None:
-        mean, std = (", ".join(f"{x:.3g}" for x in of) for of in (contract.mean, contract.std))
-        usual = (spec.pretrained_mean, spec.pretrained_std) == IMAGENET_MOMENTS
-        whose = "ImageNet's" if usual else "those of the network's published weights"
-        whose = "the data's" if dataset else whose
-        note(f"mean {mean} and std {std} are {whose}: --mean and --std name those of its training")
+        note(_whose_moments(contract, spec, dataset))
     registry.entry_of(contract)  # what could not be opened again is not begun
     config = RunConfig(
         contract=contract,
@@ -117,6 +92,17 @@ def plan_import(
         imported=report(weights, fit),
     )
     return Import(config, model, fit)
+
+
+def _whose_moments(contract: ModelContract, spec: ArchitectureSpec, dataset: Dataset | None) -> str:
+    mean, std = (", ".join(f"{x:.3g}" for x in of) for of in (contract.mean, contract.std))
+    if dataset is not None:
+        whose = "the data's"
+    elif (spec.pretrained_mean, spec.pretrained_std) == IMAGENET_MOMENTS:
+        whose = "ImageNet's"
+    else:
+        whose = "those of the network's published weights"
+    return f"mean {mean} and std {std} are {whose}: --mean and --std name those of its training"
 
 
 def report(weights: Weights, fit: Fit) -> dict[str, Any]:
@@ -143,83 +129,6 @@ def write_import(run: Run, planned: Import, dataset: Dataset | None = None) -> N
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
-
-
-def _agreed(classes: tuple[str, ...] | None, dataset: Dataset | None) -> tuple[str, ...] | None:
-    """The names that were given, else the data's. Raises DataError if they differ."""
-    if dataset is None or classes is None or classes == dataset.classes:
-        return classes or (dataset.classes if dataset else None)
-    if sorted(classes) == sorted(dataset.classes):
-        what = "The data has these classes in another order"
-    else:
-        what = f"The data has {len(dataset.classes)} other classes"
-    raise DataError(
-        f"{what}: {_beginning(dataset.classes)} instead of {_beginning(classes)}.",
-        hint="Import with --classes alone, or with data of the same classes.",
-    )
-
-
-def _beginning(names: tuple[str, ...]) -> str:
-    return ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-def _shape(
-    spec: ArchitectureSpec, wishes: Wishes, dataset: Dataset | None
-) -> tuple[Shape, tuple[int, ...]]:
-    """The images' shape, and the numbers of channels to try."""
-    if dataset is not None:
-        return dataset.image_shape, (dataset.image_shape[0],)
-    channels, height, width = spec.input_shape
-    size = wishes.image_size
-    if size is not None and size < spec.min_size:
-        raise UsageError(
-            f"Image size {size} is too small for this network.",
-            hint=f"It takes {spec.min_size} or more.",
-        )
-    return (channels, size or height, size or width), tuple(dict.fromkeys((channels, 3, 1)))
-
-
-def channels_of(
-    registry: Registry, architecture: str, weights: Weights, form: Form | None
-) -> int | None:
-    """Those of the images that the file's network takes; None if it is another network."""
-    spec = registry.architectures[architecture]
-    shape, channels = _shape(spec, Wishes(), None)
-    fit = best_fit(
-        spec, weights.tensors, shape=shape, channels=channels, num_classes=None, form=form
-    )
-    return fit.options.in_channels if fit.whole else None
-
-
-def _misfit(
-    registry: Registry, spec: ArchitectureSpec, weights: Weights, fit: Fit
-) -> ModelFileError:
-    count = fit.options.num_classes
-    if fit.classes is not None and fit.classes != count:
-        hint = (
-            f"Its head is for {fit.classes} classes, not the {count} that --classes or --data "
-            "names; --partial leaves it out."
-        )
-    elif other := _fitting(registry, weights, besides=spec):
-        hint = f"It fits --arch {other}."
-    elif fit.share < LEAST:
-        hint = f"Is it a file of '{spec.name}'?"
-    else:
-        hint = "--partial takes what fits and leaves the rest as it is before training."
-    return ModelFileError(
-        f"The file does not fit '{spec.name}': {fit.differences()}.", where=weights.file, hint=hint
-    )
-
-
-def _fitting(registry: Registry, weights: Weights, *, besides: ArchitectureSpec) -> str | None:
-    """The first network that the file would fit whole; those of its size are tried first."""
-    size = sum(tensor.numel() for tensor in weights.tensors.values())
-    specs = [spec for spec in registry.architectures.values() if spec is not besides]
-    for spec in sorted(specs, key=lambda spec: abs(log(spec.parameters / max(size, 1)))):
-        with suppress(CnnregError):  # a network that cannot be built is no suggestion
-            if resembles(spec, weights.tensors) and channels_of(registry, spec.name, weights, None):
-                return spec.name
-    return None
 
 
 def _built(spec: ArchitectureSpec, fit: Fit, form: Form | None, note: Note) -> nn.Module:
@@ -263,54 +172,3 @@ def _take(model: nn.Module, fit: Fit, spec: ArchitectureSpec, weights: Weights) 
         own[name].copy_(tensor)
         if not is_finite(own[name]):
             raise ModelFileError(f"'{name}' holds NaN or infinity.", where=weights.file)
-
-
-def _contract(
-    entry: Entry[ArchitectureSpec],
-    fit: Fit,
-    wishes: Wishes,
-    classes: tuple[str, ...],
-    dataset: Dataset | None,
-) -> ModelContract:
-    spec, options = entry.spec, fit.options
-    channels = options.in_channels
-    mean, std = (
-        _per_channel(given, channels, flag) or _usual(usual, channels)
-        for given, flag, usual in (
-            (wishes.mean, "--mean", dataset.mean if dataset else spec.pretrained_mean),
-            (wishes.std, "--std", dataset.std if dataset else spec.pretrained_std),
-        )
-    )
-    try:
-        return ModelContract(
-            architecture=spec.name,
-            plugin=entry.plugin.package,
-            num_classes=options.num_classes,
-            input_shape=options.input_shape,
-            form=options.form,
-            dropout=options.dropout,
-            classes=classes,
-            mean=mean,
-            std=std,
-            resize=wishes.resize,
-            dataset=dataset.name if dataset else "",
-        )
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
-
-
-def _per_channel(
-    values: tuple[float, ...] | None, channels: int, flag: str
-) -> tuple[float, ...] | None:
-    if values is None or len(values) == channels:
-        return values
-    if len(values) == 1:
-        return values * channels
-    raise UsageError(f"{flag} has {len(values)} numbers; the images have {channels} channels.")
-
-
-def _usual(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """A value for each channel; their average where there are other channels than values."""
-    if channels == len(values):
-        return values
-    return (round(sum(values) / len(values), 3),) * channels

@@ -9,25 +9,21 @@ leaves the random streams alone, so a run is the same as with the settings given
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import torch
 from torch import nn
 
-from cnnreg.errors import CnnregError, StoppedError, is_out_of_memory
-from cnnreg.files import home, write_json
-from cnnreg.machine.environment import processor_name
+from cnnreg.errors import StoppedError, is_out_of_memory
 from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.specs import ModelContract
 
 from .batches import Batch, TrainingBatches
 from .building import memory_format
+from .choice import Choice, key_of, recall, remember
 from .distributed import ALONE
 from .loop import stopped
 from .state import streams_kept
@@ -44,24 +40,6 @@ STEP_SECONDS = 0.4  # a step for measuring is made of as many images as take thi
 GAIN = {"bf16": 1.10, "contiguous": 1.03, "compiled": 1.10}
 
 Make = Callable[[Recipe], TrainingBatches]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen, and the images per second that decided it."""
-
-    precision: str
-    layout: str
-    compile: str
-    rates: dict[str, float]
-
-    def applied_to(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, precision=self.precision, layout=self.layout, compile=self.compile)
-
-    def __str__(self) -> str:
-        measured = ", ".join(f"{name} {rate:,.0f}" for name, rate in self.rates.items())
-        compiled = ", compiled" if self.compile == "on" else ""
-        return f"{self.precision}, {self.layout}{compiled} (images/s: {measured})"
 
 
 def settle(
@@ -99,8 +77,8 @@ def settle(
             if seconds < SHORT:
                 return recipe.plain()
             long = recipe.compile == "auto" and seconds > LONG
-            key = _key(recipe, contract, device, processes, long=long)
-            if remembered := _recall(key):
+            key = key_of(recipe, contract, device, processes, long=long)
+            if remembered := recall(key):
                 note(f"settings as measured before: {remembered}")
                 return remembered.applied_to(recipe)
             choice = probe.choose(worth_compiling=long, note=note)
@@ -112,7 +90,7 @@ def settle(
         note("too little memory to measure what is fastest here")
         return recipe.plain()
     note(f"measured what is fastest here: {choice}")
-    _remember(key, choice)
+    remember(key, choice)
     return choice.applied_to(recipe)
 
 
@@ -250,38 +228,3 @@ def _best(recipes: dict[str, Recipe], rates: dict[str, float]) -> str:
 
 def _name(recipe: Recipe) -> str:
     return recipe.precision + (" contiguous" if recipe.layout == "contiguous" else "")
-
-
-# --- What was measured before -----------------------------------------------------------
-
-
-def _key(
-    recipe: Recipe, contract: ModelContract, device: torch.device, processes: int, *, long: bool
-) -> str:
-    """All that a measurement depends on, in one line."""
-    model = f"{contract.architecture} {contract.form} {contract.input_shape}"
-    asked = f"batch {recipe.batch_size}, {recipe.precision}/{recipe.layout}/{recipe.compile}"
-    asked += f", {recipe.accumulate * processes} parts, {'long' if long else 'not long'}"
-    machine = f"{processor_name()}, {torch.get_num_threads()} threads, {device}"
-    return f"{model}, {asked}, {machine}, torch {torch.__version__}"
-
-
-def _recall(key: str) -> Choice | None:
-    try:
-        known = json.loads((home() / "speed.json").read_text(encoding="utf-8"))
-        choice = Choice(**known[key])
-        choice.applied_to(Recipe())  # what a file says may be nonsense
-        return choice
-    except (OSError, CnnregError, ValueError, KeyError, TypeError):
-        return None  # nothing remembered, or nothing one can read: measured again
-
-
-def _remember(key: str, choice: Choice) -> None:
-    known = dict[str, Any]()
-    with suppress(OSError, CnnregError):  # a home one cannot write to: measured each time
-        path = home() / "speed.json"
-        with suppress(OSError, ValueError, TypeError):
-            known = dict(json.loads(path.read_text(encoding="utf-8")))
-        known[key] = asdict(choice)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, known)

@@ -10,8 +10,10 @@ import torchvision
 
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError, UsageError
-from cnnreg.importing import importer
-from cnnreg.importing.importer import Wishes, channels_of, plan_import
+from cnnreg.importing import mismatch
+from cnnreg.importing.contract import Wishes
+from cnnreg.importing.importer import plan_import
+from cnnreg.importing.mismatch import channels_of
 from cnnreg.importing.reading import Weights
 from cnnreg.planning import open_for
 from cnnreg.training.weightless import weightless
@@ -162,7 +164,7 @@ def test_another_network_is_refused(registry):
 
 def test_networks_of_the_files_size_are_tried_first(registry, monkeypatch):
     asked = []
-    monkeypatch.setattr(importer, "resembles", lambda spec, tensors: asked.append(spec.name))
+    monkeypatch.setattr(mismatch, "resembles", lambda spec, tensors: asked.append(spec.name))
     with pytest.raises(ModelFileError):
         imported(registry, "vgg11", made(registry, "resnet20", num_classes=4))
     assert asked[0] == "resnet20"

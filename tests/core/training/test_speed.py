@@ -127,7 +127,7 @@ def test_the_measurement_changes_nothing_but_the_settings(
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"KEY": {"precision": "fp8"}}'])
 def test_a_damaged_memory_is_measured_anew(registry, tmp_path, measured, monkeypatch, content):
-    monkeypatch.setattr(speed, "_key", lambda *args, **options: "KEY")
+    monkeypatch.setattr(speed, "key_of", lambda *args, **options: "KEY")
     home = tmp_path / "cnnreg-home"
     home.mkdir()
     (home / "speed.json").write_text(content)
