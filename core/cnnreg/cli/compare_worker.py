@@ -14,7 +14,7 @@ from cnnreg.registry import Registry
 from .app import as_known
 from .common import console, human_time, percent, say
 from .progress import TrainingProgress
-from .train import report_skipped
+from .train import report_data
 
 if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan, Trial
@@ -94,7 +94,7 @@ class Worker:
             )
         if trial.data not in self._reported:
             self._reported.add(trial.data)
-            report_skipped(dataset)
+            report_data(dataset)
         self._say(result)
         return result
 

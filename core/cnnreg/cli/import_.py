@@ -20,7 +20,7 @@ from .common import console, folder_type, get_registry, json_option, print_json,
 from .data_options import data_options
 from .list import shape_text
 from .progress import DecodeProgress
-from .train import report_skipped
+from .train import report_data
 
 if TYPE_CHECKING:
     from cnnreg.importing.importer import Import
@@ -139,7 +139,7 @@ def _open(
         dataset = open_for(
             registry, architecture, config, channels=channels, progress=decoding.update
         )
-        report_skipped(dataset)
+        report_data(dataset)
     return replace(config, image_size=dataset.image_shape[1]), dataset
 
 

@@ -17,7 +17,7 @@ from .common import console, folder_type, get_registry, json_option, say
 from .data_options import moved_data_options
 from .progress import DecodeProgress
 from .recipe_options import changing_options, flag_of
-from .train import follow, report_skipped
+from .train import follow, report_data
 
 LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does
 CHANGEABLE = (*LENGTH, "batch_size", "accumulate", "learning_rate")
@@ -69,7 +69,7 @@ def command(
             changed=accept_data,
             progress=decoding.update,
         )
-        report_skipped(dataset)
+        report_data(dataset)
     if dataset.fingerprint != opened.config.data_fingerprint:
         say(f"the images have changed{opened.difference(dataset)}")
     if world.writes and opened.result is not None:

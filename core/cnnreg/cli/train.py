@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from cnnreg.data import Dataset, data_config
 from cnnreg.errors import PluginError, StoppedError, UnknownNameError, UsageError
@@ -109,7 +110,7 @@ def command(
             weights=PRETRAINED if pretrained else str(weights.absolute()) if weights else "",
             progress=decoding.update,
         )
-        report_skipped(dataset)
+        report_data(dataset)
     try:
         try_out(registry, planned, dataset, world)
     except PluginError as error:
@@ -133,7 +134,14 @@ def choose_loggers(registry: Registry, text: str | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def report_skipped(dataset: Dataset) -> None:
+def report_data(dataset: Dataset) -> None:
+    """What a user should know of the images: shares asked for in vain, files skipped."""
+    context = click.get_current_context()
+    for name, option in (("val", "val_fraction"), ("test", "test_fraction")):
+        asked = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if asked and name in dataset.own_splits:
+            flag = option.replace("_", "-")
+            say(f"--{flag} is not used: the data come with a {name} split of their own")
     for name in ("train", "val", "test"):
         split = getattr(dataset, name)
         for error in split.skipped:

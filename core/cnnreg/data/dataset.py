@@ -38,6 +38,7 @@ class Dataset:
     val: Split
     test: Split
     published: Moments | None = None  # None: measured on the training images
+    own_splits: tuple[str, ...] = ()  # that the images came in; the others were held out here
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -116,6 +117,7 @@ def open_dataset(
         val=split("val", parts.val),
         test=split("test", parts.test),
         published=_published(spec, shape),
+        own_splits=tuple(roots),
     )
 
 

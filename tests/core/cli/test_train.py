@@ -1,0 +1,44 @@
+"""What `cnnreg train` says of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import cli
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes, with a test split of their own; one training file is no picture."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 128), ("test", 4)):
+        for name, shade in (("dark", 0), ("light", 128)):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(shade, shade + 128, (8, 8), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    (tmp_path / "photos" / "train" / "dark" / "5.png").write_bytes(b"no picture")
+    return tmp_path / "photos"
+
+
+def test_a_share_of_data_with_such_a_split_is_said_to_do_nothing(photos, tmp_path):
+    shares = ("--test-fraction", "0.3", "--val-fraction", "0.25")
+    code, _, err = cli(
+        "train", "mlp", "--data", photos, "--epochs", "1", *shares, "--output", tmp_path / "run"
+    )
+    assert code == 0, err
+    assert "--test-fraction is not used: the data come with a test split of their own" in err
+    assert "--val-fraction is not used" not in err
+    assert "191 training, 64 validation, 8 test images" in err
+    assert "skipped an unreadable train image" in err
+
+
+def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):
+    code, _, err = cli(
+        "train", "mlp", "--data", photos, "--epochs", "1", "--output", tmp_path / "run"
+    )
+    assert code == 0, err
+    assert "is not used" not in err
