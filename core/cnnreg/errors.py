@@ -17,9 +17,17 @@ CnnregError            1    an internal bug when raised bare
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+REINSTALL = (
+    "Install Microsoft's Visual C++ Redistributable (x64), "
+    "https://aka.ms/vs/17/release/vc_redist.x64.exe, then the package again."
+    if os.name == "nt"
+    else "Install the package again."
+)
 
 FEW = 12  # names that a hint tells one by one
 
@@ -89,7 +97,7 @@ class MissingExtraError(MachineError):
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(
             f"This needs the package '{module}', which is not installed.",
-            hint=f"Install it with: pip install 'cnn-registry[{extra}]'",
+            hint=f'Install it with: pip install "cnn-registry[{extra}]"',
         )
 
 
@@ -128,6 +136,15 @@ class StoppedError(CnnregError):
         super().__init__(what, hint=hint)
         if not by_user:
             self.exit_code = 143
+
+
+def is_unloadable(error: BaseException) -> bool:
+    """Whether a library, or one that it needs, is not there or does not start."""
+    texts = ("DLL load failed", "cannot open shared object file", "Library not loaded")
+    windows = getattr(error, "winerror", None) in (126, 127, 182, 1114)
+    return windows or (
+        isinstance(error, ImportError | OSError) and any(text in str(error) for text in texts)
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

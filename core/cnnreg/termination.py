@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # POSIX lacks the last, Windows the third
+BY_USER = (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT))
+
+
+def heard() -> list[signal.Signals]:
+    """The signals to stop; one that is ignored, as nohup asks for, stays ignored."""
+    known = (getattr(signal, name, None) for name in NAMES)
+    return [n for n in known if n is not None and signal.getsignal(n) is not signal.SIG_IGN]
+
 
 class Terminated(KeyboardInterrupt):
     """The system asked to stop. No Exception, which others take for a failure of theirs."""
@@ -32,20 +41,19 @@ def stop_if_asked() -> None:
 def terminable() -> Iterator[None]:
     """SIGTERM and SIGHUP raise Terminated in here, so that what cleans up is run.
 
-    They and Ctrl-C are remembered: whoever drops what they raise is stopped nevertheless.
+    They, Ctrl-C and Ctrl-Break are remembered: whoever drops what they raise is stopped
+    nevertheless.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        _Asked.stop = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        _Asked.stop = KeyboardInterrupt if number in BY_USER else Terminated
         raise _Asked.stop
 
     previous, before = {}, _Asked.stop
     if threading.current_thread() is threading.main_thread():
         _Asked.stop = None
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, stop)
+        for number in heard():
+            previous[number] = signal.signal(number, stop)
     try:
         yield
         stop_if_asked()  # while a destructor ran, say, where Python drops what is raised

@@ -35,7 +35,7 @@ def test_an_engine_that_does_not_fit_names_those_that_do(registry):
 
 def test_a_missing_package_names_the_line_that_mends_it(registry, monkeypatch):
     monkeypatch.setattr(models, "missing", lambda modules: modules[0] if modules else None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'cnn-registry"):
+    with pytest.raises(MissingExtraError, match=r'pip install "cnn-registry'):
         choose_runtime(registry, model("onnx"))
 
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from cnnreg import termination
 from cnnreg.termination import Terminated, stop_if_asked, terminable
 
 NAMES = {"SIGINT": KeyboardInterrupt, "SIGTERM": Terminated, "SIGHUP": Terminated}
@@ -83,3 +84,13 @@ def test_another_thread_than_the_main_one_sets_no_handlers():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the stand-in is of POSIX")
+def test_ctrl_break_of_windows_is_the_users(monkeypatch):
+    """Where there is none, another signal stands in for it."""
+    monkeypatch.setattr(termination, "NAMES", ("SIGUSR1",))
+    monkeypatch.setattr(termination, "BY_USER", (signal.SIGUSR1,))
+    with pytest.raises(KeyboardInterrupt) as caught, terminable():
+        signal.raise_signal(signal.SIGUSR1)
+    assert caught.type is KeyboardInterrupt

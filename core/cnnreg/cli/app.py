@@ -15,7 +15,14 @@ from typing import Any, TextIO
 import click
 
 from cnnreg import __version__
-from cnnreg.errors import CnnregError, MachineError, MissingExtraError, is_out_of_memory
+from cnnreg.errors import (
+    REINSTALL,
+    CnnregError,
+    MachineError,
+    MissingExtraError,
+    is_out_of_memory,
+    is_unloadable,
+)
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
@@ -225,16 +232,23 @@ def as_known(error: Exception) -> CnnregError:
         usage = getattr(error, "ctx", None)
         hint = f"{usage.command_path} --help" if usage else ""
         return UsageError(error.format_message(), hint=hint)
+    return _of_the_machine(error) or CnnregError(
+        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        hint="Run again with --debug and report what it prints.",
+    )
+
+
+def _of_the_machine(error: Exception) -> MachineError | None:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return MissingExtraError(error.name, "train")
+    if is_unloadable(error):
+        text = " ".join(str(error).split())
+        return MachineError(f"A library does not load: {text}.", hint=REINSTALL)
     if is_out_of_memory(error):
         return MachineError("Out of memory.", hint="Try a smaller --batch-size or --image-size.")
     if isinstance(error, OSError):
         return MachineError(f"{error.strerror or error}.", where=error.filename)
-    return CnnregError(
-        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-        hint="Run again with --debug and report what it prints.",
-    )
+    return None
 
 
 def _error_data(error: CnnregError) -> dict[str, Any]:

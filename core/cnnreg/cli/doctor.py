@@ -64,7 +64,7 @@ def _try(look: Callable[[], Found], otherwise: Found) -> Found:
 
 def _requirement(spec: ExporterSpec | RuntimeSpec) -> dict[str, Any]:
     lacking = missing(spec.requires)
-    mend = f"pip install 'cnn-registry[{spec.extra}]'" if lacking else ""
+    mend = f'pip install "cnn-registry[{spec.extra}]"' if lacking else ""
     return {"name": spec.name, "title": spec.title, "missing": lacking, "mend": mend}
 
 
@@ -77,7 +77,8 @@ def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
         facts["devices"] = dict(spec.devices())
         facts["details"] = {} if spec.details is None else dict(spec.details())
     except Exception as error:  # noqa: BLE001 - a broken driver is what this command is for
-        return {**facts, "missing": one_line(error), "mend": "reinstall its package"}
+        mend = getattr(error, "hint", "") or "reinstall its package"
+        return {**facts, "missing": one_line(error), "mend": mend}
     return facts
 
 

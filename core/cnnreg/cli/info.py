@@ -92,7 +92,7 @@ def _print(
         facts.add_row(label, str(text))
     out.print(facts)
     if stages is None:
-        out.print("\nThe stage table needs torch: pip install 'cnn-registry[train]'")
+        out.print('\nThe stage table needs torch: pip install "cnn-registry[train]"')
         return
     out.print(
         f"\nStages at {shape_text(options.input_shape)}, {options.num_classes} classes, "

@@ -28,7 +28,7 @@ trained network.
 
 In this folder:
 
-    docker run --rm --user "$$(id -u):$$(id -g)" -v "$$PWD:/models:ro" \\
+    docker run --rm --user "$$(id -u):$$(id -g)" -v "$${PWD}:/models:ro" \\
       -p 127.0.0.1:9000:9000 -p 127.0.0.1:8000:8000 openvino/model_server:latest \\
       --config_path /models/config.json --port 9000 --rest_port 8000
 
@@ -57,6 +57,8 @@ width, one picture or several of one size.
 
 The answer holds `model_version` and, in `outputs`, `probabilities`, and `logits` from which they
 are. The first number is the probability of the first label of that version in `labels.json`.
+
+In a POSIX shell:
 
     curl -s http://localhost:8000/v2/models/$model/infer -d '$request'
 

@@ -12,6 +12,8 @@ import ctypes
 import os
 import platform
 
+from cnnreg.files import WINDOWS
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 KEEP = 2**31 - 1  # bytes that may lie free at the top of the heap
 IN_HEAP = (2**30, 2**25)  # the largest piece to take from the heap; older versions allow 32 MiB
@@ -23,7 +25,7 @@ def keep_freed_memory() -> bool:
 
     Whoever sets one of the environment variables of malloc has decided already.
     """
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SETTINGS):
+    if WINDOWS or platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SETTINGS):
         return False
     mallopt = ctypes.CDLL(None).mallopt
     kept = mallopt(M_TRIM_THRESHOLD, KEEP)

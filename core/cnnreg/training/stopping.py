@@ -7,11 +7,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from cnnreg.termination import Terminated
+from cnnreg.termination import BY_USER, Terminated, heard
 
 from .distributed import World
-
-BY_USER = (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT))  # of Windows
 
 
 class StopRequest:
@@ -31,13 +29,10 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows lacks some
-                number = getattr(signal, name, None)
-                # A signal that is ignored, as nohup asks for, stays ignored.
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = before = signal.signal(number, self._handle)
-                    owner = getattr(before, "__self__", None)
-                    self._around = owner if isinstance(owner, StopRequest) else None
+            for number in heard():
+                self._previous[number] = before = signal.signal(number, self._handle)
+                owner = getattr(before, "__self__", None)
+                self._around = owner if isinstance(owner, StopRequest) else None
         if self._around:  # was asked
             self.signal_number = self._around.signal_number
         return self

@@ -13,6 +13,7 @@ from torch import nn
 from cnnreg.data import Dataset
 from cnnreg.errors import MachineError
 from cnnreg.files import sole_writer
+from cnnreg.machine.awake import awake
 from cnnreg.plugins import blaming, notify
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.registry import Registry
@@ -60,7 +61,7 @@ def run_training(
     entry = registry.entry_of(contract)
     architecture, options = entry.spec, contract.options()
     alone = sole_writer(run.folder) if world.writes else nullcontext()
-    with alone, deterministic(target), StopRequest() as stop:
+    with alone, awake(), deterministic(target), StopRequest() as stop:
         begun = has_begun(run, world)
         seed_streams(run.config.recipe.seed)
         model = build_model(architecture, options)

@@ -80,9 +80,9 @@ def test_a_missing_extra_comes_with_its_line(machine):
     data, text = report()
     assert {
         "what": "OpenVINO needs no_such_package",
-        "mend": "pip install 'cnn-registry[gpu]'",
+        "mend": 'pip install "cnn-registry[gpu]"',
     } in (data["mends"])
-    assert "pip install 'cnn-registry[gpu]'" in text
+    assert 'pip install "cnn-registry[gpu]"' in text
 
 
 def test_whatever_breaks_the_rest_is_shown(machine, monkeypatch):

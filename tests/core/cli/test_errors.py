@@ -13,6 +13,7 @@ from io import StringIO
 import pytest
 
 from cnnreg.cli import COMMANDS, common, main
+from cnnreg.errors import REINSTALL
 from helpers import cli, install_plugin, make_run, train
 
 
@@ -179,7 +180,7 @@ def test_a_missing_extra_says_the_line_that_mends_it(monkeypatch, run):
     from cnnreg import models
 
     monkeypatch.setattr(models, "missing", lambda modules: "nncf" if "nncf" in modules else None)
-    refused(5, "pip install 'cnn-registry[train]'", "export", run.folder, "--openvino")
+    refused(5, 'pip install "cnn-registry[train]"', "export", run.folder, "--openvino")
 
 
 def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
@@ -195,6 +196,26 @@ def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
     assert "Traceback" not in err
     code, _, err = cli("list", "--debug")
     assert "Traceback" in err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("DLL load failed while importing _C: a module was not found"),
+        OSError("libgomp.so.1: cannot open shared object file"),
+    ],
+)
+def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
+    from cnnreg.cli import list as module
+
+    def broken(*arguments):
+        raise error
+
+    monkeypatch.setattr(module, "_catalog", broken)
+    code, _, err = cli("list")
+    assert code == 5
+    assert f"A library does not load: {error}" in err
+    assert REINSTALL in err
 
 
 class Gone(StringIO):

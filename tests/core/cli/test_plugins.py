@@ -14,7 +14,7 @@ def test_a_check_without_torch_says_how_to_get_it(monkeypatch):
     code, out, err = cli("plugins", "check", "mlp")
     assert (code, out) == (5, "")
     assert "needs the package 'torch'" in err
-    assert "pip install 'cnn-registry[train]'" in err
+    assert 'pip install "cnn-registry[train]"' in err
 
 
 @pytest.mark.parametrize("name", ["pillow", "cnn-registry", "cnn_registry"])

@@ -48,3 +48,10 @@ def test_other_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(memory.ctypes, "CDLL", None)
     assert not keep_freed_memory()
+
+
+def test_on_windows_python_itself_is_not_opened(monkeypatch):
+    """Asking for the C library reads it, which an alias of the Microsoft store forbids."""
+    monkeypatch.setattr(memory, "WINDOWS", True)
+    monkeypatch.setattr(memory.platform, "libc_ver", None)
+    assert not keep_freed_memory()

@@ -7,12 +7,18 @@ from pathlib import Path
 
 from cnnreg import ModelFile, RuntimeOptions, RuntimeSpec, Session, hookimpl
 from cnnreg_export.runtimes.devices import processor
+from cnnreg_export.untracked import untracked
 
 
 def open_session(model: ModelFile, options: RuntimeOptions) -> Session:
     from .session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(model, options)
+
+
+def devices() -> Mapping[str, str]:
+    untracked("onnxruntime")  # without its libraries it has none
+    return processor()
 
 
 def metadata(path: Path) -> Mapping[str, str]:
@@ -29,7 +35,7 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             title="ONNX Runtime",
             formats=("onnx",),
             open=open_session,
-            devices=processor,
+            devices=devices,
             metadata=metadata,
             requires=("onnxruntime",),
         )

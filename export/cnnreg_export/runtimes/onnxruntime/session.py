@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnxruntime as ort
-
 from cnnreg import ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import checked_device, processor
 from cnnreg_export.runtimes.image_input import ImageInput
+from cnnreg_export.untracked import untracked
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from cnnreg.specs import Logits
+
+ort = untracked("onnxruntime")
 
 FATAL_ONLY = 4  # errors come as exceptions; a log line would tell them twice
 
@@ -67,7 +68,7 @@ def stored_metadata(path: Path) -> Mapping[str, str]:
     return dict(_open(path, RuntimeOptions(), {}).get_modelmeta().custom_metadata_map)
 
 
-def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> ort.InferenceSession:
+def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> Any:
     settings = ort.SessionOptions()
     settings.log_severity_level = FATAL_ONLY
     settings.intra_op_num_threads = options.threads or 0
