@@ -68,22 +68,28 @@ def keeping(
     try:
         mine = _taken(entry)
     except (OSError, MachineError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        note(f"the compiled model is not kept in {shelf}: {why}")
+        note(_not_kept(shelf, error))
         mine = False
     if not mine:
         return compile_in(None)
     try:
         model = compile_in(entry)
         _seal(entry)
-    except Exception:  # noqa: BLE001 - whose fault it was, compiling without a cache tells
+    except Exception as error:  # noqa: BLE001 - whose fault it was, compiling without a cache tells
         _drop(entry)
-        return compile_in(None)
+        model = compile_in(None) if model is None else model
+        note(_not_kept(shelf, error))
+        return model
     except BaseException:
         _drop(entry)
         raise
     _prune(shelf)
     return model
+
+
+def _not_kept(shelf: Path, error: Exception) -> str:
+    why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+    return f"the compiled model is not kept in {shelf}: {why}"
 
 
 def _loaded(

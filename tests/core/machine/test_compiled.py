@@ -151,11 +151,24 @@ def test_an_engine_that_fails_over_its_cache_compiles_without(engine):
 
     def fail(folder):
         if folder is not None:
-            raise RuntimeError("cannot write a blob")
+            raise RuntimeError("cannot write\na blob")
         return accept(folder)
 
     engine.compile_in = fail
     assert engine() == "compiled, not kept"
+    assert not list(compiled_folder().glob("*/*"))
+    assert len(engine.notes) == 1
+    assert engine.notes[0].endswith(": cannot write a blob")
+
+
+def test_a_model_whose_digests_cannot_be_written_is_not_compiled_twice(engine, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiled, "write_json", fail)
+    assert engine() == "compiled"
+    assert len(engine.folders) == 1
+    assert engine.notes[0].endswith(": No space left on device")
     assert not list(compiled_folder().glob("*/*"))
 
 
@@ -166,6 +179,7 @@ def test_an_engine_that_fails_anyhow_says_why(engine):
     engine.compile_in = fail
     with pytest.raises(RuntimeError, match="no such operator"):
         engine()
+    assert engine.notes == []
 
 
 def test_an_interrupted_compilation_leaves_nothing(engine):
