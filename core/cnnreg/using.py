@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .errors import DataError, UsageError
+from .errors import DataError, MachineError, ModelFileError, UsageError
 from .exporting.parity import logits_of, softmax
 from .images import fit, from_pixels, read_image
 from .models import choose_runtime, find_model, open_session
@@ -18,7 +18,7 @@ from .runs import Run
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
-    from .specs import Pixels
+    from .specs import Logits, Pixels
 
 SPLITS = ("test", "val", "train")
 
@@ -85,12 +85,13 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     """The `top` most likely classes, the likeliest first.
 
     `picture` is an image file, or uint8 pixels [H, W, C] of any size, C being 1 or 3.
-    Raises DataError if it cannot be read.
+    Raises DataError if it cannot be read, MachineError or ModelFileError without an answer.
     """
     import numpy as np
 
     pixels = pixels_for(model.file.contract, picture)
-    shares = softmax(model.session.infer(model.session.prepare(pixels[None])))[0]
+    logits = model.session.infer(model.session.prepare(pixels[None]))
+    shares = softmax(_checked(model, logits))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
 
 
@@ -128,7 +129,7 @@ def evaluate(
     images = getattr(dataset, split)
     step(f"evaluating on {len(images)} images")
     started = perf_counter()
-    logits = logits_of(model.session, images.pixels)
+    logits = _checked(model, logits_of(model.session, images.pixels))
     seconds = perf_counter() - started
     right = int((logits.argmax(1) == images.labels).sum())
     return Evaluation(
@@ -139,6 +140,21 @@ def evaluate(
         split=split,
         seconds=seconds,
     )
+
+
+def _checked(model: Model, logits: Logits) -> Logits:
+    """The same. Raises where they are no numbers: the device's fault, on a processor the file's."""
+    import numpy as np
+
+    if np.isfinite(logits).all():
+        return logits
+    device = model.session.describe().get("device", "CPU")
+    what = f"{model.runtime.title} answered with NaN or infinity on {device}."
+    if device != "CPU":
+        raise MachineError(what, where=model.file.path, hint="Try --device CPU.")
+    exact = model.file.precision == "fp32"
+    cure = "Train it again, or import other weights." if exact else "Export the run again as fp32."
+    raise ModelFileError(what, where=model.file.path, hint=cure)
 
 
 def _names(classes: tuple[str, ...]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import cnnreg
-from cnnreg import DataError, UsageError
+from cnnreg import DataError, MachineError, ModelFileError, UsageError
 from cnnreg.using import evaluate, load, predict
 
 
@@ -52,6 +54,34 @@ def test_what_is_no_picture_is_refused(model, tmp_path):
         predict(model, np.zeros((8, 8, 3), np.float32))
     with pytest.raises(DataError):
         predict(model, tmp_path / "none.png")
+
+
+class Numberless:
+    """An engine whose device answers with one NaN, or infinity."""
+
+    def __init__(self, session, device, value):
+        self.session, self.device, self.value = session, device, value
+
+    def prepare(self, images):
+        return self.session.prepare(images)
+
+    def infer(self, inputs):
+        logits = self.session.infer(inputs).copy()
+        logits[-1, 3] = self.value
+        return logits
+
+    def describe(self):
+        return {"device": self.device}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("device", "kind"), [("GPU.0", MachineError), ("CPU", ModelFileError)])
+def test_what_is_no_number_is_no_answer(model, value, device, kind):
+    broken = replace(model, session=Numberless(model.session, device, value))
+    with pytest.raises(kind, match=f"PyTorch answered with NaN or infinity on {device}"):
+        predict(broken, np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(kind, match="NaN or infinity"):
+        evaluate(broken)
 
 
 def test_a_split_that_is_not_there_is_named(model):
