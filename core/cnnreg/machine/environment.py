@@ -115,9 +115,18 @@ def has_bf16(isa: Iterable[str]) -> bool:
 
 
 def physical_cores() -> int:
+    """As many as this process may use."""
     import psutil
 
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    usable = usable_processors()
+    return min(psutil.cpu_count(logical=False) or usable, usable)
+
+
+def usable_processors() -> int:
+    """Logical ones that this process may run on: a container may hold it to a few."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpuinfo(field: str) -> str:

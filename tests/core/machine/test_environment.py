@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import psutil
 import pytest
@@ -63,3 +65,18 @@ def test_a_tiger_lake_has_vnni_and_no_bf16():
     assert has_vnni(["avx2", "avx_vnni"])
     assert has_bf16([*tiger_lake, "amx_bf16"])
     assert not has_vnni(["avx2", "avx512f"])
+
+
+@pytest.mark.parametrize(
+    ("physical", "allowed", "cores"), [(4, range(8), 4), (4, {0, 5}, 2), (None, range(3), 3)]
+)
+def test_cores_are_those_that_this_process_may_use(monkeypatch, physical, allowed, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(allowed), raising=False)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+    assert environment.physical_cores() == cores
+
+
+def test_a_system_that_tells_no_affinity_lets_a_process_use_them_all(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert environment.usable_processors() == 8
