@@ -57,7 +57,7 @@ class Session(Protocol):
         """Run the network once; returns when the logits [N, classes] are in memory."""
 
     def describe(self) -> Mapping[str, str]:
-        """The settings in effect: device, threads, precision."""
+        """The settings in effect: device, threads, and what else there is to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

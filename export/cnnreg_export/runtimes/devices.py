@@ -37,3 +37,13 @@ def checked_device(name: str, known: Iterable[str]) -> str:
             f"{device} not found; there are {listed}.", hint=f"Use --device {available[0]}."
         )
     return device
+
+
+def only_processor(name: str, engine: str, hint: str) -> str:
+    """CPU. Raises MachineError with `hint` for another device, UsageError for a choice of them."""
+    try:
+        return checked_device(name, processor())
+    except MachineError as error:
+        raise MachineError(
+            f"{engine} runs on CPU only, not on {name.upper()}.", hint=hint
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnnreg import MachineError, UsageError
-from cnnreg_export.runtimes.devices import checked_device
+from cnnreg_export.runtimes.devices import checked_device, only_processor
 
 ONE, TWO = ["CPU", "GPU"], ["CPU", "GPU.0", "GPU.1"]
 
@@ -40,3 +40,11 @@ def test_a_device_that_is_not_there_is_refused_with_those_there_are(typed, known
 def test_one_device_has_to_be_named(typed):
     with pytest.raises(UsageError, match="name one device"):
         checked_device(typed, ONE)
+
+
+def test_an_engine_of_the_processor_says_what_it_runs_on_not_what_the_machine_has():
+    assert only_processor(" cpu", "Engine", "") == "CPU"
+    with pytest.raises(MachineError, match=r"^Engine runs on CPU only, not on GPU\. Elsewhere\.$"):
+        only_processor("gpu", "Engine", "Elsewhere.")
+    with pytest.raises(UsageError, match="name one device"):
+        only_processor("auto", "Engine", "")

@@ -145,7 +145,7 @@ def test_a_missing_device_is_named_with_those_there_are(
     registry: Registry, exported: Exported, format_name: str, runtime: str
 ) -> None:
     options = RuntimeOptions(device="tpu")
-    with pytest.raises(MachineError, match=r"TPU not found; there are .*CPU"):
+    with pytest.raises(MachineError, match=r"TPU not found; there are .*CPU|CPU only, not on TPU"):
         registry.runtimes[runtime].open(exported(format_name, "fp32"), options)
 
 
@@ -157,7 +157,29 @@ def test_the_processor_is_a_device_with_a_name(registry: Registry, runtime: str)
 def test_onnx_runtime_describes_what_it_uses(registry: Registry, exported: Exported) -> None:
     runtime = registry.runtimes["onnxruntime"]
     session = runtime.open(exported("onnx", "int8"), RuntimeOptions(device="cpu", threads=1))
-    assert session.describe() == {"device": "CPU", "threads": "1", "precision": "int8"}
+    assert session.describe() == {"device": "CPU", "threads": "1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "usable", "given"), [(None, 8, 0), (4, 8, 0), (3, 8, 3), (4, 6, 4), (None, 6, 4)]
+)
+def test_onnx_runtime_holds_threads_to_cores_where_one_for_each_is_wanted(
+    registry: Registry,
+    exported: Exported,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: int | None,
+    usable: int,
+    given: int,
+) -> None:
+    from cnnreg_export.runtimes.onnxruntime import session
+
+    monkeypatch.setattr(session, "physical_cores", lambda: 4)
+    monkeypatch.setattr(session, "usable_processors", lambda: usable)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    opened = registry.runtimes["onnxruntime"].open(
+        exported("onnx", "fp32"), RuntimeOptions(threads=asked)
+    )
+    assert opened.describe()["threads"] == (str(given) if given else "one per core")
 
 
 def test_openvino_computes_in_f32_even_where_bf16_is_faster(
@@ -165,11 +187,15 @@ def test_openvino_computes_in_f32_even_where_bf16_is_faster(
 ) -> None:
     runtime = registry.runtimes["openvino"]
     session = runtime.open(exported("openvino", "fp32"), RuntimeOptions(device="cpu", threads=1))
-    assert session.describe() == {
+    found = dict(session.describe())
+    assert found.pop("pinning") in {"yes", "no"}  # each system has its own custom
+    assert found == {
         "device": "CPU",
         "threads": "1",
-        "precision": "f32",
+        "hyper-threading": "no",
+        "float precision": "f32",
         "streams": "1",
+        "from cache": "no",
     }
 
 

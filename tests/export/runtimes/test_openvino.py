@@ -102,10 +102,7 @@ def test_a_gpus_model_is_kept_per_driver(
     open_model = registry.runtimes["openvino"].open
     model = exported("openvino", "fp16")
     first, again = [open_model(model, RuntimeOptions(device="GPU")) for _ in range(2)]
-    assert [one.compiled.get_property("LOADED_FROM_CACHE") for one in (first, again)] == [
-        False,
-        True,
-    ]
+    assert [one.describe()["from cache"] for one in (first, again)] == ["no", "yes"]
     inputs = first.prepare(images)
     np.testing.assert_array_equal(first.infer(inputs), again.infer(inputs))
     open_model(model, RuntimeOptions(device="GPU", batch=2))
@@ -168,6 +165,43 @@ def test_a_device_that_fails_is_named_and_the_processor_not_taken_silently(
 
     monkeypatch.setattr(core, "compile_model", fail)
     with pytest.raises(MachineError, match="cannot run this model on GPU: .*out of resources"):
+        registry.runtimes["openvino"].open(
+            exported("openvino", "fp16"), RuntimeOptions(device="GPU")
+        )
+
+
+class Lost:
+    """A request on a device that is gone, or has not the memory for one."""
+
+    def infer(self, *arguments: Any, **options: Any) -> None:
+        raise RuntimeError("clWaitForEvents,\nerror code: -14")
+
+
+def test_a_device_that_fails_in_use_is_the_machines_fault_and_the_processor_never_is(
+    registry: Registry, exported: Exported, images: Pixels, core: Pretended
+) -> None:
+    model = exported("openvino", "fp16", Interface(embed=True, fixed=True))
+    for device, kind in (("GPU", MachineError), ("CPU", RuntimeError)):
+        opened = registry.runtimes["openvino"].open(model, RuntimeOptions(device=device))
+        opened.request, inputs = Lost(), opened.prepare(images)
+        for ask in (opened.infer, opened.probabilities):
+            with pytest.raises(kind, match="clWaitForEvents") as caught:
+                ask(inputs)
+            if device == "GPU":
+                assert caught.value.what.startswith("GPU failed: ")
+                assert caught.value.hint == "Try --device CPU."
+                assert "\n" not in str(caught.value)
+
+
+def test_a_device_without_memory_for_a_request_is_the_machines_fault_too(
+    registry: Registry, exported: Exported, core: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Compiled:
+        def create_infer_request(self) -> None:
+            raise RuntimeError("[GPU] CL_OUT_OF_RESOURCES exception.")
+
+    monkeypatch.setattr(session, "compile_model", lambda *arguments: Compiled())
+    with pytest.raises(MachineError, match="on GPU: .*CL_OUT_OF_RESOURCES"):
         registry.runtimes["openvino"].open(
             exported("openvino", "fp16"), RuntimeOptions(device="GPU")
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.machine.environment import physical_cores, usable_processors
 from cnnreg.plugins import one_line
-from cnnreg_export.runtimes.devices import checked_device, processor
+from cnnreg_export.runtimes.devices import only_processor
 from cnnreg_export.runtimes.image_input import ImageInput
 from cnnreg_export.untracked import untracked
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 ort = untracked("onnxruntime")
 
+HINT = (
+    "Other devices, those of `cnnreg doctor`, need OpenVINO: --runtime openvino, or "
+    "cnnreg export RUN --openvino."
+)
 FATAL_ONLY = 4  # errors come as exceptions; a log line would tell them twice
 
 
@@ -28,8 +34,7 @@ class OnnxRuntimeSession(ImageInput):
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
         super().__init__(model)
-        self.device = checked_device(options.device, processor())
-        self.precision = model.precision
+        self.device = only_processor(options.device, "ONNX Runtime", HINT)
         sizes = self._sizes(options.batch)
         self.engine = _open(model.path, options, sizes)
         inputs, outputs = self.engine.get_inputs(), self.engine.get_outputs()
@@ -59,7 +64,6 @@ class OnnxRuntimeSession(ImageInput):
         return {
             "device": self.device,
             "threads": str(threads) if threads else "one per core",
-            "precision": self.precision,
         }
 
 
@@ -71,7 +75,7 @@ def stored_metadata(path: Path) -> Mapping[str, str]:
 def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> Any:
     settings = ort.SessionOptions()
     settings.log_severity_level = FATAL_ONLY
-    settings.intra_op_num_threads = options.threads or 0
+    settings.intra_op_num_threads = _threads(options.threads)
     for name, size in sizes.items():
         settings.add_free_dimension_override_by_name(name, size)
     try:
@@ -82,3 +86,14 @@ def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> Any:
             where=path,
             hint="Export the run again.",
         ) from error
+
+
+def _threads(asked: int | None) -> int:
+    """0 where one for each core is wanted: ONNX Runtime then holds each to its core.
+
+    A number loses that, so that timing would differ from using. Where this process is held to
+    some processors the number stays: ONNX Runtime would take the others as well.
+    """
+    wanted = asked or physical_cores()
+    everywhere = usable_processors() == os.cpu_count()
+    return 0 if everywhere and wanted == physical_cores() else wanted

@@ -11,7 +11,7 @@ from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import checked_device
 from cnnreg_export.runtimes.image_input import ImageInput
 
-from .compiling import compile_model, kind_of, settings
+from .compiling import compile_model, kind_of, settings, was_loaded
 from .hardware import core, ov
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cnnreg.specs import Logits
 
 CURE = "Export the run again."
+ELSEWHERE = "Try --device CPU."
 
 
 class OpenVINOSession(ImageInput):
@@ -28,7 +29,7 @@ class OpenVINOSession(ImageInput):
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
         super().__init__(model)
-        device = checked_device(options.device, core().available_devices)
+        self.device = device = checked_device(options.device, core().available_devices)
         batch = options.batch
         if batch is None and kind_of(device) != "CPU":
             # Compiled for one image of one size: shapes left open cost a GPU its speed.
@@ -40,40 +41,52 @@ class OpenVINOSession(ImageInput):
         chosen = settings(device, model.precision, options.threads)
         try:
             self.compiled = compile_model(network, device, chosen, model.path, options.note)
+            self.request = self.compiled.create_infer_request()  # takes the device's memory
         except Exception as error:
             raise MachineError(
                 f"OpenVINO cannot run this model on {device}: {one_line(error)}.",
                 where=model.path,
-                hint="Try --device CPU.",
+                hint=CURE if kind_of(device) == "CPU" else ELSEWHERE,
             ) from error
-        self.request = self.compiled.create_infer_request()
         self.last = len(self.compiled.outputs) - 1
 
     def run(self, inputs: NDArray[Any]) -> Logits:
-        self.request.infer([inputs], share_inputs=True)
-        logits: Logits = self.request.get_output_tensor(self.last).data
-        return logits.copy()  # the engine's own memory, which the next call overwrites
+        return self._inferred(inputs, self.last)
 
     def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Of a self-contained model [N, classes]."""
-        self.request.infer([inputs], share_inputs=True)
-        shares: NDArray[np.float32] = self.request.get_output_tensor(0).data
-        return shares.copy()
+        return self._inferred(inputs, 0)
+
+    def _inferred(self, inputs: NDArray[Any], output: int) -> NDArray[np.float32]:
+        """Raises MachineError where a device fails in use, as one does whose driver restarts."""
+        try:
+            self.request.infer([inputs], share_inputs=True)
+            found: NDArray[np.float32] = self.request.get_output_tensor(output).data
+        except RuntimeError as error:
+            if kind_of(self.device) == "CPU":
+                raise  # nothing here can be lost: it is the network that cannot be run
+            raise MachineError(
+                f"{self.device} failed: {one_line(error)}.", hint=ELSEWHERE
+            ) from error
+        return found.copy()  # the engine's own memory, which the next call overwrites
 
     def describe(self) -> Mapping[str, str]:
         """Read back from the compiled model, not repeated from what was asked for."""
         names = {
             "device": "EXECUTION_DEVICES",
             "threads": "INFERENCE_NUM_THREADS",
-            "precision": "INFERENCE_PRECISION_HINT",
+            "pinning": "ENABLE_CPU_PINNING",
+            "hyper-threading": "ENABLE_HYPER_THREADING",
+            "float precision": "INFERENCE_PRECISION_HINT",  # not that of layers in int8
             "streams": "NUM_STREAMS",
         }
         supported = self.compiled.get_property("SUPPORTED_PROPERTIES")
-        return {
+        told = {
             name: _text(self.compiled.get_property(key))
             for name, key in names.items()
             if key in supported
         }
+        return told | {"from cache": _text(was_loaded(self.compiled))}
 
 
 def read_model(path: Path) -> Any:
@@ -120,4 +133,6 @@ def _shapes(ports: list[Any]) -> list[list[int]]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value.get_type_name() if isinstance(value, ov.Type) else str(value)

@@ -11,10 +11,15 @@ from torch import Tensor
 from cnnreg import ModelFile, RuntimeOptions
 from cnnreg.images import normalise
 from cnnreg.training.checkpoint import load_model
-from cnnreg_export.runtimes.devices import checked_device, processor
+from cnnreg_export.runtimes.devices import only_processor
 
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels
+
+HINT = (
+    "Other devices, those of `cnnreg doctor`, need an OpenVINO export: "
+    "cnnreg export RUN --openvino, then name that export."
+)
 
 
 class PyTorchSession:
@@ -22,7 +27,7 @@ class PyTorchSession:
 
     def __init__(self, model: ModelFile, options: RuntimeOptions) -> None:
         assert model.architecture is not None, "a checkpoint comes with its architecture"
-        self.device = checked_device(options.device, processor())
+        self.device = only_processor(options.device, "PyTorch", HINT)
         self.contract = model.contract
         if options.threads is not None:
             torch.set_num_threads(options.threads)  # of the whole process: torch has no other
@@ -40,5 +45,5 @@ class PyTorchSession:
         return {
             "device": self.device,
             "threads": str(torch.get_num_threads()),
-            "precision": "f32",
+            "float precision": "f32",
         }
