@@ -189,13 +189,15 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_digest(path: Path) -> str:
+def file_digest(*paths: Path) -> str:
+    """The sha256 of a file, or of several one after the other."""
     from hashlib import sha256
 
     digest = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
-from .files import typed
+from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
 from .plugins import blaming, one_line
 from .registry import Registry
@@ -64,6 +64,13 @@ def exported_model(folder: Path) -> ModelFile:
         interface=manifest.interface,
         split=manifest.source.get(SPLIT_KEY),
     )
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a model's file; of an .xml, with the weights in the .bin beside it."""
+    weights = path.with_suffix(".bin")
+    both = path.suffix == ".xml" and weights.is_file()
+    return file_digest(path, weights) if both else file_digest(path)
 
 
 def runtimes_for(registry: Registry, format_name: str) -> list[RuntimeSpec]:

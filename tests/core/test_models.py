@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
 
 from cnnreg import models
 from cnnreg.errors import MissingExtraError, ModelFileError, PluginError, UsageError
-from cnnreg.models import choose_runtime, find_model
+from cnnreg.models import choose_runtime, digest_of, find_model
 from cnnreg.specs import Interface, ModelFile, to_data
 from helpers import contract, make_run
 
@@ -104,3 +105,12 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
         texts.update({**whole, **damage} if damage else {})
         with pytest.raises(ModelFileError, match="does not say how to use it"):
             find_model(registry, path)
+
+
+def test_the_digest_is_of_the_file_and_of_an_irs_weights_too(tmp_path):
+    model, weights = tmp_path / "model.xml", tmp_path / "model.bin"
+    model.write_bytes(b"layers")
+    assert digest_of(model) == sha256(b"layers").hexdigest()
+    weights.write_bytes(b"numbers")
+    assert digest_of(model) == sha256(b"layersnumbers").hexdigest()
+    assert digest_of(weights) == sha256(b"numbers").hexdigest()
