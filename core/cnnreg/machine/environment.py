@@ -35,8 +35,11 @@ NUMPY_GROUPS = {
 }
 
 
-def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
-    """Processor, instruction sets, cores, memory, load, power and versions; None is unknown."""
+def environment(packages: Iterable[str] = PACKAGES, *, patience: float = 0.0) -> dict[str, Any]:
+    """Processor, instruction sets, cores, memory, load, power and versions; None is unknown.
+
+    Windows' load is known only to those who wait for it, `patience` seconds.
+    """
     import psutil
 
     return {
@@ -45,25 +48,29 @@ def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "logical_cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load": _load(),
-        "power": _power(),
+        "load": _load(patience),
+        "power": power_source(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "versions": {name: found for name in packages if (found := installed(name))},
     }
 
 
-def _load() -> float | None:
-    """Of the last minute. On Windows psutil begins to count when it is asked, too late for us."""
+def _load(patience: float) -> float | None:
+    """How many processors are wanted: in the last minute; on Windows, which keeps no such count,
+    how many are in use in the next `patience` seconds."""
     import psutil
 
-    if not WINDOWS:
-        with suppress(Exception):  # not every container tells
+    with suppress(Exception):  # not every container tells
+        if not WINDOWS:
             return round(psutil.getloadavg()[0], 2)
+        if patience > 0:
+            return round(psutil.cpu_percent(patience) / 100 * (os.cpu_count() or 1), 2)
     return None
 
 
-def _power() -> str | None:
+def power_source() -> str | None:
+    """Mains or battery."""
     import psutil
 
     with suppress(Exception):  # not on every system, and a driver may fail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -54,8 +55,23 @@ def test_what_the_system_does_not_tell_is_unknown(monkeypatch):
     assert (told["load"], told["power"]) == (None, None)
     monkeypatch.setattr(psutil, "getloadavg", lambda: (0.0, 0.0, 0.0))
     assert environment.environment()["load"] == 0.0
+
+
+def test_windows_tells_its_load_to_those_who_wait_for_it(monkeypatch):
     monkeypatch.setattr(environment, "WINDOWS", True)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda seconds: 50.0 if seconds == 0.5 else 0.0)
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 8)
     assert environment.environment()["load"] is None
+    assert environment.environment(patience=0.5)["load"] == 4.0
+    monkeypatch.setattr(psutil, "cpu_percent", broken)
+    assert environment.environment(patience=0.5)["load"] is None
+
+
+@pytest.mark.parametrize(("plugged", "told"), [(True, "mains"), (False, "battery"), (None, None)])
+def test_where_the_power_comes_from(monkeypatch, plugged, told):
+    state = SimpleNamespace(power_plugged=plugged)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: state, raising=False)
+    assert environment.power_source() == told
 
 
 def test_a_tiger_lake_has_vnni_and_no_bf16():
