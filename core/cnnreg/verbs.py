@@ -156,8 +156,9 @@ def benchmark(
     """Time models on the same images, in turns; a run stands for its checkpoint and all exports.
 
     Without any it is the newest run. The first one is what the speed-ups are relative to.
+    Raises MachineError if one of the `devices` fails in use; its `finished` are what was timed.
     """
-    return race(
+    raced = race(
         registry or load_registry(),
         [place_of(model) for model in models] or [find_run().folder],
         data=data,
@@ -166,6 +167,10 @@ def benchmark(
         threads=threads,
         options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup),
     )
+    if raced.failure:
+        raced.failure.finished = [*raced.results]
+        raise raced.failure
+    return raced
 
 
 def _path(given: Path | str | None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,7 @@ def test_settings_that_do_not_exist_are_named(registry):
 
 
 def test_a_run_is_named_by_itself_too(registry, run, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnreg.timing.turns.SETTLE", 0)
     assert load(run, registry=registry).classes == model.classes
     race = cnnreg.benchmark(run, rounds=1, seconds=0.01, warmup=0.01, threads=1, registry=registry)
     assert [result.model for result in race.results] == [str(run.best)]
@@ -138,3 +140,11 @@ def test_a_benchmark_of_nothing_is_refused(registry, run):
             cnnreg.benchmark(run, registry=registry, **settings)
     with pytest.raises(UsageError, match="Not a run"):
         cnnreg.export("nope", registry=registry)
+
+
+def test_a_named_device_that_fails_in_use_is_an_error_that_holds_the_others(monkeypatch):
+    raced = SimpleNamespace(failure=MachineError("The driver was reset."), results=["a result"])
+    monkeypatch.setattr("cnnreg.verbs.race", lambda *args, **options: raced)
+    with pytest.raises(MachineError, match="was reset") as caught:
+        cnnreg.benchmark("model.xml", registry=object())
+    assert caught.value.finished == ["a result"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -11,11 +11,13 @@ from cnnreg.errors import MachineError
 from cnnreg.files import disk_errors, write_json
 from cnnreg.models import missing
 from cnnreg.plugins import one_line
-from cnnreg.runs import find_run
+from cnnreg.runs import find_run, now
 from cnnreg.specs import to_data
-from cnnreg.timing.bench import PATIENCE, BenchOptions
+from cnnreg.timing.bench import BenchOptions
 from cnnreg.timing.race import Race, race
+from cnnreg.timing.turns import PATIENCE
 
+from .bench_tables import machine_lines, show
 from .common import (
     NumberRange,
     console,
@@ -95,12 +97,15 @@ def command(
             note=say,
         )
     report = {
+        "created": now(),
         "models": [str(path) for path in paths],
         "threads": raced.threads,
         "options": to_data(options),
         "results": to_data(raced.results),
         "fastest": to_data(raced.fastest),
+        "warnings": to_data(raced.warnings),
         "environment": raced.environment,
+        "devices": raced.devices,
     }
     if as_json:
         print_json(report)
@@ -112,52 +117,20 @@ def command(
     try:
         chart = _save(folder, report, raced) if folder else None
     except MachineError as error:
-        if not as_json:
-            raise
-        say(f"the report was not kept: {error.what} [{error.where}]")  # stdout has its document
-        raise click.exceptions.Exit(error.exit_code) from error
+        _end(error, as_json, f"the report was not kept: {error.what} [{error.where}]")
     if chart and not as_json:
         saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
         console().print(saved, markup=False, soft_wrap=True)
+    if raced.failure:
+        _end(raced.failure, as_json, str(raced.failure))
 
 
-def show(raced: Race) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    channels, height, width = raced.contract.input_shape
-    results, machine = raced.results, raced.environment
-    out = console()
-    out.print(
-        f"[bold]{raced.contract.architecture}[/], {channels}x{height}x{width}, "
-        f"batch {results[0].batch}, {raced.threads} threads; milliseconds a call"
-    )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("engine", no_wrap=True)
-    for column in ("p50", "p90", "p99", "images/s", "speed-up", "range", "calls"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        low, high = result.speedup_range
-        table.add_row(
-            escape(result.label),
-            f"{result.p50:.3f}",
-            f"{result.p90:.3f}",
-            f"{result.p99:.3f}",
-            f"{result.images_per_second:,.0f}",
-            f"[bold]{result.speedup:.2f}x[/]",
-            f"{low:.2f}-{high:.2f}",
-            str(result.calls),
-        )
-    out.print(table)
-    for result in results:
-        if result.warnings:
-            out.print(f"[dim]{escape(result.label)}: {'; '.join(result.warnings)}[/]")
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    load = "" if machine["load"] is None else f"load {machine['load']}, "
-    out.print(
-        f"[dim]{machine['processor']}, {machine['cores']} cores "
-        f"({', '.join(machine['isa'])}), {load}{machine['system']}\n{versions}[/]"
-    )
+def _end(error: MachineError, as_json: bool, remark: str) -> NoReturn:
+    """An error after the figures: with --json stdout has its one document by then."""
+    if not as_json:
+        raise error
+    say(remark)
+    raise click.exceptions.Exit(error.exit_code) from error
 
 
 def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
@@ -170,9 +143,8 @@ def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
     from cnnreg.timing.charts import draw_latencies
 
     path = folder / "bench.png"
-    processor = raced.environment["processor"]
     try:
-        draw_latencies(raced.results, raced.contract.architecture, processor, path)
+        draw_latencies(raced.results, raced.contract.architecture, machine_lines(raced), path)
     except MachineError:
         raise
     except Exception as error:  # noqa: BLE001 - the figures are kept; a picture is not worth them

@@ -1,23 +1,23 @@
 """Latency one can trust: steady state first, contestants interleaved, the whole distribution.
 
-Each round visits every contestant once in a fresh random order, so a machine
-that heats up or is shared slows all of them alike. The first calls of a turn
-are not counted: the previous contestant's threads and cache lines are still
-about. Speed-ups are medians of ratios within a round. Knows no runtime by name.
+Each round visits every contestant once, in orders that are balanced over the rounds, so a
+machine that heats up or is shared slows all of them alike. Speed-ups are medians of ratios
+within a round. Knows no runtime by name.
 """
 
 from __future__ import annotations
 
-import gc
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from statistics import median
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from cnnreg.errors import UsageError
+from cnnreg.errors import MachineError, UsageError
 from cnnreg.specs import ModelFile, RuntimeSpec, Session
+
+from .orders import balanced_orders
+from .turns import turn, warm_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
     from cnnreg.specs import Pixels
 
-STEADY = 0.03  # block medians this close to each other count as steady
 DRIFT = 0.05  # a change over the rounds that is worth a warning
-SETTLE_CALLS = 3  # not counted, at the start of each turn
 TRUSTED_P99 = 1000  # samples
-PATIENCE = 10  # of the shortest warm-up: some engines never stand still
+ASLEEP = 100  # times the other calls' p99, and a second: so long takes only a lid that was closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +53,7 @@ class Contestant:
     session: Session
     load_seconds: float
     device: str = "CPU"
+    named: bool = True  # whether its device was asked for by name, not as one of all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +62,7 @@ class BenchResult:
 
     label: str
     model: str  # the file's whole path
+    sha256: str = ""  # of that file, an IR's with its weights
     runtime: str
     format: str
     precision: str
@@ -83,32 +83,61 @@ class BenchResult:
     warnings: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class _Measured:
+    """What is known of a contestant so far."""
+
+    contestant: Contestant
+    inputs: list[Any]
+    first_call: float = 0.0
+    steady: bool = True
+    turns: list[NDArray[np.float64]] = field(default_factory=list)
+    failure: MachineError | None = None  # it is not called again
+
+
 def benchmark(
     contestants: Sequence[Contestant],
     images: Pixels,
     options: BenchOptions,
     *,
     step: Callable[[str], None] = lambda text: None,
-) -> list[BenchResult]:
-    """Time all contestants on the same images; the first one is the baseline."""
-    inputs = [_inputs(contestant, images, options.batch) for contestant in contestants]
-    first = []
-    for contestant, batches in zip(contestants, inputs, strict=True):
-        step(f"warming up {contestant.label}")
-        first.append(_warm_up(contestant.session, batches, options))
-    turns: list[list[NDArray[np.float64]]] = [[] for _ in contestants]
-    order = list(range(len(contestants)))
-    shuffle = random.Random(options.seed).shuffle  # noqa: S311 - an order, not a secret
-    for number in range(options.rounds):
-        step(f"round {number + 1} of {options.rounds}")
-        shuffle(order)
-        for index in order:
-            turns[index].append(_turn(contestants[index].session, inputs[index], options))
-    medians = [[_median(turn) for turn in own] for own in turns]
-    return [
-        _result(contestant, own, call, medians[0], options)
-        for contestant, own, call in zip(contestants, turns, first, strict=True)
-    ]
+    note: Callable[[str], None] = lambda text: None,
+) -> list[BenchResult | MachineError]:
+    """Time all contestants on the same images; the first one is the baseline.
+
+    In place of one whose device fails meanwhile stands its error; the baseline's is raised.
+    """
+    entries = [_Measured(one, _inputs(one, images, options.batch)) for one in contestants]
+    baseline = entries[0]
+    for entry in entries:
+        step(f"warming up {entry.contestant.label}")
+        with _surviving(entry, baseline, note):
+            entry.first_call, entry.steady = warm_up(
+                entry.contestant.session, entry.inputs, options.warmup
+            )
+    orders = balanced_orders(len(entries), options.rounds, options.seed)
+    for number, order in enumerate(orders, 1):
+        step(f"round {number} of {options.rounds}")
+        for entry in (entries[index] for index in order if entries[index].failure is None):
+            with _surviving(entry, baseline, note):
+                times = turn(entry.contestant.session, entry.inputs, options.seconds)
+                entry.turns.append(times)
+    medians = _medians(baseline)
+    return [entry.failure or _result(entry, medians, options) for entry in entries]
+
+
+@contextmanager
+def _surviving(
+    entry: _Measured, baseline: _Measured, note: Callable[[str], None]
+) -> Iterator[None]:
+    """A device that fails in use costs its own contestant, unless the others stand against it."""
+    try:
+        yield
+    except MachineError as error:
+        if entry is baseline:
+            raise
+        entry.failure = error
+        note(f"{entry.contestant.label} is left out from here on: {error.what}")
 
 
 def _inputs(contestant: Contestant, images: Pixels, batch: int) -> list[Any]:
@@ -120,63 +149,16 @@ def _inputs(contestant: Contestant, images: Pixels, batch: int) -> list[Any]:
     ]
 
 
-def _warm_up(session: Session, inputs: Sequence[Any], options: BenchOptions) -> float:
-    """Run until block medians stop moving; returns the very first call's milliseconds."""
-    started = perf_counter()
-    session.infer(inputs[0])
-    first_call = perf_counter() - started
-    blocks: list[float] = []
-    while (elapsed := perf_counter() - started) < PATIENCE * options.warmup:
-        blocks.append(_median(_calls(session, inputs, options.warmup / 5)))
-        recent = blocks[-3:]
-        steady = len(recent) == 3 and max(recent) <= (1 + STEADY) * min(recent)
-        if steady and elapsed >= options.warmup:
-            break
-    return 1000 * first_call
+def _medians(entry: _Measured) -> tuple[float, ...]:
+    return tuple(float(median(times)) for times in entry.turns)
 
 
-def _turn(session: Session, inputs: Sequence[Any], options: BenchOptions) -> NDArray[np.float64]:
-    for batch in (*inputs, *inputs)[:SETTLE_CALLS]:
-        session.infer(batch)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _calls(session, inputs, options.seconds)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _calls(session: Session, inputs: Sequence[Any], seconds: float) -> NDArray[np.float64]:
-    """Milliseconds of each call, for at least `seconds` and five calls."""
+def _result(entry: _Measured, baseline: Sequence[float], options: BenchOptions) -> BenchResult:
     import numpy as np
 
-    times: list[float] = []
-    end = perf_counter() + seconds
-    while perf_counter() < end or len(times) < 5:
-        batch = inputs[len(times) % len(inputs)]
-        before = perf_counter()
-        session.infer(batch)
-        times.append(1000 * (perf_counter() - before))
-    return np.array(times)
-
-
-def _median(times: NDArray[np.float64]) -> float:
-    return float(median(times))
-
-
-def _result(
-    contestant: Contestant,
-    turns: Sequence[NDArray[np.float64]],
-    first_call: float,
-    baseline: Sequence[float],
-    options: BenchOptions,
-) -> BenchResult:
-    import numpy as np
-
-    times = np.concatenate(turns)
+    contestant, medians = entry.contestant, _medians(entry)
+    times = np.concatenate(entry.turns)
     p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
-    medians = tuple(_median(turn) for turn in turns)
     ratios = [theirs / own for theirs, own in zip(baseline, medians, strict=True)]
     return BenchResult(
         label=contestant.label,
@@ -196,18 +178,27 @@ def _result(
         images_per_second=1000 * options.batch / p50,
         speedup=median(ratios),
         speedup_range=(min(ratios), max(ratios)),
-        first_call=first_call,
+        first_call=entry.first_call,
         load_seconds=contestant.load_seconds,
-        warnings=_warnings(medians, len(times)),
+        warnings=_warnings(entry, medians, times),
     )
 
 
-def _warnings(medians: Sequence[float], calls: int) -> tuple[str, ...]:
+def _warnings(
+    entry: _Measured, medians: Sequence[float], times: NDArray[np.float64]
+) -> tuple[str, ...]:
+    import numpy as np
+
     warnings = []
+    if not entry.steady:
+        warnings.append("its times never stood still in warm-up")
     third = max(1, len(medians) // 3)
     change = median(medians[-third:]) / median(medians[:third]) - 1
     if len(medians) > 2 and abs(change) > DRIFT:
         warnings.append(f"drifted by {100 * change:+.0f} % over the rounds")
-    if calls < TRUSTED_P99:
-        warnings.append(f"p99 rests on {calls} calls")
+    *others, longest = np.sort(times)
+    if longest > max(1000, ASLEEP * np.percentile(others, 99)):
+        warnings.append(f"one call took {longest / 1000:.1f} s, as if the machine had slept")
+    if len(times) < TRUSTED_P99:
+        warnings.append(f"p99 rests on {len(times)} calls")
     return tuple(warnings)

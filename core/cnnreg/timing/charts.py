@@ -10,12 +10,18 @@ from .bench import BenchResult
 BASELINE, OTHER, TAIL = "#8a94a6", "#0f62fe", "#161616"
 
 
-def draw_latencies(results: Sequence[BenchResult], model: str, processor: str, path: Path) -> None:
-    """A bar to the median of each contestant, a whisker to its p90 where that fits."""
+def draw_latencies(
+    results: Sequence[BenchResult], model: str, machine: Sequence[str], path: Path
+) -> None:
+    """A bar to the median of each contestant, a whisker to its p90 where that fits.
+
+    Above them stand the model and the lines that say which `machine` it is.
+    """
     from cnnreg.training.canvas import drawing
 
     with drawing():
-        _draw(results, f"{model} on {processor}", path)
+        title = "\n".join(map(_drawn, (f"{model} on {machine[0]}", *machine[1:])))
+        _draw(results, title, path)
 
 
 def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
@@ -46,7 +52,7 @@ def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, limit)
     axes.set_xlabel(f"milliseconds for {results[0].batch} image(s): median, whisker to p90")
-    axes.set_title(_drawn(title), fontsize=10, loc="left")
+    axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)
     save(figure, path, ("png",))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -48,7 +49,8 @@ def load_contestants(
             seconds = perf_counter() - started
             place = session.describe().get("device", device)
             name = label if one_device else f"{label} on {place}"
-            contestants.append(Contestant(name, model, runtime, session, seconds, place))
+            named = device in asked
+            contestants.append(Contestant(name, model, runtime, session, seconds, place, named))
             opened.add(device)
     for device, absence in absent.items():
         if not opened or (device in asked and device not in opened):
@@ -58,6 +60,25 @@ def load_contestants(
     if not contestants:
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
+
+
+def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
+    """The full name of each place where one of them runs, and its driver, if it has one."""
+    names: dict[str, str] = {}
+    for contestant in contestants:
+        place = contestant.device
+        if place not in names:
+            names[place] = place
+            with suppress(Exception):  # of a plugin or a driver: a name is not worth the figures
+                names[place] = _full_name(contestant.runtime, place)
+    return names
+
+
+def _full_name(runtime: RuntimeSpec, place: str) -> str:
+    names, details = runtime.devices(), runtime.details() if runtime.details else {}
+    known = place if place in names else place.removesuffix(".0")  # an only GPU is GPU.0 and GPU
+    driver = details.get(known, {}).get("driver")
+    return f"{names[known]}, driver {driver}" if driver else names[known]
 
 
 def _pairs(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnreg.errors import UsageError
-from cnnreg.machine.environment import environment, physical_cores
-from cnnreg.models import find_model, models_of
+from cnnreg.errors import MachineError, UsageError
+from cnnreg.machine.environment import environment, physical_cores, power_source
+from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
 from cnnreg.runs import open_run
@@ -18,12 +18,13 @@ from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
 from .bench import BenchOptions, BenchResult, benchmark
 from .choice import Choice, choose, is_proven
-from .contestants import load_contestants
+from .contestants import device_names, load_contestants
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
 IMAGES = 64
+LOOK = 0.5  # seconds, at how busy the machine is before anything is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class Race:
     results: list[BenchResult]
     fastest: Choice | None  # of those proven equal to their originals
     environment: dict[str, Any]  # before it began
+    devices: dict[str, str]  # the full names of the places where they ran
+    warnings: tuple[str, ...] = ()  # which hold for all of them
+    failure: MachineError | None = None  # of a device that was named and failed in use
 
 
 def race(
@@ -48,7 +52,10 @@ def race(
     step: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Race:
-    """Time the models in `paths` on the same images with equal threads."""
+    """Time the models in `paths` on the same images with equal threads.
+
+    Raises MachineError if what the others are compared with fails in use.
+    """
     models = [model for path in paths for model in _expand(registry, path)]
     if len({model.contract.input_shape for model in models}) > 1:
         raise UsageError("These models take images of different sizes; time them one by one.")
@@ -56,14 +63,44 @@ def race(
     threads = threads or physical_cores()
     settings = RuntimeOptions(threads=threads, batch=options.batch, note=note)
     images = sample_images(dataset.val, options.batch)
-    before = environment()
+    before = environment(patience=LOOK)
     contestants = load_contestants(registry, models, settings, devices, only=runtimes)
     for contestant in contestants:
         if is_outdated(contestant.model.path.parent):
             note(f"{contestant.label} is of older weights: export the run again")
-    results = benchmark(contestants, images, options, step=step)
-    fastest = choose(results, [is_proven(contestant) for contestant in contestants])
-    return Race(models[0].contract, threads, results, fastest, before)
+    names = device_names(contestants)
+    digests = {path: digest_of(path) for path in {one.model.path for one in contestants}}
+    outcomes = benchmark(contestants, images, options, step=step, note=note)
+    pairs = list(zip(contestants, outcomes, strict=True))
+    timed = [
+        (one, replace(result, sha256=digests[one.model.path]))
+        for one, result in pairs
+        if isinstance(result, BenchResult)
+    ]
+    lost = [(one, error) for one, error in pairs if isinstance(error, MachineError)]
+    results = [result for _, result in timed]
+    return Race(
+        contract=models[0].contract,
+        threads=threads,
+        results=results,
+        fastest=choose(results, [is_proven(contestant) for contestant, _ in timed]),
+        environment=before,
+        devices=names,
+        warnings=(
+            *power_warnings(before["power"], power_source()),
+            *(f"{one.label} was left out: {error.what}" for one, error in lost),
+        ),
+        failure=next((error for one, error in lost if one.named), None),
+    )
+
+
+def power_warnings(before: str | None, after: str | None) -> tuple[str, ...]:
+    """A laptop's speed is decided by where its power comes from."""
+    if before and after and before != after:
+        return (f"the power changed from {before} to {after} meanwhile: time them again",)
+    if "battery" in (before, after):
+        return ("on battery: many laptops are slower than on mains then",)
+    return ()
 
 
 def sample_images(images: Any, batch: int) -> Pixels:

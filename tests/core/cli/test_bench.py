@@ -1,29 +1,102 @@
-"""How `cnnreg bench` shows what was measured."""
+"""`cnnreg bench`: what it prints, keeps and ends with."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import json
+from pathlib import Path
 
-from cnnreg.cli.bench import show
+import pytest
+
+from cnnreg.errors import MachineError
 from cnnreg.machine.environment import environment
+from cnnreg.timing.bench import BenchResult
 from cnnreg.timing.race import Race
-from helpers import contract
+from helpers import cli, contract
+
+RESULT = BenchResult(
+    label="[/] PyTorch fp32",
+    model="best.safetensors",
+    sha256="5ha",
+    runtime="pytorch",
+    format="checkpoint",
+    precision="fp32",
+    device="CPU",
+    settings={},
+    batch=1,
+    calls=5,
+    mean=1.0,
+    p50=1.0,
+    p90=1.1,
+    p99=1.2,
+    round_medians=(1.0,),
+    images_per_second=1000.0,
+    speedup=1.0,
+    speedup_range=(1.0, 1.0),
+    first_call=1.0,
+    load_seconds=0.1,
+    warnings=("p99 rests on 5 calls",),
+)
 
 
-def test_a_run_may_be_called_anything_and_the_load_be_unknown(capsys):
-    result = SimpleNamespace(
-        label="[/] PyTorch fp32",
-        batch=1,
-        p50=1.0,
-        p90=1.1,
-        p99=1.2,
-        images_per_second=1000.0,
-        speedup=1.0,
-        speedup_range=(1.0, 1.0),
-        calls=5,
-        warnings=("p99 rests on 5 calls",),
-    )
-    show(Race(contract(), 2, [result], None, {**environment(), "load": None}))
-    out = capsys.readouterr().out
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """The command, about a race that has been run."""
+
+    def bench(*arguments, failure=None, warnings=(), **machine):
+        raced = Race(
+            contract=contract(),
+            threads=2,
+            results=[RESULT],
+            fastest=None,
+            environment={**environment(), "processor": "i5", "load": None, **machine},
+            devices={"CPU": "i5", "GPU.0": "Iris [Xe], driver 31.0"},
+            warnings=warnings,
+            failure=failure,
+        )
+        monkeypatch.setattr("cnnreg.cli.bench.race", lambda *args, **options: raced)
+        return cli("bench", tmp_path, "--output", tmp_path, *arguments)
+
+    return bench
+
+
+def kept(tmp_path: Path):
+    return json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+
+
+def test_a_run_may_be_called_anything_and_the_load_and_power_be_unknown(bench):
+    code, out, _ = bench(power=None)
+    assert code == 0
     assert "[/] PyTorch fp32: p99 rests on 5 calls" in out
     assert "load" not in out
+    assert "i5, " in out
+    assert "mains" not in out
+    assert "battery" not in out
+
+
+def test_what_decides_a_laptops_figures_is_beside_them(bench, tmp_path):
+    code, out, _ = bench(power="battery", warnings=("on battery: slower",))
+    assert code == 0
+    assert "\non battery: slower\n" in out
+    assert "i5, on battery, " in out
+    assert "GPU.0: Iris [Xe], driver 31.0\n" in out
+    assert "CPU: i5" not in out
+    report = kept(tmp_path)
+    assert report["devices"] == {"CPU": "i5", "GPU.0": "Iris [Xe], driver 31.0"}
+    assert report["warnings"] == ["on battery: slower"]
+    assert report["created"][:2] == "20"
+    assert report["results"][0]["sha256"] == "5ha"
+
+
+def test_a_named_device_that_failed_in_use_costs_only_its_own_figures(bench, tmp_path):
+    code, out, err = bench(failure=MachineError("The driver was reset.", hint="Try again."))
+    assert code == 5
+    assert "PyTorch fp32" in out
+    assert "error: The driver was reset." in err
+    assert kept(tmp_path)["results"]
+
+
+def test_that_is_one_document_all_the_same(bench, tmp_path):
+    code, out, err = bench("--json", failure=MachineError("The driver was reset."))
+    assert code == 5
+    assert json.loads(out) == kept(tmp_path)
+    assert "note: The driver was reset." in err

@@ -149,6 +149,12 @@ def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
     assert "2 of 3 images could not be used" in err
 
 
+@pytest.fixture(autouse=True)
+def unsettled(monkeypatch):
+    """What a turn waits for matters to figures alone."""
+    monkeypatch.setattr("cnnreg.timing.turns.SETTLE", 0)
+
+
 BRIEFLY = ("--rounds", "2", "--seconds", "0.02", "--warmup", "0.02")
 
 

@@ -15,5 +15,7 @@ def test_runs_may_be_called_anything(tmp_path):
         for name in names
     ]
     with warnings.catch_warnings(action="error"):
-        draw_latencies(results, "$net", "CPU\x00", tmp_path / "bench.png")
+        draw_latencies(
+            results, "$net", ["CPU\x00, on battery", "GPU.0: Iris 犬"], tmp_path / "bench.png"
+        )
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")

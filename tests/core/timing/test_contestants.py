@@ -10,7 +10,8 @@ import pytest
 from cnnreg.errors import MachineError, UsageError
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec
-from cnnreg.timing.contestants import load_contestants
+from cnnreg.timing.bench import Contestant
+from cnnreg.timing.contestants import device_names, load_contestants
 from helpers import contract
 
 
@@ -135,3 +136,31 @@ def test_an_engine_that_fits_no_model_is_said(toy):
         load_contestants(
             toy, [dataclasses.replace(MODEL, format="none")], RuntimeOptions(), ("CPU",)
         )
+
+
+def test_a_device_is_named_only_where_it_was(toy):
+    def named(*devices):
+        found = load_contestants(toy, [MODEL], RuntimeOptions(threads=1), devices)
+        return [one.named for one in found]
+
+    assert named("cpu") == [True, True]
+    assert named("all") == [False, False, False]
+    assert named("all", "gpu") == [False, False, True]
+
+
+def test_a_device_has_its_full_name_and_its_driver(toy):
+    (engine,) = [spec for spec in toy.runtimes.specs if spec.name == "rich"]
+
+    def names(place, **changes):
+        runtime = dataclasses.replace(engine, **changes)
+        return device_names([Contestant("label", MODEL, runtime, Opened(place), 0.0, place)])
+
+    def broken():
+        raise RuntimeError("a driver's fault")
+
+    iris = {"devices": lambda: {"GPU": "Iris Xe"}, "details": lambda: {"GPU": {"driver": "31.0"}}}
+    assert names("GPU", **iris) == {"GPU": "Iris Xe, driver 31.0"}
+    assert names("GPU.0", **iris) == {"GPU.0": "Iris Xe, driver 31.0"}
+    assert names("GPU.1", **iris) == {"GPU.1": "GPU.1"}
+    assert names("GPU.1", devices=lambda: {"GPU.1": "Arc"}) == {"GPU.1": "Arc"}
+    assert names("GPU", devices=broken) == {"GPU": "GPU"}
