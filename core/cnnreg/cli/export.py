@@ -37,7 +37,7 @@ from .common import (
     say,
 )
 from .data_options import moved_data_options
-from .export_target import Job, jobs_for
+from .export_target import Job, jobs_for, spared
 
 
 class ExportCommand(click.Command):
@@ -156,7 +156,7 @@ def command(
                 max_minutes=max_minutes,
                 interface=job.interface,
                 device=job.device,
-                fp16_instead=job.plan is None,  # a target goes on with fp32
+                fp16_instead=job.plan is None,  # a target has another file
                 step=lambda text: status.update(escape(text)),
             )
             try:
@@ -171,7 +171,8 @@ def command(
                     results[-1] = job, replace(result, served=served)
             except (GateError, UsageError) as error:  # says nothing of the other files
                 stop_if_asked()
-                refused.append(error)
+                if not spared(job, error, (done for done, _ in results)):
+                    refused.append(error)
                 continue
             except CnnregError as error:  # what was published before it stays
                 for refusal in refused:

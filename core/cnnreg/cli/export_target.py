@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from cnnreg.errors import GateError, UsageError
+from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.publishing import ExportResult
 from cnnreg.exporting.targets import ENGINE, Plan, Target, plans
+from cnnreg.machine.devices import details_of
 from cnnreg.machine.environment import instruction_sets
 from cnnreg.models import need
 from cnnreg.registry import Registry
@@ -37,7 +38,7 @@ class Job:
     @property
     def outcomes(self) -> tuple[Precision, ...]:
         """The precisions that it may end in."""
-        both = self.plan is not None and self.precision == "int8"
+        both = self.plan is not None and self.precision == "int8" and not self.plan.spare
         return (self.precision, "fp32") if both else (self.precision,)
 
     def run(self, publish: Callable[[Precision], ExportResult]) -> ExportResult:
@@ -55,6 +56,15 @@ class Job:
             return publish(last)
 
 
+def spared(job: Job, error: CnnregError, done: Iterable[Job]) -> bool:
+    """Whether a refusal is none, as another file does for the same device; says so."""
+    other = next((one for one in done if one.target == job.target), None)
+    if other is None or not (job.plan and job.plan.spare and isinstance(error, GateError)):
+        return False
+    say(f"{error.what} So for the GPU there is {other.precision} alone.")
+    return True
+
+
 def jobs_for(
     registry: Registry,
     target: Target,
@@ -65,10 +75,14 @@ def jobs_for(
     """The files of a target. Raises UsageError if the other flags ask for something else."""
     exporter, runtime = registry.exporters[ENGINE], registry.runtimes[ENGINE]
     need(runtime)
-    chosen = plans(target, runtime.devices(), instruction_sets())
+    chosen = plans(target, runtime.devices(), instruction_sets(), details_of(runtime))
     wrong = [f"--{spec.name}" for spec in exporters if spec != exporter]
     if precisions and set(precisions) != {plan.precision for plan in chosen}:
-        wrong += [f"--precision {precision}" for precision in precisions]
+        needed = [plan for plan in chosen if not plan.spare]
+        if set(precisions) == {plan.precision for plan in needed}:
+            chosen = needed
+        else:
+            wrong += [f"--precision {precision}" for precision in precisions]
     if interface.fixed and not all(plan.fixed for plan in chosen):
         wrong.append("--fixed")
     if wrong:

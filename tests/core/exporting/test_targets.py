@@ -11,8 +11,13 @@ CPU = {"CPU": "some processor"}
 IRIS = {**CPU, "GPU": "Intel(R) Iris(R) Xe Graphics (iGPU)"}
 
 
-def brief(target, devices, isa):
-    return [(p.target, p.precision, p.fixed, p.device) for p in plans(target, devices, isa)]
+XE = {"GPU": {"capabilities": "FP32, BIN, FP16, INT8"}}
+
+
+def brief(target, devices, isa, details):
+    return [
+        (p.target, p.precision, p.fixed, p.device) for p in plans(target, devices, isa, details)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -28,12 +33,20 @@ def brief(target, devices, isa):
     ],
 )
 def test_the_settings_follow_from_the_machine(target, devices, isa, expected):
-    assert brief(target, devices, isa) == expected
+    assert brief(target, devices, isa, {}) == expected
+
+
+def test_a_gpu_with_instructions_for_int8_gets_such_a_file_beside_the_other():
+    fp16, int8 = (("igpu", precision, True, "GPU") for precision in ("fp16", "int8"))
+    assert brief("igpu", IRIS, PLAIN, XE) == [fp16, int8]
+    assert brief("auto", IRIS, TIGER_LAKE, XE) == [("cpu", "int8", False, "CPU"), fp16, int8]
+    assert brief("igpu", IRIS, PLAIN, {"GPU": {"capabilities": "FP32, FP16"}}) == [fp16]
+    assert [plan.spare for plan in plans("auto", IRIS, PLAIN, XE)] == [False, False, True]
 
 
 def test_each_file_says_what_it_is_for():
-    here, elsewhere = plans("igpu", IRIS, PLAIN), plans("igpu", CPU, PLAIN)
-    assert "Iris" in here[0].note
+    here, elsewhere = plans("igpu", IRIS, PLAIN, XE), plans("igpu", CPU, PLAIN, {})
+    assert all("Iris" in plan.note for plan in here)
     assert "not seen here" in elsewhere[0].note
-    assert "VNNI" in plans("cpu", CPU, PLAIN)[0].note
+    assert "VNNI" in plans("cpu", CPU, PLAIN, {})[0].note
     assert here[0].words == "fp16, fixed shapes"

@@ -1,0 +1,47 @@
+"""What an engine tells of a device, as far as its answers may hang on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnreg.specs import RuntimeSpec
+
+from .environment import installed
+
+Facts = Mapping[str, Mapping[str, str]]  # by device
+
+
+def devices_of(runtime: RuntimeSpec) -> Mapping[str, str]:
+    """Its devices by their full names; none where a driver fails."""
+    try:
+        return dict(runtime.devices())
+    except Exception:  # noqa: BLE001 - a device that cannot be listed is not there
+        return {}
+
+
+def details_of(runtime: RuntimeSpec) -> Facts:
+    """What it tells of each device beside its name; nothing where a driver fails."""
+    try:
+        return {} if runtime.details is None else dict(runtime.details())
+    except Exception:  # noqa: BLE001 - as above
+        return {}
+
+
+def place_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:
+    """The device's full name, its driver and the engine's version: texts, empty if not told."""
+    names = [name for own, name in devices_of(runtime).items() if alike(own, device)]
+    # A processor has no driver, and asking for the details of all devices takes its time.
+    told = {} if alike(device, "CPU") else details_of(runtime)
+    drivers = [facts.get("driver", "") for own, facts in told.items() if alike(own, device)]
+    versions = [f"{name} {installed(name) or ''}".strip() for name in runtime.requires]
+    return {
+        "device_name": "".join(names[:1]),
+        "driver": "".join(drivers[:1]),
+        "engine": ", ".join(versions),
+    }
+
+
+def alike(one: str, other: str) -> bool:
+    """GPU and GPU.0 are the same device."""
+    return one.upper().removesuffix(".0") == other.upper().removesuffix(".0")
