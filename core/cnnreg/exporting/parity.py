@@ -33,6 +33,9 @@ class Parity:
     exported_accuracy: float
     complaint: str  # why it fails; empty: it holds
     device: str = "CPU"  # that the exported model ran on
+    device_name: str = ""  # its full name; older versions do not tell this and what follows
+    driver: str = ""
+    engine: str = ""  # with its version
 
     @property
     def holds(self) -> bool:

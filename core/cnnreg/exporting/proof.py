@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cnnreg.errors import CnnregError, GateError, is_out_of_memory
+from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
+from cnnreg.machine.devices import devices_of, place_of
 from cnnreg.models import open_session, runtimes_for
 from cnnreg.plugins import one_line
 from cnnreg.registry import Registry
@@ -30,7 +32,8 @@ def prove(
 ) -> dict[str, Parity]:
     """Compare in every installed runtime that opens the format, up to one in which it fails.
 
-    Raises GateError where that cannot be done.
+    Those that have no such device compare on the processor. Raises GateError where that cannot
+    be done; MachineError if none has the device, or it fails.
     """
     runtimes = runtimes_for(registry, exported.format)
     if not runtimes:
@@ -38,14 +41,13 @@ def prove(
             f"No installed runtime opens {exported.format} files, so nothing can be proven."
         )
     results = {}
-    for runtime in runtimes:
+    for runtime, place in zip(runtimes, _places(runtimes, device), strict=True):
         try:
-            place = device if device != "CPU" and device in runtime.devices() else "CPU"
-            session = open_session(runtime, exported, RuntimeOptions(device=place))
+            session = _opened(runtime, exported, place)
             logits = logits_of(session, original.images)
             fault = _fault(session, original, exported.interface)
         except (Exception, SystemExit) as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or isinstance(error, MachineError):
                 raise
             why = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
             raise GateError(
@@ -61,10 +63,33 @@ def prove(
             others=original.others,
         )
         complaint = parity.complaint or fault
-        results[runtime.name] = replace(parity, device=place, complaint=complaint)
+        results[runtime.name] = replace(
+            parity, device=place, complaint=complaint, **place_of(runtime, place)
+        )
         if complaint:
             break
     return results
+
+
+def _places(runtimes: Sequence[RuntimeSpec], device: str) -> list[str]:
+    """Where each compares: on the device, or on the processor if it has none such."""
+    has = [device != "CPU" and device in devices_of(runtime) for runtime in runtimes]
+    if device != "CPU" and not any(has):
+        raise MachineError(
+            f"{device} is not seen any more, so nothing can be proven on it.",
+            hint="`cnnreg doctor` shows what is.",
+        )
+    return [device if there else "CPU" for there in has]
+
+
+def _opened(runtime: RuntimeSpec, exported: ModelFile, place: str) -> Session:
+    """A processor is always there: a file that cannot be opened on it is itself at fault."""
+    try:
+        return open_session(runtime, exported, RuntimeOptions(device=place))
+    except MachineError as error:
+        if place != "CPU":
+            raise
+        raise ModelFileError(error.what) from error
 
 
 def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch.nn import functional
 
-from cnnreg.errors import GateError
+from cnnreg.errors import GateError, MachineError
 from cnnreg.exporting.parity import softmax
 from cnnreg.exporting.proof import RESIZES
 from cnnreg.exporting.publishing import publish
@@ -16,6 +16,17 @@ from cnnreg.manifest import read_manifest
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface
 from toy_format import EXPORTER, flip_one, visible
+
+GRAPHICS = {
+    "devices": lambda: {"CPU": "some processor", "GPU": "Iris Xe"},
+    "details": lambda: {"GPU": {"driver": "32.0"}},
+    "requires": ("numpy",),
+}
+
+
+def with_runtimes(registry, *specs):
+    entries = [Entry(spec, registry.plugins[0]) for spec in specs]
+    return dataclasses.replace(registry, runtimes=Catalog("runtime", entries))
 
 
 def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, original, tmp_path):
@@ -30,16 +41,50 @@ def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, origin
         return open_session
 
     plain, rich = registry.runtimes.specs
-    specs = [
+    registry = with_runtimes(
+        registry,
         dataclasses.replace(plain, open=noting(plain)),
-        dataclasses.replace(rich, open=noting(rich), devices=lambda: {"CPU": "c", "GPU": "g"}),
-    ]
-    entries = [Entry(spec, registry.plugins[0]) for spec in specs]
-    registry = dataclasses.replace(registry, runtimes=Catalog("runtime", entries))
+        dataclasses.replace(rich, open=noting(rich), **GRAPHICS),
+    )
     result = publish(registry, original, exporter, "fp32", output=tmp_path, device="GPU")
     assert asked == ["CPU", "GPU"]
     parity = read_manifest(result.folder).parity
     assert [parity[name]["device"] for name in ("engine0", "engine1")] == ["CPU", "GPU"]
+    told = {name: parity["engine1"][name] for name in ("device_name", "driver", "engine")}
+    assert told == {"device_name": "Iris Xe", "driver": "32.0", "engine": f"numpy {np.__version__}"}
+
+
+def test_a_device_that_is_gone_is_not_replaced_by_the_processor(toy, original, tmp_path):
+    registry, exporter = toy(engines=2)
+    with pytest.raises(MachineError, match="GPU is not seen any more") as caught:
+        publish(registry, original, exporter, "fp32", output=tmp_path, device="GPU")
+    assert caught.value.exit_code == 5
+    assert visible(tmp_path) == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_device_that_fails_meanwhile_is_not_the_files_fault(toy, original, tmp_path, precision):
+    def lost(logits):
+        raise MachineError("GPU failed: out of resources.")
+
+    registry, exporter = toy(lost)
+    runtime = dataclasses.replace(registry.runtimes["engine0"], **GRAPHICS)
+    registry = with_runtimes(registry, runtime)
+    with pytest.raises(MachineError, match="out of resources"):
+        publish(registry, original, exporter, precision, output=tmp_path, device="GPU")
+    assert visible(tmp_path) == []
+
+
+@pytest.mark.parametrize(("device", "kind"), [("GPU", MachineError), ("CPU", GateError)])
+def test_a_file_that_a_processor_cannot_open_is_at_fault(toy, original, tmp_path, device, kind):
+    def fail(model, options):
+        raise MachineError("cannot compile this model.")
+
+    registry, exporter = toy()
+    runtime = dataclasses.replace(registry.runtimes["engine0"], open=fail, **GRAPHICS)
+    registry = with_runtimes(registry, runtime)
+    with pytest.raises(kind, match="cannot compile"):
+        publish(registry, original, exporter, "fp32", output=tmp_path, device=device)
 
 
 @pytest.mark.parametrize("engines", [1, 2])
