@@ -8,14 +8,35 @@ from math import atan2, cos, log, pi, sin, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from cnnreg.manifest import has_manifest, read_manifest
+from cnnreg.exporting.targets import ENGINE, plans
+from cnnreg.machine.devices import alike, details_of, devices_of, place_of
+from cnnreg.machine.environment import has_vnni, instruction_sets
+from cnnreg.manifest import Manifest, has_manifest, read_manifest
 from cnnreg.runs.weights import is_outdated
 
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
 
 
-CONFIDENCE = 0.95  # of each difference by itself
+CONFIDENCE = 0.95  # of all differences together
+CURE = "For the GPU: cnnreg export RUN --target igpu"
+CHANGES = {
+    "device_name": "proven on another device",
+    "driver": "proven with another driver",
+    "engine": "proven with another version of the engine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a contestant's answers were compared with its original's where it was timed."""
+
+    doubt: str = ""  # why not; empty: they were
+    one_by_one: bool = False  # they were for one image at a time, and others are computed otherwise
+    curable: bool = False  # whether CURE writes such a file, proven there
+
+    def doubt_at(self, batch: int) -> str:
+        return self.doubt or ("proven at batch 1" if self.one_by_one and batch > 1 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +49,8 @@ class Choice:
     baseline: str  # that one's label
     level_with: tuple[str, ...]  # proven too, and not told from it by the rounds
     unproven: tuple[str, ...]  # faster, but nobody compared their answers there
+    doubts: tuple[str, ...] = ()  # why not, of each of them
+    cure: str = ""  # what proves one of them
 
     def __str__(self) -> str:
         batch = f" at batch {self.batch}" if self.batch > 1 else ""
@@ -37,21 +60,30 @@ class Choice:
         if self.level_with:
             text += f"; these rounds do not tell it from {', '.join(self.level_with)}"
         if self.unproven:
-            text += (
-                f". Faster, but not proven equal there: {', '.join(self.unproven)} "
-                "(for a GPU: cnnreg export --target igpu)"
-            )
-        return f"Fastest here{batch}: {text}"
+            pairs = zip(self.unproven, self.doubts, strict=True)
+            faster = ", ".join(f"{label} ({doubt})" for label, doubt in pairs)
+            text += f". Faster, but not proven equal there: {faster}"
+        cure = f". {self.cure}" if self.cure else ""
+        return f"Fastest here{batch}: {text}{cure}"
 
 
-def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | None:
+def choose(results: Sequence[BenchResult], proofs: Sequence[Proof]) -> Choice | None:
     """The fastest of the proven ones; None if there is none."""
-    eligible = [result for result, holds in zip(results, proven, strict=True) if holds]
+    doubts = [one.doubt_at(own.batch) for own, one in zip(results, proofs, strict=True)]
+    eligible = [result for result, doubt in zip(results, doubts, strict=True) if not doubt]
     if not eligible:
         return None
     best = max(eligible, key=lambda result: result.speedup)
-    others = [result for result in eligible if result is not best]
-    doubtful = [result for result, holds in zip(results, proven, strict=True) if not holds]
+    confidence = _of_each_pair(len(results))
+    faster = {
+        index: result
+        for index, result in enumerate(results)
+        if doubts[index] and not _is_level(best, result, confidence)
+    }
+    curable = any(
+        proofs[index].curable and not any(_is_kin(result, other) for other in eligible)
+        for index, result in faster.items()
+    )
     return Choice(
         label=best.label,
         device=best.device,
@@ -59,12 +91,30 @@ def choose(results: Sequence[BenchResult], proven: Sequence[bool]) -> Choice | N
         milliseconds=best.p50,
         speedup=best.speedup,
         baseline=results[0].label,
-        level_with=tuple(result.label for result in others if _is_level(result, best)),
-        unproven=tuple(result.label for result in doubtful if result.speedup > best.speedup),
+        level_with=tuple(
+            result.label
+            for result in eligible
+            if result is not best and _is_level(result, best, confidence)
+        ),
+        unproven=tuple(result.label for result in faster.values()),
+        doubts=tuple(doubts[index] for index in faster),
+        cure=CURE if curable else "",
     )
 
 
-def _is_level(result: BenchResult, best: BenchResult) -> bool:
+def _is_kin(one: BenchResult, other: BenchResult) -> bool:
+    """Whether both are of one precision, in one engine on one device."""
+    kinds = {(result.runtime, result.device, result.precision) for result in (one, other)}
+    return len(kinds) == 1
+
+
+def _of_each_pair(contestants: int) -> float:
+    """What each difference must be sure by, so that all of them together are (Bonferroni)."""
+    pairs = contestants * (contestants - 1) // 2
+    return 1 - (1 - CONFIDENCE) / max(1, pairs)
+
+
+def _is_level(result: BenchResult, best: BenchResult, confidence: float) -> bool:
     """Whether the t interval of how much slower it is, in logarithms paired by round, holds 0.
 
     One round has no spread: there it is slower if its median is above the best one's p90.
@@ -74,7 +124,7 @@ def _is_level(result: BenchResult, best: BenchResult) -> bool:
     if len(slower) == 1:
         return result.p50 <= best.p90
     mean, error = fmean(slower), stdev(slower) / sqrt(len(slower))
-    return mean <= 0 or share_within(mean, error, len(slower) - 1) <= CONFIDENCE
+    return mean <= 0 or share_within(mean, error, len(slower) - 1) <= confidence
 
 
 def share_within(distance: float, error: float, freedom: int) -> float:
@@ -91,23 +141,50 @@ def share_within(distance: float, error: float, freedom: int) -> float:
     return 2 / pi * (angle + total) if odd else total
 
 
-def is_proven(contestant: Contestant) -> bool:
+def is_proven(contestant: Contestant) -> Proof:
     """Whether its answers were compared with the original's, in this engine on this device.
 
     A checkpoint is the original; a file without a manifest does not say, and one of weights
     that its run has since replaced was compared with another original.
     """
-    model = contestant.model
+    model, device = contestant.model, contestant.device
     if model.architecture is not None:
-        return True
-    if not has_manifest(model.path.parent) or is_outdated(model.path.parent):
-        return False
-    manifest = read_manifest(model.path.parent)
+        return Proof()
+    if not has_manifest(model.path.parent):
+        doubt = "no manifest beside it"
+    elif is_outdated(model.path.parent):
+        doubt = "of older weights"
+    else:
+        doubt = _doubt(contestant, read_manifest(model.path.parent))
+    if doubt:
+        return Proof(doubt, curable=_is_curable(contestant))
+    return Proof(one_by_one=not (alike(device, "CPU") or model.interface.fixed))
+
+
+def _doubt(contestant: Contestant, manifest: Manifest) -> str:
+    """Why what the manifest tells is no proof of what was timed; empty if it is."""
+    device = contestant.device
     parity = manifest.parity.get(contestant.runtime.name)
-    proven_here = parity and _alike(parity.get("device", "CPU"), contestant.device)
-    return bool(proven_here) and manifest.model == model.path.name
+    if parity is None or manifest.model != contestant.model.path.name:
+        return "not proven in this engine"
+    proven_on = str(parity.get("device", "CPU"))
+    if not alike(proven_on, device):
+        return f"proven on {proven_on}"
+    if alike(device, "CPU"):
+        # Processors agree but for sums of int8 products, which without VNNI may overflow.
+        loses = manifest.precision == "int8" and not has_vnni(instruction_sets())
+        exact = has_vnni(manifest.environment.get("isa") or ())
+        return "proven on a processor with VNNI" if loses and exact else ""
+    here = place_of(contestant.runtime, device)
+    if not here["device_name"] or not parity.get("device_name"):
+        return "its proof does not say on which device"
+    return next((words for key, words in CHANGES.items() if parity.get(key) != here[key]), "")
 
 
-def _alike(one: str, other: str) -> bool:
-    """GPU and GPU.0 are the same device."""
-    return one.upper().removesuffix(".0") == other.upper().removesuffix(".0")
+def _is_curable(contestant: Contestant) -> bool:
+    """Whether `export --target igpu` writes such a file and proves it on this device."""
+    runtime, model, device = contestant.runtime, contestant.model, contestant.device
+    if (runtime.name, model.format) != (ENGINE, ENGINE) or alike(device, "CPU"):
+        return False
+    planned = plans("igpu", devices_of(runtime), (), details_of(runtime))
+    return any(plan.precision == model.precision and alike(plan.device, device) for plan in planned)
