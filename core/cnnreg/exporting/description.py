@@ -8,7 +8,6 @@ from typing import Any
 
 from cnnreg.machine.environment import environment
 from cnnreg.models import CONTRACT_KEY, INTERFACE_KEY, PRECISION_KEY, SPLIT_KEY
-from cnnreg.runs import now
 from cnnreg.specs import Interface, ModelContract, Precision, to_data
 
 
@@ -21,6 +20,7 @@ def describe(
     """What is stored inside an exported file: the contract, and the same for human eyes.
 
     `split` is what decides which images were held out, so that it can be evaluated anywhere.
+    No time of day: the same weights give the same file, and what was measured of it stays true.
     """
     takes, gives = in_words(contract, interface)
     return {
@@ -34,7 +34,6 @@ def describe(
         "std": json.dumps(contract.std),
         "resize": contract.resize,
         "output": gives,
-        "created": now(),
         "versions": json.dumps(environment()["versions"]),
     }
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import CnnregError
 from cnnreg.files import read_json
 from cnnreg.markdown import escape, table
-from cnnreg.models import title_of
+from cnnreg.models import digest_of, title_of
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.report import ClassResult, Report, make_report, read_report
@@ -84,41 +83,40 @@ def proof(registry: Registry, parities: dict[str, Parity]) -> str:
 
 
 def speed(run: Run, exported: ModelFile) -> str:
-    """What `cnnreg bench` measured of this export of the run, or how to measure it."""
+    """What `cnnreg bench` measured of this very file and its run's, or how to measure it."""
     try:
         found = read_json(run.folder / "bench.json")
-        name = f"{exported.format}-{exported.precision}{exported.interface.suffix}"
         baseline, *others = found["results"]
-        timed = [one for one in others if _export_of(run, one["model"]) == name]
-        if _export_of(run, baseline["model"]) is None:
+        timed = [one for one in others if one["sha256"] == digest_of(exported.path)]
+        if baseline["sha256"] != digest_of(run.best):
             timed = []  # the speed-ups are against a file that is not shown
         rows = [*map(_speed_row, (baseline, *timed))]
-        about = (
-            f"Milliseconds a call of {found['options']['batch']}, {found['threads']} threads, "
-            f"{escape(str(found['environment']['processor']))}:"
-        )
-    except (CnnregError, KeyError, TypeError, ValueError):  # none, or a damaged one
+        about = _circumstances(found)
+    except (CnnregError, OSError, LookupError, TypeError, ValueError, AttributeError):
         rows, about = [], ""
     if len(rows) < 2:
         return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
-    titles = ("engine", ">p50", ">p90", ">p99", ">speed-up")
+    titles = ("engine", "device", ">p50", ">p90", ">p99", ">speed-up")
     return f"{about}\n\n{table(titles, rows)}"
 
 
-def _export_of(run: Run, model: str) -> str | None:
-    """Which export of the run's a timed file was: "" its checkpoint, None another run's.
-
-    By the names of the folders: a run may have been moved since, also from Windows.
-    """
-    parts, own = PureWindowsPath(model).parts, run.folder.resolve().name
-    if parts[-2:] == (own, run.best.name):
-        return ""
-    return parts[-2] if parts[-4:-2] == (own, run.exports.name) else None
+def _circumstances(bench: dict[str, Any]) -> str:
+    machine = bench["environment"]
+    power, created = machine.get("power"), bench.get("created")
+    parts = [
+        f"Milliseconds a call of {bench['options']['batch']}",
+        f"{bench['threads']} threads",
+        str(machine["processor"]),
+        *([f"on {power}"] if power else []),
+        *([str(created)[:10]] if created else []),
+    ]
+    return f"{escape(', '.join(parts))}:"
 
 
 def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
     times = (f"{result[name]:.3f}" for name in ("p50", "p90", "p99"))
-    return (escape(str(result["label"])), *times, f"{result['speedup']:.2f}x")
+    names = (escape(str(result[name])) for name in ("label", "device"))
+    return (*names, *times, f"{result['speedup']:.2f}x")
 
 
 def limits(data: str, report: Report, split: str) -> str:

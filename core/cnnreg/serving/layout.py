@@ -120,7 +120,7 @@ def model_name(manifest: Manifest) -> str:
 def _identity(manifest: Manifest | None) -> dict[str, Any] | None:
     """What a model was made of: checkpoint, form and packages. None equals no model's.
 
-    The bytes would not do: files hold the moment they were written.
+    The bytes would not do: a converter names its nodes by what it has converted before.
     """
     if manifest is None:
         return None

@@ -17,3 +17,9 @@ def test_the_file_says_how_to_use_it(original):
         "val_fraction": data.val_fraction,
         "test_fraction": data.test_fraction,
     }
+
+
+def test_it_does_not_say_when_for_that_would_make_each_file_another_one(original):
+    texts = describe(original.model.contract, "fp16", BARE, original.split)
+    assert "created" not in texts
+    assert texts == describe(original.model.contract, "fp16", BARE, original.split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from helpers import make_run
 
 def test_times_are_those_of_this_export_or_the_command_that_measures(registry, tmp_path):
     run = make_run(registry, tmp_path / "run")
+    run.best.write_bytes(b"original")
+    (tmp_path / "model.onnx").write_bytes(b"export")
     exported = ModelFile(
         path=tmp_path / "model.onnx",
         format="onnx",
@@ -23,32 +26,35 @@ def test_times_are_those_of_this_export_or_the_command_that_measures(registry, t
         interface=Interface(embed=True),
     )
     assert "cnnreg bench" in speed(run, exported)
-    times = {"p50": 0.5, "p90": 0.6, "p99": 0.7, "speedup": 2.0}
-    before = "C:\\before\\run"  # it has been moved since
+    times = {"device": "CPU", "p50": 0.5, "p90": 0.6, "p99": 0.7, "speedup": 2.0}
     results = [
-        {"label": label, "model": model, **times}
-        for label, model in (
-            ("PyTorch fp32", f"{before}\\best.safetensors"),
-            ("ONNX fp32", f"{before}\\exports\\onnx-fp32-embed\\model.onnx"),
-            ("bare", f"{before}\\exports\\onnx-fp32\\model.onnx"),
-            ("IR", f"{before}\\exports\\openvino-fp32\\model.xml"),
-            ("other", "runs/other/exports/onnx-fp32-embed/model.onnx"),
+        {"label": label, "sha256": sha256(content).hexdigest(), **times}
+        for label, content in (
+            ("PyTorch fp32", b"original"),
+            ("ONNX fp32", b"export"),
+            ("earlier", b"export of the same name"),
         )
     ]
+    results.append({**results[1], "label": "ONNX in OpenVINO", "device": "GPU.0"})
     bench = {
         "results": results,
         "threads": 2,
         "options": {"batch": 1},
-        "environment": {"processor": "CPU <3"},
+        "environment": {"processor": "CPU <3", "power": "battery"},
+        "created": "2026-11-25T10:00:00+01:00",
     }
     (run.folder / "bench.json").write_text(json.dumps(bench), encoding="utf-8")
     told = speed(run, exported)
-    assert "| PyTorch fp32 | 0.500 | 0.600 | 0.700 | 2.00x |" in told
-    assert "| ONNX fp32 |" in told
-    assert not re.search(r"\| (bare|IR|other) \|", told)
-    assert "CPU \\<3" in told
-    others = {**bench, "results": [results[-1], *results]}
+    assert "| PyTorch fp32 | CPU | 0.500 | 0.600 | 0.700 | 2.00x |" in told
+    assert "| ONNX fp32 | CPU |" in told
+    assert "| ONNX in OpenVINO | GPU.0 |" in told
+    assert "earlier" not in told
+    assert "a call of 1, 2 threads, CPU \\<3, on battery, 2026-11-25:" in told
+    others = {**bench, "results": [results[2], *results]}
     (run.folder / "bench.json").write_text(json.dumps(others), encoding="utf-8")
+    assert "Not measured yet" in speed(run, exported)
+    (run.folder / "bench.json").write_text(json.dumps(bench), encoding="utf-8")
+    exported.path.write_bytes(b"written anew")
     assert "Not measured yet" in speed(run, exported)
     for damaged in ("{", '{"results": [{}]}', "[]", '{"results": 1}'):
         (run.folder / "bench.json").write_text(damaged, encoding="utf-8")
