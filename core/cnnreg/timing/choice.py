@@ -141,7 +141,7 @@ def share_within(distance: float, error: float, freedom: int) -> float:
     return 2 / pi * (angle + total) if odd else total
 
 
-def is_proven(contestant: Contestant) -> Proof:
+def proof_of(contestant: Contestant) -> Proof:
     """Whether its answers were compared with the original's, in this engine on this device.
 
     A checkpoint is the original; a file without a manifest does not say, and one of weights

@@ -17,7 +17,7 @@ from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
 from .bench import BenchOptions, BenchResult, benchmark
-from .choice import Choice, choose, is_proven
+from .choice import Choice, choose, proof_of
 from .contestants import device_names, load_contestants
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def race(
         contract=models[0].contract,
         threads=threads,
         results=results,
-        fastest=choose(results, [is_proven(contestant) for contestant, _ in timed]),
+        fastest=choose(results, [proof_of(contestant) for contestant, _ in timed]),
         environment=before,
         devices=names,
         warnings=(

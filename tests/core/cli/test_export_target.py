@@ -18,7 +18,7 @@ from cnnreg.models import exported_model
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface, RuntimeOptions
 from cnnreg.termination import terminable
-from cnnreg.timing.choice import is_proven
+from cnnreg.timing.choice import proof_of
 from cnnreg.timing.contestants import load_contestants
 from helpers import cli, make_run, train
 
@@ -119,7 +119,7 @@ def test_what_a_target_wrote_for_graphics_is_proven_where_it_is_timed(xe, origin
         )
     models = [exported_model(folder) for folder in sorted(tmp_path.glob("openvino-*"))]
     contestants = load_contestants(xe, models, RuntimeOptions(), ("all",))
-    proven = [one.label for one in contestants if not is_proven(one).doubt]
+    proven = [one.label for one in contestants if not proof_of(one).doubt]
     assert proven == ["OpenVINO fp16 fixed on GPU.0", "OpenVINO int8 fixed on GPU.0"]
 
 

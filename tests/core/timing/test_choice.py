@@ -15,7 +15,7 @@ from cnnreg.runs.weights import weights_digest
 from cnnreg.specs import Interface, ModelFile, RuntimeSpec
 from cnnreg.timing import choice as module
 from cnnreg.timing.bench import BenchResult, Contestant
-from cnnreg.timing.choice import CURE, Proof, choose, is_proven, share_within
+from cnnreg.timing.choice import CURE, Proof, choose, proof_of, share_within
 from helpers import contract
 
 
@@ -212,7 +212,7 @@ def entrant(model, runtime="engine", device="CPU", name="Iris Xe", driver="31.0"
 
 
 def doubt(*arguments, **options):
-    return is_proven(entrant(*arguments, **options)).doubt
+    return proof_of(entrant(*arguments, **options)).doubt
 
 
 def test_a_proof_is_of_an_engine_and_a_device(exported):
@@ -255,9 +255,9 @@ def test_int8_proven_with_vnni_is_not_where_its_sums_may_overflow(
 
 def test_on_a_gpu_an_open_shape_was_proven_for_one_image_at_a_time(exported):
     fixed = replace(exported, interface=Interface(fixed=True))
-    assert is_proven(entrant(exported, "other", "GPU")).one_by_one
-    assert not is_proven(entrant(fixed, "other", "GPU")).one_by_one
-    assert not is_proven(entrant(exported)).one_by_one
+    assert proof_of(entrant(exported, "other", "GPU")).one_by_one
+    assert not proof_of(entrant(fixed, "other", "GPU")).one_by_one
+    assert not proof_of(entrant(exported)).one_by_one
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_on_a_gpu_an_open_shape_was_proven_for_one_image_at_a_time(exported):
     ],
 )
 def test_the_cure_is_for_what_a_target_writes(exported, runtime, device, precision, curable):
-    proof = is_proven(entrant(replace(exported, precision=precision), runtime, device))
+    proof = proof_of(entrant(replace(exported, precision=precision), runtime, device))
     assert proof.doubt
     assert proof.curable is curable
 
