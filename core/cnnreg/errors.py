@@ -17,6 +17,7 @@ CnnregError            1    an internal bug when raised bare
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,7 @@ REINSTALL = (
 )
 
 FEW = 12  # names that a hint tells one by one
+MEMORY_ON_WINDOWS = (8, 14, 1455)  # its own numbers: errno knows not all, texts are translated
 
 
 class CnnregError(Exception):
@@ -149,5 +151,9 @@ def is_unloadable(error: BaseException) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Linux, Windows and CUDA each say it in their own words."""
+    if isinstance(error, OSError) and (
+        error.errno == errno.ENOMEM or getattr(error, "winerror", None) in MEMORY_ON_WINDOWS
+    ):
+        return True
     texts = ("can't allocate memory", "not enough memory", "out of memory", "bad allocation")
     return isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts)
