@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, ParamSpec
 
 from .errors import InUseError, MachineError, ModelFileError
 from .exchange import exchange
@@ -21,9 +22,13 @@ HOME_VARIABLE = "CNNREG_HOME"
 CACHE_VARIABLE = "CNNREG_CACHE"
 TEMPORARY_PREFIX = ".cnnreg-tmp-"
 WINDOWS = os.name == "nt"
-PATIENCE = 2.0  # seconds: longer than a scanner looks at a file
+PATIENCE = 60.0  # seconds: longer than scanners, backups and slow readers have a file open
+LONG = 200  # characters: a temporary name beside it may pass the 260 that Windows takes
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+FULL_ON_WINDOWS = (39, 112, 1295)  # its own numbers; errno knows only the second
 REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
+
+P = ParamSpec("P")
 
 
 def home() -> Path:
@@ -73,15 +78,15 @@ def _keep(path: Path, previous: Path) -> None:
         patiently(path.replace, previous)
         return
     patiently(link.replace, previous)
-    link.unlink(missing_ok=True)  # it stays where both are one file already
+    patiently(link.unlink, missing_ok=True)  # it stays where both are one file already
 
 
-def patiently(rename: Callable[[Path], object], target: Path) -> None:
-    """Call `rename`, which Windows refuses while a virus scanner or a viewer has the file open."""
+def patiently(act: Callable[P, object], *given: P.args, **options: P.kwargs) -> None:
+    """Rename or remove, which Windows refuses while any program has the file open."""
     end = monotonic() + PATIENCE
     while True:
         try:
-            rename(target)
+            act(*given, **options)
             return
         except PermissionError:
             if not WINDOWS or monotonic() > end:
@@ -100,9 +105,10 @@ def write_json(path: Path, data: Any) -> None:
 
 def typed(path: Path) -> str:
     """As one types it after a command: quoted if it has to be."""
-    if os.name == "nt":
-        return f'"{path}"' if " " in str(path) else str(path)
-    return shlex.quote(str(path))
+    if not WINDOWS:
+        return shlex.quote(str(path))
+    # Double quotes: all that cmd and PowerShell both take.
+    return str(path) if re.fullmatch(r"[\w:\\./+-]+", str(path)) else f'"{path}"'
 
 
 def read_json(path: Path) -> Any:
@@ -256,7 +262,7 @@ def disk_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError(*_explain(error, path, needed), where=path) from error
+        raise _explained(error, path, needed) from error
 
 
 @contextmanager
@@ -265,18 +271,27 @@ def full_disk(path: Path, *, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (*FULL, errno.EFBIG):
+        if not _is_full(error) and error.errno != errno.EFBIG:
             raise
-        raise MachineError(*_explain(error, path, needed), where=path) from error
+        raise _explained(error, path, needed) from error
 
 
-def _explain(error: OSError, path: Path, needed: int) -> tuple[str]:
-    if error.errno in FULL:
-        free = shutil.disk_usage(_existing(path)).free
-        return (_disk_full(needed, free),)
-    if error.errno == errno.ENOENT and not path.parent.exists():
-        return ("The folder is gone, or was never there.",)
-    return (f"Cannot write: {error.strerror or error}.",)
+def _explained(error: OSError, path: Path, needed: int) -> MachineError:
+    what, hint = f"Cannot write: {error.strerror or error}.", ""
+    if _is_full(error):
+        what = _disk_full(needed, shutil.disk_usage(_existing(path)).free)
+    elif error.errno == errno.ENOENT and WINDOWS and len(str(path.absolute())) > LONG:
+        what = "The path is too long for Windows (260 characters)."
+        hint = "Choose a shorter --output, or turn on LongPathsEnabled."
+    elif error.errno == errno.ENOENT and not path.parent.exists():
+        what = "The folder is gone, or was never there."
+    elif isinstance(error, PermissionError) and WINDOWS:
+        hint = "Is it open in another program?"
+    return MachineError(what, where=path, hint=hint)
+
+
+def _is_full(error: OSError) -> bool:
+    return error.errno in FULL or getattr(error, "winerror", None) in FULL_ON_WINDOWS
 
 
 def _disk_full(needed: int, free: int) -> str:
@@ -284,4 +299,5 @@ def _disk_full(needed: int, free: int) -> str:
 
 
 def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
+    """Itself where nothing of it does: a drive or a share that is gone."""
+    return next((parent for parent in (path, *path.parents) if parent.exists()), path)

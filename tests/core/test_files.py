@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
+import shlex
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -44,41 +45,90 @@ def test_without_a_home_the_error_says_how_to_name_one():
     assert "CNNREG_HOME=" in caught.value.hint
 
 
-@pytest.fixture
-def held_open(monkeypatch):
-    """How often a rename is refused, as by Windows while a scanner has the file open."""
-    refusals, replace = [0], Path.replace
+class Clock:
+    """Stands still but for those who sleep; until `held` no rename is let through."""
 
-    def refused(self, to):
-        if refusals[0]:
-            refusals[0] -= 1
+    now = held = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def refuse(self) -> None:
+        if self.now < self.held:
             raise PermissionError(errno.EACCES, "Access is denied")
-        return replace(self, to)
-
-    monkeypatch.setattr(Path, "replace", refused)
-    monkeypatch.setattr(files, "PATIENCE", 0.2)
-    return refusals
 
 
-def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, held_open):
+@pytest.fixture
+def clock(monkeypatch):
+    """Of a system that refuses renames while somebody has the file open."""
+    clock, replace = Clock(), Path.replace
+    monkeypatch.setattr(files, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(files, "sleep", clock.sleep)
+    monkeypatch.setattr(Path, "replace", lambda self, to: (clock.refuse(), replace(self, to))[1])
+    return clock
+
+
+def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, clock):
     monkeypatch.setattr(files, "WINDOWS", True)
-    held_open[0] = 2
+    clock.held = 30.0  # a backup, say
     files.write_text(tmp_path / "x", "new")
     assert (tmp_path / "x").read_text() == "new"
-    held_open[0] = 1_000_000  # for ever
+    clock.held = float("inf")
     with pytest.raises(MachineError, match="Cannot write: Access is denied") as caught:
         files.write_text(tmp_path / "x", "newer")
     assert caught.value.exit_code == 5
+    assert caught.value.hint == "Is it open in another program?"
     assert (tmp_path / "x").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
-def test_elsewhere_a_refusal_is_one(tmp_path, monkeypatch, held_open):
+def test_elsewhere_a_refusal_is_one(tmp_path, monkeypatch, clock):
     monkeypatch.setattr(files, "WINDOWS", False)
-    held_open[0] = 1
-    with pytest.raises(MachineError, match="Access is denied"):
+    clock.held = 0.01
+    with pytest.raises(MachineError, match="Access is denied") as caught:
         files.write_text(tmp_path / "x", "new")
+    assert (clock.now, caught.value.hint) == (0.0, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 150])
+def test_a_folder_that_is_gone_and_a_path_that_is_too_long(tmp_path, monkeypatch, name):
+    """Windows has one number for both."""
+    path = tmp_path / ("y" * 60) / name
+    for windows, told in ((False, "folder is gone"), (True, "too long" if name[1:] else "is gone")):
+        monkeypatch.setattr(files, "WINDOWS", windows)
+        with pytest.raises(MachineError, match=told) as caught:
+            files.write_text(path, "")
+        assert ("--output" in caught.value.hint) == ("too long" in told)
+
+
+@pytest.mark.parametrize("number", [39, 112, 1295])
+def test_windows_has_numbers_of_its_own_for_a_full_disk(tmp_path, number):
+    error = OSError(errno.EINVAL, "The handle")
+    error.winerror = number
+    for context in (files.disk_errors, files.full_disk):
+        with pytest.raises(MachineError, match="Disk full"), context(tmp_path / "x"):
+            raise error
+
+
+def test_a_drive_that_is_gone_is_said_to_be(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    with pytest.raises(MachineError, match="folder is gone"):
+        files.check_room(Path("/gone/runs/x"), 1)
+
+
+@pytest.mark.parametrize("name", ["R&D", "a (1)", "it's", "$x;y", "~x", "a,b"])
+def test_what_a_shell_would_read_otherwise_is_quoted(monkeypatch, name):
+    monkeypatch.setattr(files, "WINDOWS", False)
+    assert shlex.split(files.typed(Path(name))) == [name]
+    monkeypatch.setattr(files, "WINDOWS", True)
+    assert files.typed(Path(name)) == f'"{name}"'
+
+
+def test_what_no_shell_minds_is_not_quoted(monkeypatch):
+    monkeypatch.setattr(files, "WINDOWS", True)
+    path = PureWindowsPath(r"C:\Users\Jörg\runs\2026-01.v2_a+b")
+    assert files.typed(path) == str(path)
 
 
 def test_writing_below_a_file_names_the_path(tmp_path):
