@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cnnreg import files
 from cnnreg.cli import main
 from cnnreg.cli.common import get_registry
 from cnnreg.data import DataConfig
@@ -60,6 +62,21 @@ def make_run(
     data = DataConfig(name="digits", image_size=image_size)
     config, _ = plan(registry, architecture, data, Recipe(**settings), dropout=dropout)
     return create_run(config, folder=folder)
+
+
+def refuse_once(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Path's `method`, for each path, as on Windows while a scanner has the file open."""
+    real, refused = getattr(Path, method), set()
+
+    def scanned(self: Path, *given: Any, **options: Any) -> Any:
+        if self not in refused:
+            refused.add(self)
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return real(self, *given, **options)
+
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Path, method, scanned)
 
 
 DRAWING = {

@@ -72,7 +72,15 @@ def config_from_data(folder: Path, data: Any) -> RunConfig:
         if created.tzinfo is None:  # runs are sorted by it
             raise ValueError(f"created {config.created!r:.40} has no time zone")
         created.astimezone()  # no clock is that far back, or ahead
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, DataError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AttributeError,
+        DataError,
+        OSError,  # by Windows, for a time before 1970 or after 3000
+    ) as error:
         raise ModelFileError(f"Damaged run: {error}.", where=folder / "run.json") from error
     return config
 

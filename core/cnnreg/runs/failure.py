@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from cnnreg.errors import CnnregError, DivergedError, StoppedError
-from cnnreg.files import write_json
+from cnnreg.files import disk_errors, patiently, write_json
 from cnnreg.plugins import one_line
 
 from .config import now
@@ -20,7 +20,8 @@ def recorded_failure(run: Run) -> Iterator[None]:
     A stop that was asked for, which leaves a whole checkpoint, is no failure.
     """
     path = run.folder / "failure.json"
-    path.unlink(missing_ok=True)
+    with disk_errors(path):
+        patiently(path.unlink, missing_ok=True)
     try:
         yield
     except StoppedError:

@@ -12,7 +12,7 @@ from cnnreg.data import Dataset, data_config, open_dataset
 from cnnreg.data.decode import Progress
 from cnnreg.data.listing import Listed, Places, compare_listings, places
 from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
-from cnnreg.files import disk_errors, read_json, write_json, write_text
+from cnnreg.files import disk_errors, patiently, read_json, write_json, write_text
 from cnnreg.registry import Registry
 from cnnreg.specs import EpochRecord, to_data
 
@@ -159,7 +159,7 @@ class Run:
                 self.write_images(dataset)
             write_config(self.folder, self.config)
             for name in OF_THE_END:
-                (self.folder / name).unlink(missing_ok=True)
+                patiently((self.folder / name).unlink, missing_ok=True)
 
     def write_images(self, dataset: Dataset) -> None:
         """Keep which image is in which split: one line [split, bytes, name] for each file."""
@@ -167,7 +167,7 @@ class Run:
         if listed:
             write_text(self.images, "\n".join(listed) + "\n")
         else:
-            self.images.unlink(missing_ok=True)
+            patiently(self.images.unlink, missing_ok=True)
 
     def difference(self, dataset: Dataset) -> str:
         """How many images were added, removed and changed; empty where that is not known."""

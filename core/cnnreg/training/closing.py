@@ -16,7 +16,7 @@ from torch import nn
 
 from cnnreg.data import Dataset
 from cnnreg.errors import DivergedError
-from cnnreg.files import disk_errors
+from cnnreg.files import patiently
 from cnnreg.plugins import blaming, one_line
 from cnnreg.runs import Run
 from cnnreg.runs.report import Report, make_report, write_report
@@ -73,8 +73,10 @@ def finish(
         stop=stop,
         note=note,
     )
-    with disk_errors(run.previous):
-        run.previous.unlink(missing_ok=True)  # it was for going on, and costs as much as the last
+    try:  # it was for going on, and costs as much as the last
+        patiently(run.previous.unlink, missing_ok=True)
+    except OSError as error:  # all is written: a file too many is no failed training
+        note(f"{run.previous} could not be removed: {error.strerror or error}")
 
 
 def _take_best(run: Run, trainee: Trainee, progress: Progress, note: Note) -> tuple[int, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from cnnreg import DataRequest, MachineError
-from cnnreg.files import disk_errors, temporary_folder
+from cnnreg.files import disk_errors, patiently, temporary_folder
 from cnnreg.plugins import one_line
 
 PROBE_SECONDS = 4.0
@@ -58,7 +58,7 @@ def move_files(source: Path, target: Path) -> None:
     with disk_errors(target):
         target.mkdir(parents=True, exist_ok=True)
         for file in source.iterdir():
-            file.replace(target / file.name)
+            patiently(file.replace, target / file.name)
 
 
 def _missing(published: Published, root: Path, reason: str) -> MachineError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from cnnreg.planning import data_for_model, plan
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.runs import OF_THE_END, create_run, find_run, list_runs, open_run
 from cnnreg.specs import ModelFile, to_data
-from helpers import contract, make_run
+from helpers import contract, make_run, refuse_once
 
 
 def test_a_run_reads_back_as_it_was_made(registry, tmp_path):
@@ -35,6 +37,16 @@ def test_what_changes_is_written_when_it_begins(registry, tmp_path):
         (run.folder / name).touch()
     changed.begin(run.open_data(registry))
     assert open_run(run.folder).config == changed.config
+    assert {path.name for path in run.folder.iterdir()} == {"run.json"}
+
+
+def test_a_scanner_that_looks_at_what_told_of_an_end_is_waited_for(registry, tmp_path, monkeypatch):
+    run = make_run(registry, tmp_path / "run")
+    for path in (run.images, run.folder / "result.json"):
+        path.touch()
+    other = run.changed(data_fingerprint="other images, which have no names")
+    refuse_once(monkeypatch, "unlink")
+    other.begin(run.open_data(registry))
     assert {path.name for path in run.folder.iterdir()} == {"run.json"}
 
 
@@ -91,6 +103,18 @@ def test_a_damaged_run_is_refused(registry, tmp_path, field, value):
     else:
         data[field] = value
     path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ModelFileError, match="Damaged run"):
+        open_run(run.folder)
+
+
+def test_a_date_that_windows_has_no_clock_for_is_damage(registry, tmp_path, monkeypatch):
+    run = make_run(registry, tmp_path / "run")
+
+    class Unknown(datetime):
+        def astimezone(self, tz=None):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("cnnreg.runs.config.datetime", Unknown)
     with pytest.raises(ModelFileError, match="Damaged run"):
         open_run(run.folder)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import warnings
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from cnnreg import files
 from cnnreg.data import DataConfig
 from cnnreg.errors import StoppedError
 from cnnreg.files import read_json
@@ -18,7 +21,7 @@ from cnnreg.runs import create_run, open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training import closing, loop, trainer
 from cnnreg.training.checkpoint import read_checkpoint
-from helpers import cli, make_run, pictures, state_of, train
+from helpers import cli, make_run, pictures, refuse_once, state_of, train
 
 PICTURES = ("curves", "confusion", "classes", "mistakes")
 
@@ -88,6 +91,33 @@ def test_a_picture_that_fails_is_noted_and_the_rest_is_there(
     assert run.result is not None
     assert run.report.exists()
     assert (run.folder / "classes.png").exists()
+
+
+def test_a_checkpoint_that_cannot_be_removed_is_noted(registry, tmp_path, monkeypatch):
+    """Any program may have it open, on Windows, when all has been written."""
+    unlink, notes = Path.unlink, []
+
+    def held(self, **options):
+        if "previous" in self.name:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        unlink(self, **options)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    train(registry, run, note=notes.append)
+    assert notes == [f"{run.previous} could not be removed: Access is denied"]
+    assert run.report.exists()
+    assert not (run.folder / "failure.json").exists()
+
+
+def test_a_scanner_that_looks_at_the_checkpoint_is_waited_for(registry, tmp_path, monkeypatch):
+    refuse_once(monkeypatch, "unlink")
+    notes = []
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    train(registry, run, note=notes.append)
+    assert notes == []
+    assert not run.previous.exists()
 
 
 def test_stopped_while_testing_and_resumed_ends_alike(registry, tmp_path, monkeypatch):

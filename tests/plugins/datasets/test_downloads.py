@@ -12,6 +12,7 @@ from cnnreg_plugins.datasets import downloads
 from cnnreg_plugins.datasets.cifar import CIFAR10, open_cifar
 from cnnreg_plugins.datasets.downloads import Published, download
 from cnnreg_plugins.datasets.mnist import DIGITS, MNIST, open_mnist
+from helpers import refuse_once
 
 
 def published(fetch) -> Published:
@@ -79,6 +80,16 @@ def test_files_get_their_names_once_all_are_there(tmp_path, online):
     assert sorted(path.name for path in folder.iterdir()) == ["a", "of-the-user"]
     assert [path.name for path in tmp_path.iterdir()] == ["things"]
     assert socket.getdefaulttimeout() is None
+
+
+def test_a_scanner_that_looks_at_a_fresh_file_is_waited_for(tmp_path, online, monkeypatch):
+    def fetch(root: Path) -> None:
+        (root / "things/raw").mkdir(parents=True)
+        (root / "things/raw/a").write_text("new")
+
+    refuse_once(monkeypatch, "replace")
+    folder = download(published(fetch), DataRequest(downloads=tmp_path))
+    assert (folder / "a").read_text() == "new"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("md5"), URLError("cut"), TimeoutError()])
