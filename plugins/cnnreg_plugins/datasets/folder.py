@@ -15,7 +15,8 @@ SPLITS = {
     "val": ("val", "valid", "validation", "val_set", "validation_set"),
     "test": ("test", "testing", "test_set"),
 }
-JUNK = ("__macosx", "@eadir")  # what archives and network drives leave among the images
+# What archives and network drives leave among the images, and Windows on each drive.
+JUNK = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
 
 
 def open_folder(request: DataRequest) -> SourceData:
@@ -82,9 +83,7 @@ def _folders(root: Path) -> dict[str, Path]:
     folders = {
         path.name: path
         for path in paths
-        if not _ignored(path.name)
-        and path.is_dir()
-        and not (path.is_symlink() and real.is_relative_to(path.resolve()))
+        if not _ignored(path.name) and path.is_dir() and not real.is_relative_to(path.resolve())
     }
     seen: dict[str, Path] = {}
     for name, path in folders.items():

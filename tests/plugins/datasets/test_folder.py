@@ -59,6 +59,7 @@ def test_stray_files_and_folders_are_ignored(tmp_path):
     put(tmp_path, "a/1.png", "b/1.png", "readme.md", "1.png", ".DS_Store", "Thumbs.db")
     put(tmp_path, "a/.DS_Store", "a/Thumbs.db", "a/._1.png", "a/.cache/2.png")
     put(tmp_path, ".git/1.png", "__MACOSX/a/1.png")
+    put(tmp_path, "$RECYCLE.BIN/S-1-5-21/1.png", "System Volume Information/1.png")
     put(tmp_path, "@eaDir/1.png", "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "b/deep/@EADIR/1.png")
     assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
 
@@ -147,6 +148,13 @@ class TestLinks:
         (tmp_path / "a" / "loop").symlink_to(".")
         (tmp_path / "a" / "all").symlink_to("..")
         assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
+
+    def test_neither_is_one_that_windows_calls_no_link(self, tmp_path, monkeypatch):
+        """A junction."""
+        put(tmp_path, "a/1.png", "b/1.png")
+        (tmp_path / "loop").symlink_to(".")
+        monkeypatch.setattr(Path, "is_symlink", lambda self: False)
+        assert opened(tmp_path).classes == ("a", "b")
 
     def test_linked_files_and_class_folders_count(self, tmp_path):
         put(tmp_path / "store", "cats/1.png", "2.png")
