@@ -82,13 +82,19 @@ class Plan:
 
 
 def by_label(configs: list[DataConfig]) -> dict[str, DataConfig]:
-    """Raises UsageError if two folders would get the same label."""
+    """Raises UsageError if two folders would get the same label.
+
+    Upper and lower case are one: the labels are part of folders' names.
+    """
     labelled: dict[str, DataConfig] = {}
     for config in configs:
-        known = labelled.setdefault(config.label, config)
+        known = labelled.setdefault(config.label.casefold(), config)
         if known != config:
-            raise UsageError(f"Two data sets are called '{config.label}'; rename a folder.")
-    return labelled
+            raise UsageError(
+                f"Two data sets are called '{config.label}', in upper or lower case.",
+                hint="Rename a folder.",
+            )
+    return {config.label: config for config in labelled.values()}
 
 
 def fixed_part(recipe: Recipe) -> dict[str, Any]:

@@ -137,8 +137,9 @@ def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     with drawing():
         draw_comparison(results, name, (folder / "curves.png", folder / "curves.svg"))
     write_json(folder / "results.json", report_data(name, results))
-    write_text(folder / "results.csv", csv_text(results))
     write_text(folder / "report.md", markdown(name, results, "curves.png"))
+    # Last: Excel, where it is open, lets nobody write it.
+    write_text(folder / "results.csv", csv_text(results))
 
 
 def _markdown_table(table: Sequence[Cell]) -> list[str]:

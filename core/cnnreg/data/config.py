@@ -56,7 +56,7 @@ class DataConfig:
         """The data set's name, or the folder's, with what a file name cannot hold replaced."""
         if self.name != FOLDER or self.folder is None:
             return self.name.replace(":", ".")  # of plugin:name
-        return re.sub(r"[^\w.-]+", "_", self.folder.name).strip(".")[:LONGEST_LABEL] or FOLDER
+        return re.sub(r"[^\w.-]+", "_", self.folder.name)[:LONGEST_LABEL].strip(".") or FOLDER
 
     @classmethod
     def from_data(cls, data: Any) -> DataConfig:

@@ -65,6 +65,9 @@ def test_folders_are_labelled_by_their_name(tmp_path):
     assert list(by_label([config, DataConfig(name="mnist")])) == ["my_photos", "mnist"]
     with pytest.raises(UsageError, match="called 'my_photos'"):
         by_label([config, DataConfig(name="folder", folder=tmp_path / "other/my photos")])
+    with pytest.raises(UsageError, match="called 'My_Photos'"):  # one folder on many disks
+        by_label([config, DataConfig(name="folder", folder=tmp_path / "My Photos")])
+    assert list(by_label([config, config])) == ["my_photos"]
 
 
 def test_what_differs_is_said_and_where_data_lie_may_differ():

@@ -9,8 +9,11 @@ from io import StringIO
 
 import pytest
 
+from cnnreg.comparing import report
 from cnnreg.comparing.report import csv_text, markdown, note, report_data, row, write_report
 from cnnreg.comparing.results import cells, failed_result
+from cnnreg.errors import MachineError
+from cnnreg.files import write_text
 from comparisons import result, results, trial
 
 GIVEN = results({"adam": [0.9, 0.92], "sgd": [0.5, None], "momentum": [None, None]})
@@ -76,6 +79,19 @@ def test_the_markdown_has_both_tables_and_the_verdict():
     assert "| adam | 0.1 |" not in best
     assert "| adam | 0.1 |" in everything
     assert "has the highest mean validation accuracy" in best
+
+
+def test_a_table_that_is_open_in_excel_costs_nothing_else(tmp_path, monkeypatch):
+    def held(path, text):
+        if path.suffix == ".csv":
+            raise MachineError("Cannot write: Access is denied.", where=path)
+        write_text(path, text)
+
+    monkeypatch.setattr(report, "write_text", held)
+    with pytest.raises(MachineError):
+        write_report(tmp_path, "x", GIVEN)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.md", "results.json", "curves.png", "curves.svg"}
 
 
 def test_the_files_and_the_pictures(tmp_path):
