@@ -1,6 +1,6 @@
 """Decoded pixels in a file beside the data, for splits that memory should not hold.
 
-<data folder>/.cnnreg-cache/<data set>/train/
+<data folder>/.cnnreg-cache/<data set>/train-3x224x224-squash/
     pixels.bin          uint8 [N, H, W, C], nothing else; mapped, not read
     index.json          what they were made of, their shape, the files that could not be read
 
@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import prod
@@ -33,6 +33,8 @@ from cnnreg.files import (
     write_json,
 )
 from cnnreg.specs import Resize, Samples, Shape
+
+from .listing import common_folder, relative_names
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -75,12 +77,12 @@ def cache_key(samples: Samples, image_shape: Shape, resize: Resize) -> str:
         digest.update(f"{samples.pixels.shape}\n".encode())
         digest.update(samples.pixels.tobytes())
         return digest.hexdigest()
-    root = os.path.commonpath([path.parent for path in samples.files])
-    for path in samples.files:
+    names = relative_names(samples.files, common_folder(samples.files))
+    for path, name in zip(samples.files, names, strict=True):
         with suppress(OSError):  # a broken link: counted when it is read
             facts = path.stat()
             digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode())
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode("utf-8", "surrogateescape"))
+        digest.update(os.fsencode(f"{name}\n"))
     return digest.hexdigest()
 
 
@@ -94,10 +96,11 @@ def cache_beside(data: Path, name: str) -> Cache | None:
     said = os.environ.get(CACHE_VARIABLE, "")
     if said == "off":
         return None
-    own = sha256(f"{data}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    own = sha256(os.fsencode(f"{data}\0{name}")).hexdigest()[:16]
     if said:
         return Cache((Path(said) / own,))
-    folders = [data / FOLDER_NAME / name] if data.is_dir() else []
+    beside = data / FOLDER_NAME / name.replace(":", ".")  # of plugin:name
+    folders = [beside] if data.is_dir() else []
     with suppress(MachineError):  # no home: a place less
         folders.append(home() / "cache" / own)
     return Cache(tuple(folders)) if folders else None
@@ -105,20 +108,21 @@ def cache_beside(data: Path, name: str) -> Cache | None:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """One entry for each split of one data set; `folders` are tried in turn."""
+    """Entries of one data set, one for each split at each size; `folders` are tried in turn."""
 
     folders: tuple[Path, ...]
 
-    def open(self, split: str, key: str, shape: tuple[int, ...]) -> Kept | None:
-        """The entry, if it is there, whole, and made of the same images."""
-        return next(filter(None, (_open(f / split, key, shape) for f in self.folders)), None)
+    def open(self, name: str, key: str, shape: tuple[int, ...]) -> Kept | None:
+        """The entry of that name, if it is there, whole, and made of the same images."""
+        return next(filter(None, (_open(f / name, key, shape) for f in self.folders)), None)
 
-    def make(self, split: str, key: str, shape: tuple[int, ...], fill: Fill) -> Kept:
-        """Decode into a new entry, in place of an older one of the split.
+    def make(self, name: str, key: str, shape: tuple[int, ...], fill: Fill) -> Kept:
+        """Decode into a new entry, in place of an older one of that name.
 
         Raises MachineError if no folder can be written or has the room.
         """
         folder = self._with_room(prod(shape))
+        entry = folder / name
         with _temporary(folder) as temporary:
             skipped = _write(temporary / PIXELS, shape, fill)
             index = {
@@ -127,15 +131,16 @@ class Cache:
                 "skipped": [[row, e.what, e.where] for row, e in sorted(skipped.items())],
             }
             write_json(temporary / INDEX, index)
-            try:
-                publish_folder(temporary, folder / split)
-            except MachineError:
-                # Another process may have made the same meanwhile, and have it open.
-                if _open(folder / split, key, shape) is None:
-                    raise
-        kept = _open(folder / split, key, shape)
+            # Another process may have made the same meanwhile, and have it open.
+            if not _holds(entry, key, shape, skipped):
+                try:
+                    publish_folder(temporary, entry)
+                except MachineError:
+                    if not _holds(entry, key, shape, skipped):
+                        raise
+        kept = _open(entry, key, shape)
         if kept is None:
-            raise MachineError("The decoded images cannot be read back.", where=folder / split)
+            raise MachineError("The decoded images cannot be read back.", where=entry)
         return kept
 
     def _with_room(self, needed: int) -> Path:
@@ -173,10 +178,15 @@ def _open(entry: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
             or path.stat().st_size != prod(held)
         ):
             return None
-        # Private pages: torch wants writable memory, the file stays as it is.
-        return Kept(entry, np.memmap(path, np.uint8, mode="c", shape=held), skipped)
+        # Read-only: of writable memory systems promise, or refuse, as much as the file is long.
+        return Kept(entry, np.memmap(path, np.uint8, mode="r", shape=held), skipped)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # absent, or not to be read: made again
+
+
+def _holds(entry: Path, key: str, shape: tuple[int, ...], skipped: Mapping[int, DataError]) -> bool:
+    kept = _open(entry, key, shape)
+    return kept is not None and kept.skipped.keys() == skipped.keys()
 
 
 def _write(path: Path, shape: tuple[int, ...], fill: Fill) -> dict[int, DataError]:

@@ -80,11 +80,13 @@ class Loader:
     def _cached(self, samples: Samples, shape: tuple[int, ...], cache: Cache) -> Loaded:
         """The pixels in a file, decoded into it if it is not there yet. Raises MachineError."""
         key = cache_key(samples, self.image_shape, self.resize)
-        kept = cache.open(self.split, key, shape)
+        # Each size has one of its own: networks that want different ones may run at once.
+        name = f"{self.split}-{'x'.join(map(str, self.image_shape))}-{self.resize}"
+        kept = cache.open(name, key, shape)
         if kept is not None and any(self._readable(samples, row) for row in kept.skipped):
             kept = None  # closed, so that another can take its place
         if kept is None:
-            kept = cache.make(self.split, key, shape, lambda store: self.fill(samples, store))
+            kept = cache.make(name, key, shape, lambda store: self.fill(samples, store))
         note = f"the {self.split} images are read from {kept.folder}, decoded once"
         good = _without(kept.skipped, len(samples))
         skips = tuple(kept.skipped.values())
@@ -166,7 +168,7 @@ class Split:
 
     @property
     def pixels(self) -> Pixels:
-        """uint8 [N, H, W, C]."""
+        """uint8 [N, H, W, C], not to be written to: they may be mapped from a file."""
         return self._loaded.pixels
 
     @property
@@ -201,7 +203,7 @@ class Split:
             update(samples.pixels.tobytes())
             return
         for size, name in self.listing():
-            update(f"{name} {size}\n".encode("utf-8", "surrogateescape"))
+            update(os.fsencode(f"{name} {size}\n"))
 
     def listing(self) -> Iterator[tuple[int, str]]:
         """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""

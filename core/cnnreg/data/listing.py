@@ -14,7 +14,11 @@ Places = Mapping[str, set[str]]
 
 
 def common_folder(files: Sequence[Path]) -> str:
-    return os.path.commonpath({path.parent for path in files}) if files else ""
+    """That all lie in; empty where there is none, as of files on two drives."""
+    try:
+        return os.path.commonpath({path.parent for path in files})
+    except ValueError:
+        return ""
 
 
 def relative_names(files: Sequence[Path], root: str) -> list[str]:

@@ -181,4 +181,4 @@ def _drop(entry: Path) -> None:
 
 
 def _digest(parts: Sequence[str]) -> str:
-    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return sha256(os.fsencode("\0".join(parts))).hexdigest()[:20]

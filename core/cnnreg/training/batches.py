@@ -7,6 +7,7 @@ a run was resumed at, or on the global random stream.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -69,7 +70,7 @@ class TrainingBatches:
         normalise: Normalise,
         world: World = ALONE,
     ) -> None:
-        self.pixels = torch.from_numpy(pixels)
+        self.pixels = _tensor(pixels)
         self.labels = torch.from_numpy(labels)
         self.batch_size = recipe.batch_size
         self.seed = recipe.seed
@@ -174,8 +175,15 @@ def evaluation_batches(
     for first in range(0, len(labels), at_once):
         last = min(first + at_once, len(labels))
         chunk = slice(first + world.rank, last, world.size)
-        images = normalise(torch.from_numpy(pixels[chunk]))
+        images = normalise(_tensor(pixels[chunk]))
         yield Batch(images, torch.from_numpy(labels[chunk]), last - first)
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    """Of the same memory, which may be a file's: nothing writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(pixels)
 
 
 def _mix(seed: int, epoch: int) -> int:

@@ -16,6 +16,7 @@ from PIL import Image
 from cnnreg.data import DataConfig, cache, decode, open_dataset
 from cnnreg.errors import DataError, MachineError
 from cnnreg.registry import load_registry
+from cnnreg.specs import Samples
 
 SIZE = 20
 
@@ -47,8 +48,8 @@ def opened(photos: Path, **settings):
     return open_dataset(load_registry(["folder"]), config)
 
 
-def entry(photos: Path, split: str = "train") -> Path:
-    return photos / ".cnnreg-cache" / "folder" / split
+def entry(photos: Path, split: str = "train", size: int = SIZE, resize: str = "squash") -> Path:
+    return photos / ".cnnreg-cache" / "folder" / f"{split}-3x{size}x{size}-{resize}"
 
 
 def contents(folder: Path) -> set[str]:
@@ -112,12 +113,9 @@ def test_an_image_that_could_not_be_read_for_a_while_comes_back(photos, large, m
     assert path in opened(photos).train.files
 
 
-def test_torch_may_write_to_the_pixels_and_the_file_stays(photos, large):
-    torch = pytest.importorskip("torch")
-    pixels = opened(photos).train.pixels
-    before = pixels.copy()
-    torch.from_numpy(pixels).zero_()
-    assert np.array_equal(opened(photos).train.pixels, before)
+def test_a_file_larger_than_memory_can_be_mapped(photos, large):
+    """As long as nobody may write to the mapped memory."""
+    assert not opened(photos).train.pixels.flags.writeable
 
 
 def touched(photos):
@@ -140,14 +138,73 @@ def test_other_files_replace_the_entry(photos, large, change):
         assert len(getattr(data, split).pixels)
     after = {s: (entry(photos, s) / "index.json").read_text() for s in before}
     assert sum(before[split] != after[split] for split in before) == 1
-    assert contents(entry(photos).parent) == {"train", "val", "test"}
+    assert contents(entry(photos).parent) == {entry(photos, split).name for split in before}
 
 
-def test_another_size_and_resize_are_other_pixels(photos, large):
-    assert opened(photos, image_size=8).train.pixels.shape[1:3] == (8, 8)
-    crop = opened(photos, image_size=8, resize="crop").train
-    assert crop.pixels.shape[1:3] == (8, 8)
-    assert contents(entry(photos).parent) == {"train"}
+def test_another_size_and_resize_have_files_of_their_own(photos, large, monkeypatch):
+    """On Windows none can be replaced while a training has it mapped."""
+    asked = ({}, {"image_size": 8}, {"image_size": 8, "resize": "crop"})
+    first = [opened(photos, **settings).train.pixels for settings in asked]
+    assert [pixels.shape[1] for pixels in first] == [SIZE, 8, 8]
+    entries = (entry(photos), entry(photos, size=8), entry(photos, size=8, resize="crop"))
+    assert contents(entry(photos).parent) == {path.name for path in entries}
+    monkeypatch.setattr(decode, "read_image", lambda *_: pytest.fail("decoded again"))
+    for settings, pixels in zip(asked, first, strict=True):
+        assert np.array_equal(opened(photos, **settings).train.pixels, pixels)
+
+
+def test_what_another_process_made_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    """It may have it open already, and Windows would wait for that in vain."""
+    place, images = cache.Cache((tmp_path,)), np.ones((2, 4, 4, 3), np.uint8)
+
+    def fill(store):
+        store(0, images)
+        return {}
+
+    def late(store):
+        place.make("train", "key", images.shape, fill)
+        monkeypatch.setattr(cache, "publish_folder", lambda *_: pytest.fail("replaced"))
+        return fill(store)
+
+    assert np.array_equal(place.make("train", "key", images.shape, late).pixels, images)
+    assert contents(tmp_path) == {"train"}
+
+
+def key_of(*files: Path) -> str:
+    samples = Samples(labels=np.zeros(len(files), np.int64), files=files)
+    return cache.cache_key(samples, (3, 8, 8), "squash")
+
+
+def test_files_on_two_drives_have_a_key():
+    assert key_of(Path("/one/a.png"), Path("another/a.png")) != key_of(Path("/one/a.png"))
+
+
+def test_half_a_character_in_a_name_does_no_harm(tmp_path, monkeypatch):
+    """Windows takes it."""
+
+    def nowhere(self):
+        raise FileNotFoundError(errno.ENOENT, "No such file")
+
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogatepass"))
+    monkeypatch.setattr(Path, "stat", nowhere)
+    assert key_of(tmp_path / "\ud83d.png") != key_of(tmp_path / "\ud83e.png")
+    assert cache.cache_beside(tmp_path / "\ud83d", "folder")
+
+
+def test_a_plugins_data_set_lies_in_a_folder_that_windows_can_make(tmp_path):
+    beside, _ = cache.cache_beside(tmp_path, "plugin:digits").folders
+    assert beside == tmp_path / ".cnnreg-cache" / "plugin.digits"
+
+
+def test_the_same_images_elsewhere_have_the_same_key(tmp_path):
+    def key(root):
+        make_photos(root)
+        files = sorted(root.rglob("*.png"))
+        for path in files:
+            os.utime(path, ns=(1, 1))
+        return key_of(*files)
+
+    assert key(tmp_path / "one") == key(tmp_path / "two" / "ü")
 
 
 @pytest.mark.parametrize("damage", ["cut", "no index", "nonsense", "other rows", "empty"])
@@ -275,7 +332,7 @@ def test_a_kill_while_writing_leaves_nothing_half(photos, large, moment):
     assert len(left) == 1
     assert "train" not in left
     assert len(opened(photos).train.pixels)
-    assert contents(entry(photos).parent) == {"train"}
+    assert contents(entry(photos).parent) == {entry(photos).name}
 
 
 AT_ONCE = """
@@ -304,7 +361,7 @@ def test_two_processes_that_make_it_at_once_are_harmless(photos, large):
     sums = {int(worker.communicate()[0]) for worker in workers}
     assert [worker.returncode for worker in workers] == [0, 0]
     assert sums == {int(opened(photos).train.pixels.sum(dtype=np.int64))}
-    assert contents(entry(photos).parent) == {"train"}
+    assert contents(entry(photos).parent) == {entry(photos).name}
 
 
 def test_the_environment_says_where_or_that_it_is_off(photos, large, monkeypatch, tmp_path):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnreg.data import open_dataset
+from cnnreg.data import Split, open_dataset
 from cnnreg.data.listing import places
 from cnnreg.errors import DataError, MachineError
+from cnnreg.specs import Samples
 from stub_data import STUB, files, samples
 
 
@@ -92,6 +94,15 @@ def test_a_split_that_fills_one_subfolder_is_found_again(offer, tmp_path):
     again = open_dataset(registry, STUB, before=places(listed))
     assert list(again.listing()) == listed
     assert again.fingerprint == data.fingerprint
+
+
+def test_half_a_character_in_a_name_identifies_like_others(monkeypatch):
+    """Windows takes it."""
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogatepass"))
+    found = Samples(labels=np.zeros(2, np.int64), files=(Path("x/é.png"), Path("x/\ud83d.png")))
+    seen = []
+    Split(found, None, "x").identify(seen.append)
+    assert seen[1:] == [b"\xc3\xa9.png 0\n", b"\xed\xa0\xbd.png 0\n"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege")

@@ -55,6 +55,12 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (moment, moment))
 
 
+def test_half_a_character_in_a_path_does_no_harm(monkeypatch):
+    """Windows takes it."""
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogatepass"))
+    assert shelf("engine", ["\ud83d"]) != shelf("engine", ["\ud83e"])
+
+
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_nothing_is_kept(engine):
     assert engine() == "compiled, not kept"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,29 @@ def test_evaluation_keeps_the_order():
     pixels = np.zeros((10, 4, 4, 3), np.uint8)
     made = evaluation_batches(pixels, np.arange(10), Normalise(MEAN, STD), batch_size=4)
     assert [batch.labels.tolist() for batch in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_images_that_must_not_be_written_to_are_not_and_without_a_warning():
+    """They may be mapped from a file."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    before, labels = pixels.copy(), np.arange(12)
+    pixels.flags.writeable = False
+    recipe = Recipe(batch_size=4, mixup=0.2, cutmix=1.0, erasing=0.5)
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings(action="error"):
+            made = TrainingBatches(
+                pixels,
+                labels,
+                recipe=recipe,
+                augment="crop-flip",
+                normalise=Normalise(MEAN, STD),
+            )
+            seen = [*made.epoch(0), *evaluation_batches(pixels, labels, Normalise(MEAN, STD))]
+    finally:
+        torch.set_warn_always(False)
+    assert len(seen) == 4
+    assert np.array_equal(pixels, before)
 
 
 def test_crop_shifts_and_mirrors_at_the_edges():
