@@ -25,6 +25,7 @@ from .step import Trainee
 
 SAVE_INTERVAL = 600.0  # seconds: what a kill may cost at most, in epochs longer than that
 DRAW_INTERVAL = 30.0  # seconds between two pictures: drawing can take longer than an epoch
+DRAW_SHARE = 0.05  # of the time, at most: Windows makes wait for a picture that a viewer holds
 
 
 class Saver:
@@ -48,7 +49,8 @@ class Saver:
         self.trainee = trainee
         self.progress = progress
         self.world = world
-        self._saved_at = self._drawn_at = monotonic()
+        self._saved_at = monotonic()
+        self._draw_at = self._saved_at + DRAW_INTERVAL
 
     @contextmanager
     def under_way(self, dataset: Dataset) -> Iterator[None]:
@@ -90,7 +92,7 @@ class Saver:
         self.save()
         if self.world.writes:
             self.run.write_metrics(self.progress.history)
-        if monotonic() - self._drawn_at > DRAW_INTERVAL:
+        if monotonic() > self._draw_at:
             self.draw()
 
     def stand_in(self, note: Callable[[str], None]) -> None:
@@ -130,9 +132,11 @@ class Saver:
     def draw(self) -> None:
         if not self.world.writes:
             return
+        began = monotonic()
         with suppress(Exception):  # not worth a training; what is wrong is said at its end
             draw_curves(self.progress.history, self.run.name, self.run.curves, ("png",))
-        self._drawn_at = monotonic()
+        ended = monotonic()
+        self._draw_at = ended + max(DRAW_INTERVAL, (ended - began) / DRAW_SHARE)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
