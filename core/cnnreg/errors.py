@@ -71,7 +71,8 @@ class UnknownNameError(UsageError):
         elif len(names) <= FEW:
             hint = f"There are {', '.join(names)}." if names else "There are none."
         else:
-            hint = "`cnnreg list` shows what there is."
+            command = "cnnreg plugins" if kind == "plugin" else "cnnreg list"
+            hint = f"`{command}` shows what there is."
         super().__init__(f"Unknown {kind} '{name}'.", hint=hint)
 
 

@@ -143,6 +143,8 @@ def make_recipe(
     if name is not None:
         path = registry.recipes[name].path if name in registry.recipes else Path(name)
         if not path.is_file():
+            if path.suffix == ".toml":
+                raise UsageError("There is no such recipe file.", where=path.absolute())
             registry.recipes.entry(name)  # says which there are
         base = read_recipe(path, base)
     try:

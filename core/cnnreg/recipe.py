@@ -96,6 +96,7 @@ class Recipe:
         )
 
 
+_SPELLING = {"learning_rate": "lr"}
 _MANY = 1e9  # more than anyone has time or memory for
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, _MANY),
@@ -126,6 +127,11 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def flag_of(name: str) -> str:
+    """The option that sets a field."""
+    return "--" + _SPELLING.get(name, name.replace("_", "-"))
+
+
 def settings() -> tuple[Field[Any], ...]:
     """The recipe's fields; `metadata["help"]` says what each is."""
     return fields(Recipe)
@@ -148,11 +154,15 @@ def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
 
 
 def read_recipe(path: Path, base: Recipe) -> Recipe:
-    """The recipe that a TOML file makes of `base`. Raises UsageError for what it must not say."""
+    """The recipe that a TOML file makes of `base`: fields by name, or as their flags spell them.
+
+    Raises UsageError for what it must not say.
+    """
+    flags = {flag_of(field.name).removeprefix("--"): field.name for field in settings()}
     try:
         # Windows' Notepad may begin a file with a mark that TOML does not know: utf-8-sig.
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        return recipe_from_data(data, base)
+        return recipe_from_data({flags.get(name, name): data[name] for name in data}, base)
     except OSError as error:
         raise UsageError(f"Cannot read the recipe: {error.strerror}.", where=path) from error
     except (ValueError, TypeError) as error:

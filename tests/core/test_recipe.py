@@ -79,6 +79,19 @@ def test_flags_change_a_named_recipe_and_that_the_networks_own(tmp_path):
     assert chosen == {"epochs": 1, "ema": 0.5, "batch_size": 128, "milestones": [0.9]}
 
 
+def test_a_file_may_spell_settings_as_flags(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("lr = 0.5\nbatch-size = 32\nmomentum = 0.7\n")
+    recipe = read_recipe(path, Recipe())
+    assert (recipe.learning_rate, recipe.batch_size, recipe.momentum) == (0.5, 32, 0.7)
+
+
+def test_a_recipe_file_that_is_not_there_is_no_unknown_name(tmp_path):
+    code, _, err = cli("train", "mlp", "--recipe", tmp_path / "mine.toml")
+    assert code == 2
+    assert "There is no such recipe file" in err
+
+
 def test_an_unknown_recipe_names_the_nearest():
     code, _, err = cli("train", "mlp", "--recipe", "fats")
     assert code == 2

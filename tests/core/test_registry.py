@@ -76,6 +76,7 @@ def test_unknown_name_suggests_the_nearest(install):
     few = UnknownNameError("optimizer", "zzz", ["adam", "sgd"])
     assert few.hint == "There are adam, sgd."
     assert "cnnreg list" in UnknownNameError("network", "?", map(str, range(40))).hint
+    assert "cnnreg plugins" in UnknownNameError("plugin", "?", map(str, range(40))).hint
     with pytest.raises(UnknownNameError, match="Did you mean resnet18"):
         load_registry().architectures["resnt18"]
 

@@ -207,8 +207,9 @@ def _tell(text: str, *, err: bool = True) -> None:
 def _reader_has_gone(error: Exception) -> bool:
     """As in `cnnreg list | head -1`, which is no error; Windows has no name for it."""
     if os.name == "nt" and isinstance(error, OSError):
-        # Of a file that cannot have its name it is EINVAL too.
-        invalid = error.errno == errno.EINVAL and error.filename is None
+        # EINVAL is also a file that cannot have its name, and what errno has no name for.
+        unnamed = error.filename is None and getattr(error, "winerror", None) is None
+        invalid = error.errno == errno.EINVAL and unnamed
         return isinstance(error, BrokenPipeError) or invalid
     return isinstance(error, BrokenPipeError)
 

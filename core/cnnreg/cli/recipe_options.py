@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from cnnreg.recipe import CHOICES, settings
+from cnnreg.recipe import CHOICES, flag_of, settings
 
-SPELLING = {"learning_rate": "lr"}
 TYPES: dict[type, click.ParamType[Any]] = {
     int: click.INT,
     float: click.FLOAT,
@@ -58,10 +57,6 @@ def changing_options(names: Iterable[str]) -> Callable[[Any], Any]:
         return function
 
     return decorate
-
-
-def flag_of(name: str) -> str:
-    return "--" + SPELLING.get(name, name.replace("_", "-"))
 
 
 def _option(name: str, default: Any, text: str, typed_as: Any = None) -> Any:

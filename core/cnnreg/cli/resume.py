@@ -10,13 +10,13 @@ import click
 
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
-from cnnreg.recipe import Recipe, label
+from cnnreg.recipe import Recipe, flag_of, label
 from cnnreg.runs import Run, find_run
 
 from .common import console, folder_type, get_registry, json_option, say
 from .data_options import moved_data_options
 from .progress import DecodeProgress
-from .recipe_options import changing_options, flag_of
+from .recipe_options import changing_options
 from .train import follow, report_data
 
 LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does

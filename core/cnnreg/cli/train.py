@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     type=click.Path(exists=True, path_type=Path),
-    help="Start from this checkpoint or run; what fits is taken.",
+    help="Start from this checkpoint or run; what fits is taken, at least half.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--log", help="Loggers to tell each epoch: tensorboard, mlflow, or both.")
@@ -191,13 +191,14 @@ def follow(
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
+    from cnnreg.training.weightless import built_weightless
+
     contract, recipe = run.config.contract, run.config.recipe
     spec = registry.architecture_of(contract)
     form = f", small form: {spec.small_form}" if contract.form == "small" else ""
-    out.print(
-        f"[bold]{spec.name}[/] ({human_count(spec.parameters)} parameters at "
-        f"{spec.num_classes} classes){form}"
-    )
+    network = built_weightless(lambda: spec.build(contract.options()))
+    count = human_count(sum(p.numel() for p in network.parameters()))
+    out.print(f"[bold]{spec.name}[/] ({count} parameters){form}")
     out.print(
         f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "
         f"{len(dataset.test)} test images of {shape_text(contract.input_shape)}, "

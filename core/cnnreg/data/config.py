@@ -99,7 +99,8 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
             where=folder.absolute(),
             hint=f"Data sets by name: {', '.join(registry.datasets)}.",
         )
-    raise UnknownNameError("data set or folder", text, registry.datasets)
+    named = [name for name in registry.datasets if name != FOLDER]  # which is no name of data
+    raise UnknownNameError("data set or folder", text, named)
 
 
 def _checked(**fields: Any) -> DataConfig:

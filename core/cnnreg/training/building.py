@@ -63,7 +63,8 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise MachineError(
-            f"There is no device '{name}' here: {one_line(error)[:120]}.", hint="Use --device cpu."
+            f"There is no device '{name}' here: {one_line(error).split('. ')[0]:.120}.",
+            hint="Training runs on cpu or cuda; the other devices are for exports.",
         ) from error
     return device
 

@@ -69,12 +69,7 @@ def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -
     total = sum(tensor.numel() for tensor in own.values())
     where = None if weights == PRETRAINED else weights
     if taken < LEAST * total:
-        raise ModelFileError(
-            f"Only {len(fitting)} of the {len(own)} tensors of '{architecture.name}' are in these "
-            "weights, by name and shape.",
-            where=where,
-            hint="Were they made for this network?",
-        )
+        raise _unfit(architecture.name, own, state, taken / total, where)
     broken = [name for name, tensor in fitting.items() if not is_finite(tensor)]
     if broken:
         raise ModelFileError(f"The weights hold NaN or infinity in '{broken[0]}'.", where=where)
@@ -85,6 +80,26 @@ def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -
     source = Path(weights).name if where else "the pretrained weights"
     rest = f"; new: {_listed(fresh)}" if fresh else ""
     return f"took {len(fitting)} of {len(own)} tensors from {source}{rest}"
+
+
+def _unfit(
+    name: str,
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    share: float,
+    where: str | None,
+) -> ModelFileError:
+    """Too little of the network; what is of another shape tells most."""
+    other = [n for n, t in state.items() if n in own and own[n].shape != t.shape]
+    what = f"These weights are {100 * share:.0f} % of '{name}', by name and shape; half is needed"
+    if not other:
+        return ModelFileError(f"{what}.", where=where, hint="Were they made for this network?")
+    most = max(other, key=lambda n: own[n].numel())
+    return ModelFileError(
+        f"{what}: {most} is {list(state[most].shape)} there, {list(own[most].shape)} here.",
+        where=where,
+        hint="Were they trained at another --image-size, or in another --form?",
+    )
 
 
 def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:

@@ -42,3 +42,11 @@ def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):
     )
     assert code == 0, err
     assert "is not used" not in err
+
+
+def test_the_parameters_are_those_of_this_network(photos, tmp_path):
+    code, _, err = cli(
+        "train", "mlp", "--data", photos, "--epochs", "1", "--output", tmp_path / "run"
+    )
+    assert code == 0, err
+    assert "mlp (49.80 k parameters)" in err  # of 8x8 pixels and two classes

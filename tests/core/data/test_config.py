@@ -37,6 +37,12 @@ def test_a_path_that_is_not_there(registry, text):
     assert "digits" in caught.value.hint
 
 
+def test_what_reads_folders_is_no_name_of_data(registry):
+    with pytest.raises(UnknownNameError) as caught:
+        data_config("folders", registry)
+    assert "folder" not in caught.value.hint.split()
+
+
 def test_a_word_that_names_nothing(registry):
     with pytest.raises(UnknownNameError, match="data set or folder 'digit'") as caught:
         data_config("digit", registry)

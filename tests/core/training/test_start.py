@@ -97,9 +97,19 @@ def test_another_networks_file_is_refused_and_changes_nothing(registry, tmp_path
     save_file(source.state_dict(), tmp_path / "other.safetensors")
     spec, model = build(registry, "mlp", 10)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ModelFileError, match="Only 0 of the 6 tensors of 'mlp'"):
+    with pytest.raises(ModelFileError, match="weights are 0 % of 'mlp'"):
         start_from(str(tmp_path / "other.safetensors"), spec, model)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_weights_of_other_images_say_what_differs(registry, tmp_path):
+    """A classifier on all pixels is nearly all of such a network."""
+    spec, model = build(registry, "mlp", 10)
+    source = spec.build(spec.options(num_classes=10, input_shape=(3, 64, 64)))
+    save_file(source.state_dict(), tmp_path / "larger.safetensors")
+    with pytest.raises(ModelFileError, match=r"\d+, 12288\] there, \[\d+, 3072\] here") as caught:
+        start_from(str(tmp_path / "larger.safetensors"), spec, model)
+    assert "--image-size" in caught.value.hint
 
 
 def test_files_that_may_hold_code_are_not_opened(registry, tmp_path):
