@@ -46,6 +46,11 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Imports a command when it is called; asks plugins only for what it does not know."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:  # as many other programs have it
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *_plugin_commands()]
 

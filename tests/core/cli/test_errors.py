@@ -218,6 +218,11 @@ def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
     assert REINSTALL in err
 
 
+@pytest.mark.parametrize("topic", [[], ["train"], ["plugins", "new"]], ids=str)
+def test_help_is_a_command_too(topic):
+    assert cli("help", *topic) == cli(*topic, "--help")
+
+
 class Gone(StringIO):
     """What nobody reads any more."""
 
