@@ -20,6 +20,7 @@ from .common import (
     percent,
     print_columns,
     print_json,
+    say,
 )
 
 root_option = click.option(
@@ -63,8 +64,11 @@ def show_all(pattern: str | None, order: str, root: Path, as_json: bool) -> None
     if not found:
         said = "There is no run yet." if pattern is None else f"No run matches '{pattern}'."
         raise UsageError(said, where=root, hint="Make one with: cnnreg train resnet18")
-    titles = ("name", "network", "data", ">val", ">test", ">epochs", ">time", "exports", "state")
+    titles = ("name", "network", "data", ">val", ">test", ">epochs", ">time", "state", ">exports")
     print_columns(titles, map(_row, found))
+    for run in found:
+        if run.state == "damaged":
+            say(f"{run.name}: {run.detail}")
 
 
 @command.command()
@@ -97,7 +101,7 @@ def _find(name: str | None, root: Path) -> Run:
 
 def _row(run: RunOverview) -> tuple[str, ...]:
     if run.state == "damaged":
-        return run.name, "", "", "", "", "", "", "", f"damaged: {run.detail}"
+        return run.name, "", "", "", "", "", "", run.state, ""
     return (
         run.name,
         run.network,
@@ -106,6 +110,6 @@ def _row(run: RunOverview) -> tuple[str, ...]:
         percent(run.test_accuracy),
         f"{run.epochs}/{run.planned_epochs}" if run.planned_epochs else "-",
         human_time(run.seconds) if run.planned_epochs else "-",
-        ", ".join(run.exports) or "-",
         run.status,
+        str(len(run.exports) or "-"),
     )

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from cnnreg.manifest import FILE_NAME
 from helpers import cli, make_run, train
 
 
@@ -36,12 +37,25 @@ def names(*arguments):
 
 def test_runs_are_listed_newest_first_and_damaged_ones_too():
     assert names() == ["second", "first", "third"]
-    code, out, _ = cli("runs")
+    code, out, err = cli("runs")
     assert code == 0
     lines = out.splitlines()
     assert len(lines) == 4
-    assert "finished" in lines[2]
-    assert "damaged: Not valid JSON" in lines[3]
+    assert lines[2].split()[-2:] == ["finished", "-"]
+    assert lines[3].split() == ["third", "damaged"]
+    assert "note: third: Not valid JSON" in err
+
+
+def test_exports_are_counted_and_named_only_in_show(home, tmp_path):
+    copy = shutil.copytree(home / "runs" / "first", tmp_path / "copy")
+    for precision in ("fp32", "int8"):
+        folder = copy / "exports" / f"onnx-{precision}"
+        folder.mkdir(parents=True)
+        (folder / FILE_NAME).write_text('{"schema": 1}')
+    lines = cli("runs", "--root", tmp_path)[1].splitlines()
+    assert lines[0].split()[-2:] == ["state", "exports"]
+    assert lines[1].split()[-2:] == ["finished", "2"]
+    assert "onnx-fp32, onnx-int8" in cli("runs", "show", copy)[1]
 
 
 def test_a_pattern_meets_name_network_and_data(home):
