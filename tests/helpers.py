@@ -109,6 +109,12 @@ def cli(*arguments: str | Path) -> tuple[int, str, str]:
     return int(caught.value.code or 0), out.getvalue(), err.getvalue()
 
 
+def set_terminal(patch: pytest.MonkeyPatch, columns: int) -> None:
+    """What is printed with rich is for a terminal of that width; `click.unstyle` makes it plain."""
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", str(columns))):
+        patch.setenv(name, value)
+
+
 def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[Progress], None]:
     """For `on_step`: a signal at the end of that step."""
 

@@ -120,7 +120,10 @@ def _cut(text: str, width: int) -> str:
 
 
 def console(*, stderr: bool = False) -> Any:
-    """A rich console; wide when piped, so that nothing is cut where nobody sees it."""
+    """A rich console; wide when piped, so that nothing is cut where nobody sees it.
+
+    COLUMNS is the width of a terminal, though a shell may export it to pipes too.
+    """
     from rich.console import Console
 
     class Piped(Console):
@@ -128,7 +131,7 @@ def console(*, stderr: bool = False) -> Any:
             raise BrokenPipeError  # rich would exit with 1, as if something had failed
 
     made = Piped(stderr=stderr, highlight=False, quiet=not speaks())
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if not made.is_terminal:
         made.width = 200
     return made
 

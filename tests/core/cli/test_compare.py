@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import ExitStack
 
+import click
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from cnnreg.errors import MachineError, PluginError
 from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.training import closing, saver
-from helpers import cli
+from helpers import cli, set_terminal
 
 SMALL = (
     "compare", "mlp", "--optimizers", "adam,sgd", "--lrs", "0.01,0.001", "--seeds", "2",
@@ -88,10 +89,11 @@ def test_the_files_hold_what_json_says(whole):
 
 def test_the_same_command_again_trains_nothing_and_fits_a_terminal(whole, monkeypatch):
     folder, _ = whole
-    monkeypatch.setenv("COLUMNS", "100")
+    set_terminal(monkeypatch, 100)
     monkeypatch.setattr("cnnreg.training.trainer.run_training", None)
     code, out, err = cli(*SMALL, "--output", folder)
     assert code == 0, err
+    out = click.unstyle(out)
     lines = out.partition("report ")[0].splitlines()
     assert max(map(len, lines)) <= 100
     assert any(line.split()[:3] == ["adam", "0.001", "2"] for line in lines)

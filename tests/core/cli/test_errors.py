@@ -218,6 +218,12 @@ def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
     assert REINSTALL in err
 
 
+def test_a_pipe_is_as_wide_as_ever_whatever_a_shell_exports(monkeypatch):
+    wide = cli("info", "vgg11")
+    monkeypatch.setenv("COLUMNS", "30")
+    assert cli("info", "vgg11") == wide
+
+
 @pytest.mark.parametrize("topic", [[], ["train"], ["plugins", "new"]], ids=str)
 def test_help_is_a_command_too(topic):
     assert cli("help", *topic) == cli(*topic, "--help")
