@@ -80,7 +80,10 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Time MODELS, or the newest run and its exports, on the same images with equal threads."""
+    """Time MODELS, or the newest run and its exports, on the same images with equal threads.
+
+    The speed-up is against the first row: the first model's, in the first of its engines.
+    """
     paths = models or (find_run().folder,)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup)
     with console(stderr=True).status("loading") as status:

@@ -51,7 +51,8 @@ def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
     axes.set_yticks(list(places), [_drawn(result.label) for result in results])
     axes.invert_yaxis()
     axes.set_xlim(0, limit)
-    axes.set_xlabel(f"milliseconds for {results[0].batch} image(s): median, whisker to p90")
+    circumstances = f"milliseconds for {results[0].batch} image(s)"
+    axes.set_xlabel(f"{circumstances}: median, whisker to p90; x: against the first")
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)

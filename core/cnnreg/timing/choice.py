@@ -55,7 +55,8 @@ class Choice:
     def __str__(self) -> str:
         batch = f" at batch {self.batch}" if self.batch > 1 else ""
         place = f" on {self.device}"
-        gain = "" if self.label == self.baseline else f" ({self.speedup:.1f}x {self.baseline})"
+        level = self.baseline in (self.label, *self.level_with)
+        gain = "" if level else f" ({self.speedup:.1f}x {self.baseline})"
         text = f"{self.label.removesuffix(place)}{place}, {self.milliseconds:.2f} ms{gain}"
         if self.level_with:
             text += f"; these rounds do not tell it from {', '.join(self.level_with)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 from .bench import Contestant
 
 ALL = "ALL"
+USUAL_NAME = re.compile(r"(\d{8}-\d{6})-(.+)")  # of a run: when, and what
 
 
 def load_contestants(
@@ -110,7 +112,16 @@ def _titles(models: list[ModelFile]) -> list[str]:
     runs = [_run_of(model) for model in models]
     unique = len({run.name for run in runs}) == len(set(runs))
     names = [run.name if unique else str(run) for run in runs]
-    return [f"{name} {title}" for name, title in zip(names, titles, strict=True)]
+    return [f"{name} {title}" for name, title in zip(_short(names), titles, strict=True)]
+
+
+def _short(names: list[str]) -> list[str]:
+    """What of the runs was trained, or else when, where that tells them apart."""
+    for part in (r"\2", r"\1"):
+        parts = [USUAL_NAME.sub(part, name) for name in names]
+        if len(set(parts)) == len(set(names)):
+            return parts
+    return names
 
 
 def _run_of(model: ModelFile) -> Path:

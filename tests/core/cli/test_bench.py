@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
 from cnnreg.errors import MachineError
 from cnnreg.machine.environment import environment
 from cnnreg.timing.bench import BenchResult
 from cnnreg.timing.race import Race
-from helpers import cli, contract
+from helpers import cli, contract, set_terminal
 
 RESULT = BenchResult(
     label="[/] PyTorch fp32",
@@ -42,11 +44,11 @@ RESULT = BenchResult(
 def bench(monkeypatch, tmp_path):
     """The command, about a race that has been run."""
 
-    def bench(*arguments, failure=None, warnings=(), **machine):
+    def bench(*arguments, results=(RESULT,), failure=None, warnings=(), **machine):
         raced = Race(
             contract=contract(),
             threads=2,
-            results=[RESULT],
+            results=list(results),
             fastest=None,
             environment={**environment(), "processor": "i5", "load": None, **machine},
             devices={"CPU": "i5", "GPU.0": "Iris [Xe], driver 31.0"},
@@ -100,3 +102,36 @@ def test_that_is_one_document_all_the_same(bench, tmp_path):
     assert code == 5
     assert json.loads(out) == kept(tmp_path)
     assert "note: The driver was reset." in err
+
+
+SLOW = replace(
+    RESULT,
+    label="20260301-101112 PyTorch fp32",
+    p50=123.456,
+    p90=1234.567,
+    p99=23456.789,
+    images_per_second=12345.0,
+)
+FAST = replace(SLOW, label="OpenVINO int8", speedup=357.25, speedup_range=(340.12, 1360.5))
+
+
+@pytest.mark.parametrize("columns", [80, 40, 10])
+@pytest.mark.parametrize("piped", [False, True], ids=["terminal", "pipe"])
+def test_every_figure_is_whole_whatever_the_width(bench, monkeypatch, columns, piped):
+    set_terminal(monkeypatch, columns)
+    if piped:
+        monkeypatch.delenv("FORCE_COLOR")
+    code, out, _ = bench(results=(SLOW, FAST))
+    lines = click.unstyle(out).splitlines()
+    figures = ["123.456", "1234.567", "23456.789", "12,345"]
+    titles = ["engine", "p50", "p90", "p99", "images/s", "speed-up", "range", "calls"]
+    assert (code, titles in [line.split() for line in lines]) == (0, True)
+    rows = [line.split() for line in lines if "123.456" in line]
+    assert rows[0][-7:] == [*figures, "1.00x", "1.00-1.00", "5"]
+    assert rows[1][-7:] == [*figures, "357.25x", "340.12-1360.50", "5"]
+    assert ("20260301-101112 PyTorch fp32  " in click.unstyle(out)) == piped
+
+
+def test_what_the_speed_up_is_against_is_said_above_it(bench):
+    _, out, _ = bench(results=(SLOW, FAST))
+    assert out.splitlines()[0].endswith(", speed-up against 20260301-101112 PyTorch fp32")

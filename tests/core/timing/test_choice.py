@@ -78,6 +78,14 @@ def test_one_that_keeps_up_is_named_too():
     assert "; these rounds do not tell it from OpenVINO fp16" in str(choice)
 
 
+def test_one_that_is_not_told_from_the_baseline_is_not_called_faster():
+    close = result("OpenVINO fp32", [0.9, 1.1, 0.9, 0.8])
+    said = str(choose([TORCH, close], [PROVEN] * 2))
+    assert said == (
+        "Fastest here: OpenVINO fp32 on CPU, 0.90 ms; these rounds do not tell it from PyTorch fp32"
+    )
+
+
 @pytest.mark.parametrize(
     ("medians", "level"),
     [

@@ -106,6 +106,24 @@ def test_what_would_be_named_alike_is_told_apart(toy):
     assert three == [f"{name} Plain fp16 fixed" for name in ("one mlp", "two mlp", "two vgg")]
 
 
+@pytest.mark.parametrize(
+    ("runs", "short"),
+    [
+        (("20260301-101112-mlp-a", "20260302-101112-mlp-b"), ("mlp-a", "mlp-b")),
+        (
+            ("20260301-101112-mlp-a", "20260302-101112-mlp-a"),
+            ("20260301-101112", "20260302-101112"),
+        ),
+        (("20260301-101112-mlp-a", "mine"), ("mlp-a", "mine")),
+        (("20260301-101112-mlp-a", "20260301-101112-vgg-a", "mlp-a"), None),
+    ],
+)
+def test_runs_are_told_apart_in_few_words(toy, runs, short):
+    models = [dataclasses.replace(MODEL, path=Path("/runs", run, "best")) for run in runs]
+    found = load_contestants(toy, models, RuntimeOptions(threads=1), ("CPU",), only=("plain",))
+    assert [one.label.removesuffix(" Plain fp16 fixed") for one in found] == list(short or runs)
+
+
 @pytest.fixture
 def failing(toy):
     """The engines of `toy`, the second of which says that it has an NPU, which then fails."""
