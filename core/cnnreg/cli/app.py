@@ -169,8 +169,14 @@ def _nowhere() -> TextIO:
 
 def run(arguments: list[str]) -> None:
     """One command line, its errors left to the caller."""
-    with cli.make_context("cnnreg", list(arguments)) as context:
+    with cli.make_context("cnnreg", list(arguments), color=_color()) as context:
         cli.invoke(context)
+
+
+def _color() -> bool | None:
+    """False where none is wanted, which click does not ask; None: as the stream takes it."""
+    unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if unwanted else None
 
 
 def _report(error: Exception, *, as_json: bool) -> int:
@@ -203,7 +209,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
 def _tell(text: str, *, err: bool = True) -> None:
     """Say it if anybody is there to hear it: else the exit code says it alone."""
     try:
-        click.echo(text, err=err)
+        click.echo(text, err=err, color=_color())
         sys.stdout.flush()  # what was printed before it
     except OSError:
         _discard_output()

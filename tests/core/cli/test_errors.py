@@ -218,6 +218,36 @@ def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
     assert REINSTALL in err
 
 
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "coloured"),
+    [
+        ("TERM", "xterm", True),
+        ("TERM", "dumb", False),
+        ("NO_COLOR", "1", False),
+        ("NO_COLOR", "", True),
+    ],
+)
+def test_no_colour_where_none_is_wanted(variable, value, coloured, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv(variable, value)
+    for arguments, stream in (
+        (["list", "--kind", "formats"], "stdout"),
+        (["eval", "zz"], "stderr"),
+    ):
+        seen = Terminal()
+        monkeypatch.setattr(sys, stream, seen)
+        with pytest.raises(SystemExit):
+            main(arguments)
+        # Windows has it otherwise than in letters.
+        assert ("\x1b[" in seen.getvalue()) == (coloured and os.name != "nt")
+
+
 def test_a_pipe_is_as_wide_as_ever_whatever_a_shell_exports(monkeypatch):
     wide = cli("info", "vgg11")
     monkeypatch.setenv("COLUMNS", "30")
