@@ -20,9 +20,11 @@ from cnnreg.errors import (
     CnnregError,
     MachineError,
     MissingExtraError,
+    StoppedError,
     is_out_of_memory,
     is_unloadable,
 )
+from cnnreg.termination import Terminated, terminable
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
@@ -139,6 +141,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: results on stdout, everything else on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
     debug = "--debug" in arguments or os.environ.get("CNNREG_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
@@ -146,19 +149,21 @@ def main(arguments: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):  # a console's code page must not end a command
             stream.reconfigure(errors="replace")
     try:
-        run(arguments)
+        with terminable():
+            run(arguments)
         sys.stdout.flush()
     except click.exceptions.Exit as end:  # --help and --version
         sys.exit(end.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort) as stop:
+        said = "Stopped at once; what was saved before is whole."
+        stopped = StoppedError(said, by_user=not isinstance(stop, Terminated))
+        sys.exit(_report(stopped, as_json=as_json))
     except Exception as error:  # noqa: BLE001 - the boundary
         if debug:
             import traceback
 
             _tell(traceback.format_exc())
-        sys.exit(_report(error, as_json="--json" in arguments))
-    except KeyboardInterrupt as stop:
-        _tell("Stopped at once; what was saved before is whole.")
-        sys.exit(getattr(stop, "exit_code", 130))
+        sys.exit(_report(error, as_json=as_json))
     sys.exit(0)
 
 
@@ -189,11 +194,8 @@ def _report(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         _tell(error.format_message(), err=False)
         return 0
-    if isinstance(error, click.UsageError) and not speaks():  # the first process says it
-        return error.exit_code
-    if isinstance(error, click.exceptions.Abort):
-        _tell("Stopped.")
-        return 130
+    if isinstance(error, (click.UsageError, StoppedError)) and not speaks():
+        return error.exit_code  # the first process says it
     known = as_known(error)
     if as_json:
         finished = {"finished": known.finished} if known.finished else {}

@@ -110,17 +110,20 @@ def command(
         "environment": raced.environment,
         "devices": raced.devices,
     }
-    if as_json:
-        print_json(report)
-    else:
+    if not as_json:
         show(raced)
         console().print(f"\n{raced.fastest or NOTHING_PROVEN}", markup=False, soft_wrap=True)
     # Saved last: figures that took minutes must not be lost to a folder that is read-only.
     folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
+    chart, lost = None, None
     try:
         chart = _save(folder, report, raced) if folder else None
     except MachineError as error:
-        _end(error, as_json, f"the report was not kept: {error.what} [{error.where}]")
+        lost = error
+    if as_json:  # after what can be stopped: that is a document too
+        print_json(report)
+    if lost:
+        _end(lost, as_json, f"the report was not kept: {lost.what} [{lost.where}]")
     if chart and not as_json:
         saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
         console().print(saved, markup=False, soft_wrap=True)

@@ -18,6 +18,7 @@ import click
 from cnnreg.files import WINDOWS
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import to_data
+from cnnreg.termination import stop_if_asked
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 threads_option = click.option(
@@ -90,6 +91,7 @@ def say(text: str) -> None:
 
 
 def print_json(data: Any) -> None:
+    stop_if_asked()  # a document of its own, and there is but one
     # ASCII alone: a pipe on Windows has the encoding of a console, which lacks most letters.
     click.echo(json.dumps(to_data(data), indent=2, allow_nan=False))
 

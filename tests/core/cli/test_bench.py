@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,25 @@ def test_that_is_one_document_all_the_same(bench, tmp_path):
     assert code == 5
     assert json.loads(out) == kept(tmp_path)
     assert "note: The driver was reset." in err
+
+
+def test_a_stop_while_it_is_kept_is_the_one_document(bench, monkeypatch):
+    def stop(*arguments):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("cnnreg.cli.bench.write_json", stop)
+    code, out, _ = bench("--json")
+    assert (code, json.loads(out)["error"]["code"]) == (130, "stopped")
+
+
+def test_a_report_that_cannot_be_kept_is_shown_all_the_same(bench, monkeypatch):
+    def full(*arguments):
+        raise MachineError("The disk is full.", where="there")
+
+    monkeypatch.setattr("cnnreg.cli.bench.write_json", full)
+    code, out, err = bench("--json")
+    assert (code, "results" in json.loads(out)) == (5, True)
+    assert "note: the report was not kept: The disk is full. [there]" in err
 
 
 SLOW = replace(

@@ -6,14 +6,18 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from io import StringIO
 
+import click
 import pytest
 
 from cnnreg.cli import COMMANDS, common, main
 from cnnreg.errors import REINSTALL
+from cnnreg.termination import Terminated
 from helpers import cli, install_plugin, make_run, train
 
 
@@ -216,6 +220,44 @@ def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
     assert code == 5
     assert f"A library does not load: {error}" in err
     assert REINSTALL in err
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143)]
+)
+def test_a_stop_is_told_as_an_error_is(stop, code, monkeypatch):
+    from cnnreg.cli import list as module
+
+    def stopped(*arguments):
+        raise stop
+
+    monkeypatch.setattr(module, "_catalog", stopped)
+    refused(code, "Stopped at once", "list")
+    assert json.loads(cli("list", "--json")[1])["error"]["code"] == "stopped"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert cli("list", "--json") == (code, "", "")
+
+
+@pytest.mark.parametrize("raised", [True, False], ids=["an error", "nothing"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_that_a_library_makes_something_else_of_is_a_stop_all_the_same(
+    number, code, raised, monkeypatch
+):
+    from cnnreg.cli import list as module
+
+    catalog = module._catalog
+
+    def careless(*arguments):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        if raised:
+            raise AttributeError("half of a module is missing")
+        return catalog(*arguments)
+
+    monkeypatch.setattr(module, "_catalog", careless)
+    got, out, _ = cli("list", "--json")
+    assert (got, json.loads(out)["error"]["exit"]) == (code, code)
 
 
 class Terminal(StringIO):
