@@ -156,7 +156,8 @@ class Normalise:
         rows = images.reshape(count, height, width * channels).float()
         scale, shift = self.scale.repeat(width), self.shift.repeat(width)
         scaled = torch.addcmul(shift, rows, scale, out=rows).view(images.shape).permute(0, 3, 1, 2)
-        return scaled.contiguous() if self.contiguous else scaled
+        # Not .contiguous(), which leaves grey images as they are: strides of channels-last memory.
+        return scaled.clone(memory_format=torch.contiguous_format) if self.contiguous else scaled
 
 
 def evaluation_batches(

@@ -86,6 +86,16 @@ def test_normalise_equals_the_one_without_torch():
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_lie_in_memory_as_asked(channels):
+    pixels = torch.zeros(4, 7, 5, channels, dtype=torch.uint8)
+    of = MEAN[:channels], STD[:channels]
+    rows = 5 * channels
+    assert Normalise(*of)(pixels).stride() == (7 * rows, 1, rows, channels)
+    contiguous = Normalise(*of, contiguous=True)(pixels)
+    assert contiguous.stride() == (channels * 35, 35, 5, 1)
+
+
 def test_evaluation_keeps_the_order():
     pixels = np.zeros((10, 4, 4, 3), np.uint8)
     made = evaluation_batches(pixels, np.arange(10), Normalise(MEAN, STD), batch_size=4)
