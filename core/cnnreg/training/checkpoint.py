@@ -101,7 +101,7 @@ def model_of(checkpoint: Checkpoint, architecture: ArchitectureSpec, path: Path)
     options = checkpoint.contract.options()
     with blaming(f"Building '{architecture.name}'"):
         model = built_undrawn(lambda: architecture.build(options))
-    load_weights(model, checkpoint.model, path)
+        load_weights(model, checkpoint.model, path)
     return model.eval()
 
 

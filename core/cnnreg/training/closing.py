@@ -20,16 +20,16 @@ from cnnreg.files import patiently
 from cnnreg.plugins import blaming, one_line
 from cnnreg.runs import Run
 from cnnreg.runs.report import Report, make_report, write_report
-from cnnreg.specs import EpochRecord
+from cnnreg.specs import ArchitectureSpec, EpochRecord
 
 from .batches import Batch
-from .checkpoint import load_weights, read_checkpoint
+from .building import memory_format
+from .checkpoint import Checkpoint, model_of, read_checkpoint
 from .curves import draw_curves
 from .feeding import judging_batches
 from .loop import stopped
 from .pictures import draw_classes, draw_confusion, draw_mistakes
 from .progress import Progress
-from .step import Trainee
 from .stopping import StopRequest
 from .summary import write_summary
 
@@ -42,18 +42,24 @@ Note = Callable[[str], None]
 def finish(
     run: Run,
     dataset: Dataset,
-    trainee: Trainee,
+    architecture: ArchitectureSpec,
     progress: Progress,
     *,
     device: torch.device,
     stop: StopRequest,
     note: Note,
 ) -> None:
-    """Measure the best weights on the test split, and write the result and all that shows it."""
-    epoch, val_accuracy = _take_best(run, trainee, progress, note)
+    """Measure the best weights on the test split, and write the result and all that shows it.
+
+    In a network built anew from the file: what the trained one keeps outside its tensors is
+    not in what `eval` and `export` will have.
+    """
+    kept, epoch, val_accuracy = _best(run, progress, note)
+    model = model_of(kept, architecture, run.best)
+    model.to(device, memory_format=memory_format(run.config.recipe))  # type: ignore[call-overload]
     batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
     with blaming(f"Testing '{run.config.contract.architecture}'"):
-        report = examine(trainee.model, dataset, batches, device=device, epoch=epoch, stop=stop)
+        report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
     run.write_result(
         {
             "epochs": progress.epoch,
@@ -66,7 +72,7 @@ def finish(
     )
     show_what_came_of_it(
         run,
-        trainee.model,
+        model,
         report,
         pixels=dataset.test.pixels,
         history=progress.history,
@@ -79,19 +85,18 @@ def finish(
         note(f"{run.previous} could not be removed: {error.strerror or error}")
 
 
-def _take_best(run: Run, trainee: Trainee, progress: Progress, note: Note) -> tuple[int, float]:
-    """Put the best weights into the network; their epoch and validation accuracy."""
+def _best(run: Run, progress: Progress, note: Note) -> tuple[Checkpoint, int, float]:
+    """The best weights, their epoch and validation accuracy."""
     if not any(record.best for record in progress.history):
         raise DivergedError("No epoch had a validation loss that is a number.", where=run.folder)
     kept, best = read_checkpoint(run.best), progress.best or progress.history[-1]
-    load_weights(trainee.model, kept.model, run.best)
     # What the file says: killed between it and the state, and gone on with otherwise, a
     # training may have a history without that epoch.
     epoch = kept.state.get("epoch", best.epoch)
     val_accuracy = kept.state.get("val_accuracy", best.val_accuracy)
     if progress.best and (epoch, val_accuracy) != (best.epoch, best.val_accuracy):
         note(f"the best weights are of another epoch {epoch}, before the training was changed")
-    return epoch, val_accuracy
+    return kept, epoch, val_accuracy
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from .closing import finish
 from .determinism import deterministic
 from .distributed import ALONE, World
 from .feeding import class_weights, judging_batches, training_batches
-from .groups import body_of, head_of, set_training
+from .groups import body_of, head_of
 from .loop import stopped, train
 from .memory import keep_freed_memory
 from .progress import Progress
@@ -121,8 +121,7 @@ def run_training(
                 yield record
             saver.stand_in(note)
             if world.writes:
-                set_training(trainee.model, body, frozen=False)  # its summary counts what learns
-                finish(run, dataset, trainee, progress, device=target, stop=stop, note=note)
+                finish(run, dataset, architecture, progress, device=target, stop=stop, note=note)
                 notify(hooks.cnnreg_training_finished, note, run=info, result=run.result)
 
 
