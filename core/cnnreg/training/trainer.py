@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
+from pluggy import HookCaller
 from torch import nn
 
 from cnnreg.data import Dataset
@@ -32,9 +34,10 @@ from .progress import Progress
 from .resizing import check_sizes
 from .resuming import go_on, has_begun, made_with
 from .saver import Saver
+from .settings import settings_kept
 from .speed import can_compile, settle
 from .start import start_from
-from .state import part_streams, seed_streams
+from .state import part_streams, seed_streams, streams_kept
 from .step import Step, Trainee, averaged, title
 from .stopping import StopRequest
 from .sync_norm import synchronised
@@ -117,12 +120,18 @@ def run_training(
             ):
                 saver.save_epoch(record)
                 if world.writes:
-                    notify(hooks.cnnreg_epoch_finished, note, run=info, record=record)
+                    _tell(hooks.cnnreg_epoch_finished, note, run=info, record=record)
                 yield record
             saver.stand_in(note)
             if world.writes:
                 finish(run, dataset, architecture, progress, device=target, stop=stop, note=note)
-                notify(hooks.cnnreg_training_finished, note, run=info, result=run.result)
+                _tell(hooks.cnnreg_training_finished, note, run=info, result=run.result)
+
+
+def _tell(hook: HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
+    """Call an observer hook. What it draws at random, or sets, changes nothing in the training."""
+    with streams_kept(), settings_kept():
+        notify(hook, note, **arguments)
 
 
 def _settled(
