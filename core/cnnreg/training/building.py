@@ -14,6 +14,7 @@ from cnnreg.specs import ArchitectureSpec, ModelOptions
 
 from .distributed import ALONE, World
 from .groups import parameter_groups
+from .savable import unsavable
 
 
 def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:
@@ -22,13 +23,16 @@ def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Mod
         model = architecture.build(options)
     if not isinstance(model, nn.Module):
         raise PluginError(f"'{architecture.name}' built {type(model).__name__}, not an nn.Module.")
+    with blaming(f"Looking at the tensors of '{architecture.name}'"):
+        if complaint := unsavable(model):
+            raise PluginError(f"'{architecture.name}' cannot be saved: {complaint}")
     expected = (2, options.num_classes)
     height, width = options.input_shape[1:]
     with torch.no_grad(), blaming(f"'{architecture.name}' on images of {height}x{width}"):
         output = model.eval()(torch.zeros(2, *options.input_shape))
-    shape = tuple(getattr(output, "shape", ()))
-    if shape != expected:
-        raise PluginError(f"'{architecture.name}' returned {shape}, expected {expected}.")
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if found != expected:
+        raise PluginError(f"'{architecture.name}' returned {found}, expected {expected}.")
     return model
 
 

@@ -135,7 +135,11 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
 
 def heads(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The logits, then those of auxiliary heads if the network has any."""
-    return (output,) if isinstance(output, Tensor) else output
+    outputs = output if isinstance(output, tuple) else (output,)
+    for other in outputs:
+        if not isinstance(other, Tensor):
+            raise TypeError(f"expected a tensor or a tuple of tensors, got {type(other).__name__}")
+    return outputs
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import signal
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -276,6 +278,30 @@ def test_an_epoch_is_reported_to_observers(registry, tmp_path):
     assert seen == [(run.folder, 1), (run.folder, 2), (run.folder, run.result["test_accuracy"])]
 
 
+def test_an_observer_that_draws_and_sets_changes_no_weight(registry, tmp_path):
+    class Logger:
+        from cnnreg import hookimpl
+
+        @hookimpl
+        def cnnreg_epoch_finished(self, run, record):
+            torch.rand(3)
+            torch.set_default_dtype(torch.float64)
+            os.chdir(tmp_path)
+
+    settings = {"architecture": "simple_cnn", "epochs": 2}  # whose dropout draws, too
+    alone = make_run(registry, tmp_path / "alone", **settings)
+    train(registry, alone)
+    folder = Path.cwd()
+    registry.manager.register(logger := Logger())
+    try:
+        watched = make_run(registry, tmp_path / "watched", **settings)
+        train(registry, watched)
+        assert (Path.cwd(), torch.get_default_dtype()) == (folder, torch.float32)
+    finally:
+        registry.manager.unregister(logger)
+    assert state_of(watched) == state_of(alone)
+
+
 def test_an_optimizer_of_a_plugin_is_used(registry, tmp_path):
     made = []
 
@@ -295,6 +321,11 @@ class Wrong(nn.Module):
         return images.flatten(1)[:, :7]
 
 
+class Listing(nn.Module):
+    def forward(self, images):
+        return [images.flatten(1)[:, :10]]
+
+
 def breaking(options):
     raise ValueError("no such depth")
 
@@ -302,6 +333,8 @@ def breaking(options):
 @pytest.mark.parametrize(
     ("build", "said"),
     [
+        (lambda options: Listing(), r"returned list, expected \(2, 10\)"),
+        (lambda options: nn.LazyLinear(10), r"cannot be saved: 'weight' has no shape"),
         (lambda options: Wrong(), r"returned \(2, 7\), expected \(2, 10\)"),
         (lambda options: "network", "built str, not an nn.Module"),
         (breaking, "ValueError: no such depth"),
