@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -91,6 +92,12 @@ def shares_a_weight(options: ModelOptions) -> nn.Module:
     return model
 
 
+def names_with_a_slash(options: ModelOptions) -> nn.Module:
+    model = linear(options)
+    model.register_buffer("a/b", torch.zeros(3))
+    return model
+
+
 def has_an_idle_parameter(options: ModelOptions) -> nn.Module:
     model = linear(options)
     model.register_parameter("idle", nn.Parameter(torch.zeros(3)))
@@ -106,7 +113,7 @@ UNSOUND = {
     "builds": (not_a_module, "build returned function"),
     "shapes": (ignores_classes, "gave (1, 1000), not (1, 2)"),
     "dropout": (ignores_dropout, "dropout=0.0 left dropout layers of [0.3]"),
-    "unshared weights": (shares_a_weight, "3.weight and 4.weight are one tensor"),
+    "savable": (names_with_a_slash, "'a/b': a tensor's name must not hold '/'"),
     "global state": (sets_default_dtype, "changes torch's default dtype"),
     "whole state": (hides_a_weight, "answers differ after load_state_dict"),
     "learns": (has_an_idle_parameter, "no gradient reaches idle"),
@@ -145,10 +152,47 @@ def test_false_counts_are_named_beside_the_true_ones() -> None:
     }
 
 
-def test_a_builder_that_raises_fails_each_check_in_one_line() -> None:
-    found = failures(replace(SOUND, build=raises))
-    assert set(found) == {check.name for check in CHECKS}
-    assert set(found.values()) == {"RuntimeError: no such network"}
+def test_a_builder_that_raises_fails_in_one_line_and_once() -> None:
+    assert failures(replace(SOUND, build=raises)) == {"builds": "RuntimeError: no such network"}
+
+
+def test_nothing_more_is_asked_of_outputs_of_the_wrong_kind() -> None:
+    listed = changed(lambda _, logits: [logits])
+    assert list(check_architecture(listed))[-1].check == "shapes"
+    assert failures(listed) == {"shapes": "1x1x28x28 in evaluation gave list, not (1, 2)"}
+
+
+def test_tied_weights_are_sound() -> None:
+    tied = replace(SOUND, build=shares_a_weight, parameters=7_970, macs=8_040)
+    assert not failures(tied)
+
+
+def test_what_training_keeps_outside_the_saved_tensors_is_found() -> None:
+    def follow(model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+        if model.training:
+            model.centre = model.centre.lerp(logits.detach().mean(0), 0.1)
+        return logits - model.centre
+
+    def build(options: ModelOptions, persistent: bool) -> nn.Module:
+        model = Changed(options, follow)
+        model.register_buffer("centre", torch.zeros(options.num_classes), persistent=persistent)
+        return model
+
+    hidden = replace(SOUND, build=partial(build, persistent=False))
+    assert failures(hidden) == {"whole state": "answers differ after load_state_dict"}
+    assert not failures(replace(SOUND, build=partial(build, persistent=True)))
+
+
+def test_a_view_that_fails_on_the_images_of_training_is_found() -> None:
+    class Viewing(nn.Module):
+        def __init__(self, options: ModelOptions) -> None:
+            super().__init__()
+            self.inner = linear(options)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x.view(x.size(0), -1))
+
+    assert "Use .reshape" in failures(replace(SOUND, build=Viewing))["evaluation"]
 
 
 def test_dropout_that_would_do_nothing_is_found_out() -> None:

@@ -30,6 +30,12 @@ def all_checks(registry: Registry) -> list[Check]:
 def check_architecture(
     spec: ArchitectureSpec, checks: Iterable[Check] | None = None
 ) -> Iterator[Outcome]:
-    """Run the checks (default: those of the network itself), each outcome as it comes."""
+    """Run the checks (default: those of the network itself), each outcome as it comes.
+
+    A basic one that fails is the last.
+    """
     for check in CHECKS if checks is None else checks:
-        yield check(spec)
+        outcome = check(spec)
+        yield outcome
+        if check.basic and not outcome.passed:
+            return

@@ -6,7 +6,6 @@ more than small ones; what must really compute does so on a small image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.plugins import one_line
@@ -21,6 +20,7 @@ USUAL_SIZE = 32
 
 LEARNING_SIZE = 16  # pixels; networks that need more get their least
 LEARNING_BATCH = 8
+TRAINED_BATCHES = 3  # until what a network gathers in training shows
 LEARNING_STEPS = 30  # at the most
 LEARNING_GOAL = 0.95  # of the first loss: a small network without norm is slow
 
@@ -129,30 +129,22 @@ def _drops(spec: ArchitectureSpec) -> bool:
     return not torch.equal(first, second)
 
 
-def _weights_are_not_shared(spec: ArchitectureSpec) -> str:
-    """A file of tensors by name cannot say that two names are one."""
-    names: dict[int, str] = {}
-    model = _build(spec)
-    for name, tensor in (
-        *model.named_parameters(remove_duplicate=False),
-        *model.named_buffers(remove_duplicate=False),
-    ):
-        other = names.setdefault(id(tensor), name)
-        _require(other == name, f"{other} and {name} are one tensor")
-    return f"{len(names)} tensors, none shared"
-
-
 # --- On real tensors ------------------------------------------------------------------
 
 
 def _images(spec: ArchitectureSpec, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise with labels: the dark images are of class 0, the bright ones of class 1."""
+    """Noise with labels: the dark images are of class 0, the bright ones of class 1.
+
+    In channels-last memory, as in training and exports: flatten(1) can be taken of its features,
+    view(n, -1) cannot.
+    """
     import torch
 
     size = max(spec.min_size, LEARNING_SIZE)
     noise = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(count) % 2
-    return 0.5 * noise + (2 * labels - 1).view(-1, 1, 1, 1), labels
+    images = 0.5 * noise + (2 * labels - 1).view(-1, 1, 1, 1)
+    return images.contiguous(memory_format=torch.channels_last), labels
 
 
 def build_small(
@@ -172,37 +164,41 @@ def build_small(
 
 
 def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
-    before = _settings()
+    from cnnreg.training.settings import settings
+
+    before = settings()
     build_small(spec)
-    after = _settings()
+    after = settings()
     changed = [name for name in before if before[name] != after[name]]
     _require(not changed, f"building changes torch's {', '.join(changed)}")
     return "building leaves torch's settings alone"
 
 
-def _settings() -> Mapping[str, object]:
-    import torch
+def _can_be_saved(spec: ArchitectureSpec) -> str:
+    from cnnreg.training.savable import unsavable
 
-    return {
-        "default dtype": torch.get_default_dtype(),
-        "default device": torch.get_default_device(),
-        "thread count": torch.get_num_threads(),
-        "gradient mode": torch.is_grad_enabled(),
-        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
-    }
+    model = build_small(spec)
+    complaint = unsavable(model)
+    _require(not complaint, complaint.removesuffix("."))
+    return f"{len(model.state_dict())} tensors, each by its name"
 
 
 def _state_is_whole(spec: ArchitectureSpec) -> str:
-    """The saved tensors are all there is: same seed, same net; loaded net, same answers."""
+    """The saved tensors are all there is: same seed, same net; loaded net, same answers.
+
+    Also of what training leaves behind: statistics belong among the tensors that are saved.
+    """
     import torch
 
     model, twin, other = build_small(spec), build_small(spec), build_small(spec, seed=1)
-    state = model.state_dict()
+    drawn = model.state_dict()
     for name, tensor in twin.state_dict().items():
-        _require(torch.equal(tensor, state[name]), f"{name} differs between builds from one seed")
-    other.load_state_dict(state, strict=True)
-    images, _ = _images(spec, 2)
-    with torch.no_grad():
+        _require(torch.equal(tensor, drawn[name]), f"{name} differs between builds from one seed")
+    images, _ = _images(spec, LEARNING_BATCH)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for _ in range(TRAINED_BATCHES):
+            model.train()(images)
+        other.load_state_dict(model.state_dict(), strict=True)
         same = torch.equal(model.eval()(images), other.eval()(images))
     _require(same, "answers differ after load_state_dict")
     return "loads strictly and answers the same; one seed, one network"
@@ -261,13 +257,13 @@ def _loss(output: Any, labels: torch.Tensor, aux_weight: float) -> torch.Tensor:
 
 
 CHECKS = (
-    Check(name="builds", run=_returns_a_module),
+    Check(name="builds", run=_returns_a_module, basic=True),
     Check(name="parameters", run=_parameters_are_true),
     Check(name="macs", run=_macs_are_true),
-    Check(name="shapes", run=_shapes_are_right),
+    Check(name="shapes", run=_shapes_are_right, basic=True),
     Check(name="dropout", run=_dropout_is_honoured),
-    Check(name="unshared weights", run=_weights_are_not_shared),
     Check(name="global state", run=_leaves_torch_alone, computes=True),
+    Check(name="savable", run=_can_be_saved, computes=True),
     Check(name="whole state", run=_state_is_whole, computes=True),
     Check(name="evaluation", run=_evaluation_is_a_function, computes=True),
     Check(name="learns", run=_learns, computes=True),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnnreg.plugins import one_line, quiet_stdout
@@ -26,10 +25,14 @@ class Check:
     name: str
     run: Callable[[ArchitectureSpec], str]
     computes: bool = False  # on real tensors: takes time and memory in large networks
+    basic: bool = False  # a network that fails it fails the others too, for the same reason
 
     def __call__(self, spec: ArchitectureSpec) -> Outcome:
+        from cnnreg.training.settings import settings_kept
+
         try:
-            with _settings_restored():
+            # What one check finds changed must not mislead the next; stdout is for the outcomes.
+            with settings_kept(), quiet_stdout():
                 return Outcome(check=self.name, passed=True, reason=self.run(spec))
         except ViolationError as violation:
             return Outcome(check=self.name, passed=False, reason=str(violation))
@@ -39,22 +42,3 @@ class Check:
 
 class ViolationError(Exception):
     """A rule of the contract that the architecture breaks."""
-
-
-@contextmanager
-def _settings_restored() -> Iterator[None]:
-    """What one check finds changed must not mislead the next; stdout is for the outcomes."""
-    import torch
-
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        with quiet_stdout():
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_default_device(device)
-        torch.set_num_threads(threads)
-        torch.set_grad_enabled(gradients)
-        torch.use_deterministic_algorithms(deterministic)
