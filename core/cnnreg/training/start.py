@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,17 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import MachineError, ModelFileError, PluginError
+from cnnreg.errors import MachineError, ModelFileError, PluginError, is_out_of_memory
 from cnnreg.plugins import blaming, one_line, quiet_stdout
+from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
 
-from .building import build_model, build_optimizer, refuse_unshareable
+from .building import build_model, build_optimizer, memory_format, refuse_unshareable
 from .checkpoint import is_finite
 from .distributed import ALONE, World
 from .foreign import named_as, read_tensors
 from .resizing import check_sizes
+from .state import optimizer_from_data, optimizer_to_data
 from .step import heads, title
 
 IMAGES = 3  # of the step that is tried
@@ -35,25 +38,53 @@ def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: Worl
     if config.weights and world.writes:
         start_from(config.weights, architecture, model)
     refuse_unshareable(config.recipe, dataset, world)
-    _try_a_step(architecture, model, optimizer, config)
+    what = title(architecture.name, config.recipe)
+    with torch.random.fork_rng(devices=[]), blaming(what):
+        _try_a_step(what, model, optimizer, config)
+        _try_going_on(optimizer, build_optimizer(registry, model, config.recipe), config.recipe)
 
 
 def _try_a_step(
-    architecture: ArchitectureSpec,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    config: RunConfig,
+    what: str, model: nn.Module, optimizer: torch.optim.Optimizer, config: RunConfig
 ) -> None:
-    """One step on three images: a network for batches of two alone passes all that was before."""
-    contract = config.contract
-    what = title(architecture.name, config.recipe)
-    with torch.random.fork_rng(devices=[]), blaming(what):
-        outputs = heads(model.train()(torch.randn(IMAGES, *contract.input_shape)))
-        expected = IMAGES, contract.num_classes
-        if wrong := [tuple(output.shape) for output in outputs if output.shape != expected]:
-            raise PluginError(f"{what} gave {wrong[0]}, expected {expected}.")
-        torch.stack([output.float().square().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+    """One step on three images: a network for batches of two alone passes all that was before.
+
+    In the memory layout of the training, in which not every view of images can be taken.
+    """
+    contract, layout = config.contract, memory_format(config.recipe.plain())
+    model.train().to(memory_format=layout)
+    images = torch.randn(IMAGES, *contract.input_shape).to(memory_format=layout)
+    outputs = heads(model(images))
+    expected = IMAGES, contract.num_classes
+    if wrong := [tuple(output.shape) for output in outputs if output.shape != expected]:
+        raise PluginError(f"{what} gave {wrong[0]}, expected {expected}.")
+    torch.stack([output.float().square().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+    try:
         optimizer.step()
+    except TypeError as error:
+        if "closure" not in str(error):
+            raise
+        hint = "step() is called without a closure: one that needs it cannot train here."
+        raise PluginError(f"{what} failed: {one_line(error)}.", hint=hint) from error
+
+
+def _try_going_on(
+    optimizer: torch.optim.Optimizer, again: torch.optim.Optimizer, recipe: Recipe
+) -> None:
+    """What the first has come to must pass through a checkpoint into the second, and do there."""
+    try:
+        tensors, data = optimizer_to_data(optimizer)
+        optimizer_from_data(again, tensors, json.loads(json.dumps(data)))
+        again.step()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise PluginError(
+            f"The state of optimizer '{recipe.optimizer}' cannot be saved and restored: "
+            f"{one_line(error)}.",
+            hint="Keep it in self.state[parameter], under texts, as tensors and plain values; "
+            "and plain values alone in the groups.",
+        ) from error
 
 
 def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:

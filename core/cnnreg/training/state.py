@@ -57,7 +57,7 @@ def capture(
 
     `made_with` is what else decides the numbers, to be compared when going on.
     """
-    tensors, optimizer_state = _optimizer_to_data(trainee.optimizer)
+    tensors, optimizer_state = optimizer_to_data(trainee.optimizer)
     random_tensors, random_state = _random_to_data(world)
     average = trainee.average.state_dict() if trainee.average else {}
     return Checkpoint(
@@ -78,15 +78,16 @@ def restore(checkpoint: Checkpoint, trainee: Trainee, world: World = ALONE) -> P
     if trainee.average:
         names = trainee.average.state_dict()
         trainee.average.load_state_dict({k: checkpoint.extra[f"{AVERAGE}{k}"] for k in names})
-    _optimizer_from_data(trainee.optimizer, checkpoint)
+    optimizer_from_data(trainee.optimizer, checkpoint.extra, checkpoint.state["optimizer"])
     progress = Progress.from_data(checkpoint.state["progress"])
     _random_from_data(checkpoint, world)
     return progress
 
 
-def _optimizer_to_data(
+def optimizer_to_data(
     optimizer: torch.optim.Optimizer,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Its tensors by name, and the rest of its state, JSON-ready if the optimizer keeps to that."""
     state = optimizer.state_dict()
     tensors, plain = {}, {}
     for index, values in state["state"].items():
@@ -99,10 +100,11 @@ def _optimizer_to_data(
     return tensors, {"groups": state["param_groups"], "values": plain}
 
 
-def _optimizer_from_data(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    data = checkpoint.state["optimizer"]
+def optimizer_from_data(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], data: dict[str, Any]
+) -> None:
     state: dict[int, dict[str, Any]] = {}
-    for name, value in [*checkpoint.extra.items(), *data["values"].items()]:
+    for name, value in [*tensors.items(), *data["values"].items()]:
         if name.startswith(OPTIMIZER):
             index, key = name.removeprefix(OPTIMIZER).split("/", 1)
             state.setdefault(int(index), {})[key] = value
