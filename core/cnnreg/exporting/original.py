@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnreg.data.config import FOLDER, SPLIT
 from cnnreg.models import SPLIT_KEY, checkpoint_of
+from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.specs import ModelFile
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cnnreg.data import Dataset
-    from cnnreg.specs import Labels, Logits, Pixels
+    from cnnreg.specs import Labels, Logits, ModelContract, Pixels
     from cnnreg.training.checkpoint import Checkpoint
 
 CALIBRATION_IMAGES = 300
@@ -74,13 +75,11 @@ class Original:
 
     def with_more_images(self) -> Original:
         """The same compared on up to five times as many images, if there are more; made once."""
-        from cnnreg.training.inference import logits_of_model
-
         if len(self.dataset.val) <= len(self.labels):
             return self
         if "more" not in self.kept:
             val = self.dataset.val.take(MOST_IMAGES, seed=0)
-            logits = logits_of_model(self.build(), val.pixels, self.model.contract)
+            logits = _answers(self.build(), val.pixels, self.model.contract)
             self.kept["more"] = replace(self, images=val.pixels, labels=val.labels, logits=logits)
         more: Original = self.kept["more"]
         return more
@@ -104,7 +103,6 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     import numpy as np
 
     from cnnreg.training.checkpoint import model_of, read_checkpoint
-    from cnnreg.training.inference import logits_of_model
 
     model = checkpoint_of(registry, run)
     assert model.architecture is not None, "a checkpoint names its architecture"
@@ -123,6 +121,13 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
         labels=val.labels,
         others=others,
         calibration=dataset.train.take(CALIBRATION_IMAGES, seed=0).pixels,
-        logits=logits_of_model(network, images, model.contract),
+        logits=_answers(network, images, model.contract),
         dataset=dataset,
     )
+
+
+def _answers(network: nn.Module, images: Pixels, contract: ModelContract) -> Logits:
+    from cnnreg.training.inference import logits_of_model
+
+    with blaming(f"'{contract.architecture}' on images"):
+        return logits_of_model(network, images, contract)

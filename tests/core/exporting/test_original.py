@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from cnnreg.errors import PluginError
 from cnnreg.exporting import original as module
 from cnnreg.exporting.original import load_original
 
@@ -38,3 +40,13 @@ def test_more_images_are_those_of_the_validation_split(registry, original, monke
         np.sort(original.logits[: len(original.labels)], axis=None),
         atol=1e-4,
     )
+
+
+def test_a_network_that_fails_on_them_is_blamed(registry, original, monkeypatch):
+    def failing(network, images, contract):
+        raise RuntimeError("view size is not compatible")
+
+    name = original.model.contract.architecture
+    monkeypatch.setattr("cnnreg.training.inference.logits_of_model", failing)
+    with pytest.raises(PluginError, match=f"'{name}' on images failed: RuntimeError: view size"):
+        load_original(registry, original.run, original.dataset)
