@@ -95,13 +95,19 @@ class MachineError(CnnregError):
 
 
 class MissingExtraError(MachineError):
-    """A package that an optional extra brings is not installed."""
+    """A package is not installed: of an optional extra of ours, or what a plugin needs."""
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(
             f"This needs the package '{module}', which is not installed.",
-            hint=f'Install it with: pip install "cnn-registry[{extra}]"',
+            hint=f"Install it with: {pip_line(module, extra)}",
         )
+
+
+def pip_line(module: str, extra: str) -> str:
+    """What installs a module; without one of our extras, the package is taken to be called so."""
+    package = f'"cnn-registry[{extra}]"' if extra else module.partition(".")[0]
+    return f"pip install {package}"
 
 
 class InUseError(MachineError):
@@ -141,12 +147,20 @@ class StoppedError(CnnregError):
             self.exit_code = 143
 
 
+def text_of(error: BaseException) -> str:
+    """What it says, on one line; empty where a class of somebody's own cannot even say that."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - whatever its __str__ raises
+        return ""
+
+
 def is_unloadable(error: BaseException) -> bool:
     """Whether a library, or one that it needs, is not there or does not start."""
     texts = ("DLL load failed", "cannot open shared object file", "Library not loaded")
     windows = getattr(error, "winerror", None) in (126, 127, 182, 1114)
     return windows or (
-        isinstance(error, ImportError | OSError) and any(text in str(error) for text in texts)
+        isinstance(error, ImportError | OSError) and any(text in text_of(error) for text in texts)
     )
 
 
@@ -157,4 +171,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     ):
         return True
     texts = ("can't allocate memory", "not enough memory", "out of memory", "bad allocation")
-    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts)
+    return isinstance(error, MemoryError) or any(text in text_of(error).lower() for text in texts)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .contracts import contract_from_data, interface_from_data
 from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
-from .plugins import blaming, one_line
+from .plugins import PluginStatus, blaming, one_line
 from .registry import Registry
 from .runs import Run, open_run
 from .runs.overview import exports_of
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 CHECKPOINT = "checkpoint"
+OURS = "cnn-registry"  # the distribution whose format that is
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
 INTERFACE_KEY = "interface"
 SPLIT_KEY = "split"  # not in files of older versions
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
+OTHER_ENGINES = "`cnnreg list --kind runtimes` shows other engines, --runtime chooses one."
 
 
 def find_model(registry: Registry, path: Path) -> ModelFile:
@@ -88,7 +91,11 @@ def title_of(registry: Registry, runtime: str) -> str:
 
 
 def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None) -> RuntimeSpec:
-    """The runtime asked for, or the first that fits: an engine named like the format wins."""
+    """The runtime asked for, or the first that fits.
+
+    One of the package that the format comes from goes before those of others, and an engine's
+    first format before its second.
+    """
     if name is not None:
         spec = registry.runtimes[name]
         if model.format not in spec.formats:
@@ -105,26 +112,66 @@ def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None
     ready = runtimes_for(registry, model.format)
     if not ready:
         need(fitting[0])
-    return min(ready, key=lambda spec: spec.formats.index(model.format))
+    makers = makers_of(registry, model.format)
+
+    def rank(spec: RuntimeSpec) -> tuple[bool, int]:
+        foreign = plugin_of(registry, spec).distribution not in makers
+        return foreign, spec.formats.index(model.format)
+
+    return min(ready, key=rank)
+
+
+def makers_of(registry: Registry, format_name: str) -> set[str]:
+    """The packages that a format comes from."""
+    if format_name == CHECKPOINT:
+        return {OURS}
+    offered = registry.exporters.entries
+    return {entry.plugin.distribution for entry in offered if entry.spec.name == format_name}
+
+
+def plugin_of(registry: Registry, runtime: RuntimeSpec) -> PluginStatus:
+    return next(entry.plugin for entry in registry.runtimes.entries if entry.spec is runtime)
 
 
 def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions) -> Session:
     need(runtime)
-    with blaming(f"Opening {model.path.name} in {runtime.title}"):
-        return runtime.open(model, options)
+    with blaming(f"Opening {model.path.name} in {runtime.title}", hint=OTHER_ENGINES):
+        session = runtime.open(model, options)
+        for name in ("prepare", "infer", "describe"):
+            if not callable(getattr(session, name, None)):
+                raise TypeError(f"a session has {name}(), this {type(session).__name__} has not")
+    return session
+
+
+def blaming_engine(runtime: RuntimeSpec) -> AbstractContextManager[None]:
+    """Round whatever is asked of its session."""
+    return blaming(runtime.title, hint=OTHER_ENGINES)
+
+
+def settings_of(runtime: RuntimeSpec, session: Session) -> dict[str, str]:
+    """What a session tells of itself."""
+    with blaming_engine(runtime):
+        return {str(name): str(value) for name, value in dict(session.describe()).items()}
 
 
 def missing(modules: tuple[str, ...]) -> str | None:
-    """The first of these modules that is not installed. Imports none of them."""
+    """The first of these modules that is not installed. Imports none of them, at most a parent."""
+    return next((name for name in modules if not _is_there(name)), None)
+
+
+def _is_there(module: str) -> bool:
     from importlib.util import find_spec
 
-    return next((name for name in modules if find_spec(name) is None), None)
+    try:
+        return find_spec(module) is not None
+    except Exception:  # noqa: BLE001 - of a.b it imports a, which may be missing or broken
+        return False
 
 
 def need(spec: object) -> None:
-    """Raises MissingExtraError if an exporter or runtime lacks a package."""
+    """Raises MissingExtraError if an exporter, a runtime or a logger lacks a package."""
     if name := missing(getattr(spec, "requires", ())):
-        raise MissingExtraError(name, getattr(spec, "extra", "train"))
+        raise MissingExtraError(name, getattr(spec, "extra", ""))
 
 
 def _checkpoint(registry: Registry, path: Path, contract: ModelContract) -> ModelFile:
@@ -164,7 +211,8 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
     for runtime in runtimes_for(registry, format_name):
         if runtime.metadata is None:
             continue
-        texts = runtime.metadata(path)
+        with blaming_engine(runtime):
+            texts = dict(runtime.metadata(path))
         try:
             contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
             interface = interface_from_data(json.loads(texts[INTERFACE_KEY]))

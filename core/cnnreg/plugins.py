@@ -23,11 +23,13 @@ from typing import Any, Literal
 import pluggy
 
 from . import hookspecs
-from .errors import CnnregError, MachineError, PluginError, is_out_of_memory
+from .errors import CnnregError, MachineError, PluginError, is_out_of_memory, text_of
 from .files import disk_errors, home, write_json
 
 ONLY_VARIABLE = "CNNREG_PLUGINS"
 STRICT_VARIABLE = "CNNREG_STRICT"
+
+LONGEST_REASON = 300  # characters of a foreign error's text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,29 +205,34 @@ def notify_one(
     try:
         with quiet_stdout():
             implementation.function(**wanted)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - isolation
         note(f"plugin '{implementation.plugin_name}' failed in {hook.name}: {one_line(error)}")
 
 
 @contextlib.contextmanager
-def blaming(what: str) -> Iterator[None]:
+def blaming(what: str, *, hint: str = "") -> Iterator[None]:
     """An error of a plugin's own code becomes a PluginError that says what failed.
 
-    What that code prints goes to stderr.
+    Of whatever class: what Rust code raises in a panic, say, is no Exception. What the
+    plugin prints goes to stderr.
     """
     try:
         with quiet_stdout():
             yield
-    except (CnnregError, MemoryError):
+    except (CnnregError, MemoryError, KeyboardInterrupt, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if is_out_of_memory(error):
             raise
-        raise PluginError(f"{what} failed: {one_line(error)}.") from error
+        raise PluginError(f"{what} failed: {one_line(error)}.", hint=hint) from error
 
 
 def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = text_of(error)
+    if len(text) > LONGEST_REASON:
+        text = f"{text[: LONGEST_REASON - 3]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

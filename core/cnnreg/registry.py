@@ -157,7 +157,9 @@ class _Collector:
             name = implementation.plugin_name
             try:
                 offered = _specs(implementation.function, spec_type, kind)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 reason = f"{hook.name} failed: {one_line(error)}"
                 if is_strict():
                     raise PluginError(f"Plugin '{name}' is broken: {reason}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import DataError, MachineError, ModelFileError, UsageError
 from .exporting.parity import logits_of, softmax
 from .images import fit, from_pixels, read_image
-from .models import choose_runtime, find_model, open_session
+from .models import blaming_engine, choose_runtime, find_model, open_session, settings_of
 from .planning import data_for_model
 from .registry import Registry, load_registry
 from .runs import Run
@@ -90,8 +90,7 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     import numpy as np
 
     pixels = pixels_for(model.file.contract, picture)
-    logits = model.session.infer(model.session.prepare(pixels[None]))
-    shares = softmax(_checked(model, logits))[0]
+    shares = softmax(_logits(model, pixels[None]))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
 
 
@@ -129,7 +128,7 @@ def evaluate(
     images = getattr(dataset, split)
     step(f"evaluating on {len(images)} images")
     started = perf_counter()
-    logits = _checked(model, logits_of(model.session, images.pixels))
+    logits = _logits(model, images.pixels)
     seconds = perf_counter() - started
     right = int((logits.argmax(1) == images.labels).sum())
     return Evaluation(
@@ -142,13 +141,21 @@ def evaluate(
     )
 
 
-def _checked(model: Model, logits: Logits) -> Logits:
-    """The same. Raises where they are no numbers: the device's fault, on a processor the file's."""
+def _logits(model: Model, pixels: Pixels) -> Logits:
+    """Raises where they are no numbers: the device's fault, on a processor the file's."""
     import numpy as np
 
+    with blaming_engine(model.runtime):
+        logits = logits_of(model.session, pixels)
+    if logits.shape[1] != len(model.classes):
+        raise ModelFileError(
+            f"{model.runtime.title} answered with {logits.shape[1]} logits for each image, but "
+            f"the model has {len(model.classes)} classes.",
+            where=model.file.path,
+        )
     if np.isfinite(logits).all():
         return logits
-    device = model.session.describe().get("device", "CPU")
+    device = settings_of(model.runtime, model.session).get("device", "CPU")
     what = f"{model.runtime.title} answered with NaN or infinity on {device}."
     if device != "CPU":
         raise MachineError(what, where=model.file.path, hint="Try --device CPU.")

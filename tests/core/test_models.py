@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from cnnreg import models
 from cnnreg.errors import MissingExtraError, ModelFileError, PluginError, UsageError
-from cnnreg.models import choose_runtime, digest_of, find_model
-from cnnreg.specs import Interface, ModelFile, to_data
+from cnnreg.models import choose_runtime, digest_of, find_model, missing, need, open_session
+from cnnreg.registry import Catalog, Entry
+from cnnreg.specs import Interface, ModelFile, RuntimeOptions, to_data
 from helpers import contract, make_run
 
 
@@ -38,6 +41,35 @@ def test_a_missing_package_names_the_line_that_mends_it(registry, monkeypatch):
     monkeypatch.setattr(models, "missing", lambda modules: modules[0] if modules else None)
     with pytest.raises(MissingExtraError, match=r'pip install "cnn-registry'):
         choose_runtime(registry, model("onnx"))
+
+
+def test_an_engine_of_another_package_goes_behind_the_formats_own(registry):
+    other = replace(registry.plugins[0], name="other", distribution="a-package")
+    spec = replace(registry.runtimes["onnxruntime"], name="a-first", requires=())
+    foreign = replace(spec, formats=("onnx", "checkpoint"))
+    entries = [*registry.runtimes.entries, Entry(foreign, other)]
+    more = replace(registry, runtimes=Catalog("runtime", entries))
+    assert choose_runtime(more, model("onnx")).name == "onnxruntime"
+    assert choose_runtime(more, model("checkpoint")).name == "pytorch"
+    assert choose_runtime(more, model("onnx"), "a-first") is foreign
+    alone = replace(registry, runtimes=Catalog("runtime", [Entry(foreign, other)]))
+    assert choose_runtime(alone, model("onnx")) is foreign
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "no_such_package.part", "json.decoder.part"])
+def test_a_package_of_a_plugins_own_is_asked_for_by_its_name(registry, module):
+    assert missing(("json.decoder", module)) == module
+    spec = replace(registry.runtimes["onnxruntime"], requires=(module,), extra="")
+    with pytest.raises(MissingExtraError, match=rf"pip install {module.split('.')[0]}$"):
+        need(spec)
+
+
+@pytest.mark.parametrize("opened", [None, object(), SimpleNamespace(prepare=print, infer=print)])
+def test_what_an_engine_opens_is_a_session(registry, opened):
+    broken = replace(registry.runtimes["onnxruntime"], open=lambda model, options: opened)
+    with pytest.raises(PluginError, match="in ONNX Runtime failed: TypeError") as caught:
+        open_session(broken, replace(model("onnx"), path=Path("x")), RuntimeOptions())
+    assert "--runtime" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -77,7 +109,7 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
         "precision": "fp16",
         "interface": json.dumps(to_data(embed)),
     }
-    runtime = SimpleNamespace(metadata=lambda path: texts)
+    runtime = SimpleNamespace(title="Engine", metadata=lambda path: texts)
     monkeypatch.setattr(models, "runtimes_for", lambda registry, name: [runtime])
     found = find_model(registry, path)
     assert (found.contract, found.precision, found.interface) == (contract(), "fp16", embed)
@@ -105,6 +137,9 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
         texts.update({**whole, **damage} if damage else {})
         with pytest.raises(ModelFileError, match="does not say how to use it"):
             find_model(registry, path)
+    runtime.metadata = lambda path: 1 // 0
+    with pytest.raises(PluginError, match="Engine failed: ZeroDivisionError"):
+        find_model(registry, path)
 
 
 def test_the_digest_is_of_the_file_and_of_an_irs_weights_too(tmp_path):

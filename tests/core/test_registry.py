@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 
 from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
@@ -162,11 +163,64 @@ def test_strict_mode_raises_for_a_hook_too(install, monkeypatch):
         ("recipe", {"epochs": 3}),
         ("input_shape", (28, 28)),
         ("tags", "small"),
+        ("tags", (1,)),
+        ("tags", ({1},)),
+        ("parameters", True),
+        ("num_classes", "10"),
+        ("num_classes", 1),
+        ("min_size", 28.5),
+        ("small_form", True),
+        ("aux_weight", np.float32(0.3)),
+        ("aux_weight", "0.3"),
+        ("aux_weight", -0.3),
+        ("pretrained", "https://example.org"),
+        ("renames", (("(", "x"),)),
+        ("renames", (("x", r"\2"),)),
+        ("renames", (("x",),)),
+        ("renames", {"a": "b"}),
     ],
 )
 def test_a_spec_of_other_types_is_refused_where_it_is_made(field, value):
     with pytest.raises(ValueError, match="tiny: "):
         replace(spec(), **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("year", {2026}), ("year", "2026"), ("title", None), ("url", b"x")]
+)
+def test_a_paper_is_a_title_a_year_and_an_address(field, value):
+    with pytest.raises(ValueError, match=f"paper: {field} "):
+        replace(spec().paper, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("catalog", "field", "value"),
+    [
+        ("exporters", "precisions", "fp32"),
+        ("exporters", "precisions", ()),
+        ("exporters", "precisions", ("fp64",)),
+        ("exporters", "requires", "torch"),
+        ("exporters", "refines", 1),
+        ("exporters", "write", None),
+        ("exporters", "example", None),
+        ("runtimes", "formats", "onnx"),
+        ("runtimes", "formats", ()),
+        ("runtimes", "requires", "torch"),
+        ("runtimes", "devices", {"CPU": "mine"}),
+        ("runtimes", "details", {}),
+        ("runtimes", "metadata", "text"),
+        ("datasets", "url", None),
+        ("datasets", "num_classes", "10"),
+    ],
+)
+def test_so_are_specs_of_other_kinds(registry, catalog, field, value):
+    one = getattr(registry, catalog).specs[0]
+    with pytest.raises(ValueError, match=f"{one.name}: {field} "):
+        replace(one, **{field: value})
+
+
+def test_whole_numbers_are_numbers():
+    assert replace(spec(), aux_weight=1).aux_weight == 1
 
 
 def test_two_networks_of_one_name_in_one_plugin_are_refused(install):
@@ -178,11 +232,33 @@ def test_two_networks_of_one_name_in_one_plugin_are_refused(install):
     )
 
 
-@pytest.mark.parametrize("error", [SystemExit(0), RuntimeError("boom")])
+class Panic(BaseException):
+    """As code in Rust raises it: no Exception."""
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(0), RuntimeError("boom"), Panic("!"), SpeechlessError()]
+)
 def test_a_builder_that_ends_the_program_is_blamed(error):
     said = f"Building failed: {type(error).__name__}"
     with pytest.raises(PluginError, match=said), blaming("Building"):
         raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), PluginError("known")])
+def test_what_is_no_fault_of_a_plugin_goes_its_way(error):
+    with pytest.raises(type(error)) as caught, blaming("Building"):
+        raise error
+    assert caught.value is error
+
+
+def test_the_text_of_a_foreign_error_is_cut():
+    assert plugins.one_line(ValueError("x" * 9999)) == f"ValueError: {'x' * 297}..."
 
 
 def test_stdout_is_put_back_when_the_last_of_several_leaves(capsys):
@@ -200,6 +276,12 @@ class RaisingHook:
     @hookimpl
     def cnnreg_architectures(self):
         raise ValueError("no table")
+
+
+class PanickingHook:
+    @hookimpl
+    def cnnreg_architectures(self):
+        raise Panic("no table")
 
 
 class WrongType:
@@ -235,6 +317,7 @@ class WrongArguments:
     ("plugin", "reason"),
     [
         (RaisingHook(), "no table"),
+        (PanickingHook(), "Panic: no table"),
         (WrongType(), "must be a ArchitectureSpec"),
         (ReturnsNothing(), "NoneType"),
         (Misspelt(), "cnnreg_architecture"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import cnnreg
-from cnnreg import DataError, MachineError, ModelFileError, UsageError
+from cnnreg import DataError, MachineError, ModelFileError, PluginError, UsageError
 from cnnreg.using import evaluate, load, predict
 
 
@@ -75,6 +75,23 @@ class Numberless:
         return {"device": self.device}
 
 
+class Answering:
+    """An engine that always gives the same answer."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def prepare(self, images):
+        return images
+
+    def infer(self, inputs):
+        print("an engine")
+        return self.answer
+
+    def describe(self):
+        return {}
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("device", "kind"), [("GPU.0", MachineError), ("CPU", ModelFileError)])
 def test_what_is_no_number_is_no_answer(model, value, device, kind):
@@ -83,6 +100,26 @@ def test_what_is_no_number_is_no_answer(model, value, device, kind):
         predict(broken, np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(kind, match="NaN or infinity"):
         evaluate(broken)
+
+
+@pytest.mark.parametrize("answer", [None, [[0.0] * 10], np.zeros(10, np.float32)])
+def test_an_engine_that_gives_no_answer_is_blamed(model, answer):
+    session = Answering(answer)
+    with pytest.raises(PluginError, match="PyTorch failed: TypeError: infer gave") as caught:
+        predict(replace(model, session=session), np.zeros((8, 8, 3), np.uint8))
+    assert "--runtime" in caught.value.hint
+
+
+def test_what_an_engine_prints_is_no_result(model, capsys):
+    answer = np.zeros((1, 10), np.float32)
+    predict(replace(model, session=Answering(answer)), np.zeros((8, 8, 3), np.uint8))
+    assert capsys.readouterr() == ("", "an engine\n")
+
+
+def test_an_answer_for_other_classes_is_refused(model):
+    session = Answering(np.zeros((1, 7), np.float32))
+    with pytest.raises(ModelFileError, match="7 logits for each image, but the model has 10"):
+        predict(replace(model, session=session), np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_split_that_is_not_there_is_named(model):

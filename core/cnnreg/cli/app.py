@@ -23,6 +23,7 @@ from cnnreg.errors import (
     StoppedError,
     is_out_of_memory,
     is_unloadable,
+    text_of,
 )
 from cnnreg.termination import Terminated, terminable
 
@@ -83,7 +84,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):  # a command may end with a code of its own
+            raise
+        except BaseException as error:
             name = ctx.invoked_subcommand
             if name is None or name in COMMANDS:
                 raise
@@ -158,7 +161,9 @@ def main(arguments: list[str] | None = None) -> None:
         said = "Stopped at once; what was saved before is whole."
         stopped = StoppedError(said, by_user=not isinstance(stop, Terminated))
         sys.exit(_report(stopped, as_json=as_json))
-    except Exception as error:  # noqa: BLE001 - the boundary
+    except SystemExit:  # of a plugin's command
+        raise
+    except BaseException as error:  # noqa: BLE001 - the boundary
         if debug:
             import traceback
 
@@ -184,7 +189,7 @@ def _color() -> bool | None:
     return False if unwanted else None
 
 
-def _report(error: Exception, *, as_json: bool) -> int:
+def _report(error: BaseException, *, as_json: bool) -> int:
     """Say what, where and what to do; returns the exit code."""
     from .common import speaks
 
@@ -217,7 +222,7 @@ def _tell(text: str, *, err: bool = True) -> None:
         _discard_output()
 
 
-def _reader_has_gone(error: Exception) -> bool:
+def _reader_has_gone(error: BaseException) -> bool:
     """As in `cnnreg list | head -1`, which is no error; Windows has no name for it."""
     if os.name == "nt" and isinstance(error, OSError):
         # EINVAL is also a file that cannot have its name, and what errno has no name for.
@@ -236,7 +241,7 @@ def _discard_output() -> None:
             os.close(nowhere)
 
 
-def as_known(error: Exception) -> CnnregError:
+def as_known(error: BaseException) -> CnnregError:
     """Any error as one that says what happened, and what to do."""
     if isinstance(error, CnnregError):
         return error
@@ -247,17 +252,16 @@ def as_known(error: Exception) -> CnnregError:
         hint = f"{usage.command_path} --help" if usage else ""
         return UsageError(error.format_message(), hint=hint)
     return _of_the_machine(error) or CnnregError(
-        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        f"Internal error: {type(error).__name__}: {text_of(error)[:300]}",
         hint="Run again with --debug and report what it prints.",
     )
 
 
-def _of_the_machine(error: Exception) -> MachineError | None:
+def _of_the_machine(error: BaseException) -> MachineError | None:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return MissingExtraError(error.name, "train")
     if is_unloadable(error):
-        text = " ".join(str(error).split())
-        return MachineError(f"A library does not load: {text}.", hint=REINSTALL)
+        return MachineError(f"A library does not load: {text_of(error)}.", hint=REINSTALL)
     if is_out_of_memory(error):
         return MachineError("Out of memory.", hint="Try a smaller --batch-size or --image-size.")
     if isinstance(error, OSError):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cnnreg.errors import MachineError
+from cnnreg.errors import MachineError, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
@@ -58,13 +58,15 @@ def _try(look: Callable[[], Found], otherwise: Found) -> Found:
     """What is broken is what this command is for: it goes on without."""
     try:
         return look()
-    except Exception:  # noqa: BLE001 - as above
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as above
         return otherwise
 
 
 def _requirement(spec: ExporterSpec | RuntimeSpec) -> dict[str, Any]:
     lacking = missing(spec.requires)
-    mend = f'pip install "cnn-registry[{spec.extra}]"' if lacking else ""
+    mend = pip_line(lacking, spec.extra) if lacking else ""
     return {"name": spec.name, "title": spec.title, "missing": lacking, "mend": mend}
 
 
@@ -76,7 +78,9 @@ def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
     try:
         facts["devices"] = dict(spec.devices())
         facts["details"] = {} if spec.details is None else dict(spec.details())
-    except Exception as error:  # noqa: BLE001 - a broken driver is what this command is for
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a broken driver is what this command is for
         mend = getattr(error, "hint", "") or "reinstall its package"
         return {**facts, "missing": one_line(error), "mend": mend}
     return facts

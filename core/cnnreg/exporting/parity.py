@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import GateError
 from cnnreg.specs import Precision, Session
@@ -62,11 +62,25 @@ class Parity:
 
 
 def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits:
-    """All logits [N, classes] in evaluation order."""
+    """All logits [N, classes] in evaluation order. Raises TypeError for any other answer."""
     import numpy as np
 
     chunks = (pixels[first : first + batch] for first in range(0, len(pixels), batch))
-    return np.concatenate([session.infer(session.prepare(chunk)) for chunk in chunks])
+    return np.concatenate([_answer(session, chunk) for chunk in chunks])
+
+
+def _answer(session: Session, pixels: Pixels) -> Logits:
+    import numpy as np
+
+    answer: Any = session.infer(session.prepare(pixels))
+    whole = isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu" and answer.ndim == 2
+    if not whole or len(answer) != len(pixels):
+        shown = type(answer).__name__
+        if isinstance(answer, np.ndarray):
+            shown += f" of {answer.dtype} {list(answer.shape)}"
+        raise TypeError(f"infer gave a {shown}, not an array of floats [{len(pixels)}, classes]")
+    logits: Logits = answer
+    return logits
 
 
 def within(max_drop: float, drop: float) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
 from cnnreg.machine.devices import devices_of, place_of
-from cnnreg.models import open_session, runtimes_for
-from cnnreg.plugins import one_line
+from cnnreg.models import makers_of, open_session, plugin_of, runtimes_for
+from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
@@ -43,10 +43,13 @@ def prove(
     results = {}
     for runtime, place in zip(runtimes, _places(runtimes, device), strict=True):
         try:
-            session = _opened(runtime, exported, place)
-            logits = logits_of(session, original.images)
-            fault = _fault(session, original, exported.interface)
-        except (Exception, SystemExit) as error:
+            with quiet_stdout():
+                session = _opened(runtime, exported, place)
+                logits = logits_of(session, original.images)
+                fault = _fault(session, original, exported.interface)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if is_out_of_memory(error) or isinstance(error, MachineError):
                 raise
             why = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
@@ -94,10 +97,8 @@ def _opened(runtime: RuntimeSpec, exported: ModelFile, place: str) -> Session:
 
 def _way_without(registry: Registry, runtime: RuntimeSpec, format_name: str) -> str:
     """What to do about an engine of another package than the format's, which may be at fault."""
-    offered = registry.exporters.entries
-    makers = {e.plugin.distribution for e in offered if e.spec.name == format_name}
-    plugin = next(e.plugin for e in registry.runtimes.entries if e.spec is runtime)
-    if plugin.distribution in makers:
+    plugin = plugin_of(registry, runtime)
+    if plugin.distribution in makers_of(registry, format_name):
         return ""
     return f"If the engine is at fault: cnnreg plugins disable {plugin.name} (of {plugin.package})."
 

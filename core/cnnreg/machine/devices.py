@@ -16,7 +16,9 @@ def devices_of(runtime: RuntimeSpec) -> Mapping[str, str]:
     """Its devices by their full names; none where a driver fails."""
     try:
         return dict(runtime.devices())
-    except Exception:  # noqa: BLE001 - a device that cannot be listed is not there
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a device that cannot be listed is not there
         return {}
 
 
@@ -24,7 +26,9 @@ def details_of(runtime: RuntimeSpec) -> Facts:
     """What it tells of each device beside its name; nothing where a driver fails."""
     try:
         return {} if runtime.details is None else dict(runtime.details())
-    except Exception:  # noqa: BLE001 - as above
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as above
         return {}
 
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, get_args
 
 from cnnreg.recipe import Recipe
 
-from .checks import check, check_kinds, check_line, check_moments, check_name, check_shape
+from .checks import (
+    check,
+    check_functions,
+    check_kinds,
+    check_line,
+    check_moments,
+    check_name,
+    check_renames,
+    check_shape,
+    check_texts,
+)
 from .types import Form, Renames, Shape
 
 if TYPE_CHECKING:
@@ -26,6 +37,11 @@ class Paper:
     title: str
     year: int
     url: str
+
+    def __post_init__(self) -> None:
+        check_line("paper", "title", self.title)
+        check_line("paper", "url", self.url)
+        check_kinds("paper", year=(self.year, int))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +103,21 @@ class ArchitectureSpec:
             self.name,
             paper=(self.paper, Paper),
             recipe=(self.recipe, Recipe),
-            tags=(self.tags, tuple),
             parameters=(self.parameters, int),
             macs=(self.macs, int),
+            num_classes=(self.num_classes, int),
+            min_size=(self.min_size, int),
+            small_below=(self.small_below, int),
+            small_form=(self.small_form, str),
+            aux_weight=(self.aux_weight, float),
         )
-        check(callable(self.build), f"{self.name}: build {self.build!r} is not callable")
+        check_texts(self.name, tags=self.tags)
+        check_functions(self.name, build=self.build)
+        if self.pretrained is not None:
+            check_functions(self.name, pretrained=self.pretrained)
+        check_renames(self.name, self.renames)
+        check(0 <= self.aux_weight < inf, f"{self.name}: aux_weight {self.aux_weight} is below 0")
+        check(self.num_classes >= 2, f"{self.name}: num_classes {self.num_classes} is below 2")
         check(self.parameters > 0, f"{self.name}: parameters {self.parameters} must be positive")
         check(self.macs > 0, f"{self.name}: macs {self.macs} must be positive")
         check(self.min_size >= 1, f"{self.name}: min_size {self.min_size} must be positive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -25,10 +26,46 @@ def check_name(kind: str, name: str) -> None:
 def check_kinds(name: str, **fields: tuple[Any, type]) -> None:
     """Of a plugin's spec, whose author may have no type checker."""
     for field_name, (value, kind) in fields.items():
+        fits = isinstance(value, kind) and (kind is bool or type(value) is not bool)
         check(
-            isinstance(value, kind),
+            fits or (kind is float and type(value) is int),
             f"{name}: {field_name} must be a {kind.__name__}: {value!r:.60}",
         )
+
+
+def check_texts(name: str, **fields: Any) -> None:
+    """Tuples of them, where a text alone would be taken for its letters."""
+    for field_name, value in fields.items():
+        check(
+            isinstance(value, tuple) and all(isinstance(text, str) and text for text in value),
+            f"{name}: {field_name} must be a tuple of texts: {value!r:.60}",
+        )
+
+
+def check_functions(name: str, **fields: Any) -> None:
+    for field_name, value in fields.items():
+        check(callable(value), f"{name}: {field_name} must be a function: {value!r:.60}")
+
+
+def check_choices(name: str, known: Sequence[str], **fields: Any) -> None:
+    """At least one of those known."""
+    check_texts(name, **fields)
+    for field_name, value in fields.items():
+        check(
+            bool(value) and set(value) <= set(known),
+            f"{name}: {field_name} must be some of {', '.join(known)}: {value!r:.60}",
+        )
+
+
+def check_renames(name: str, renames: Any) -> None:
+    """Pairs as `re.sub` takes them."""
+    check(isinstance(renames, tuple), f"{name}: renames must be a tuple: {renames!r:.60}")
+    for pair in renames:
+        try:
+            pattern, replacement = pair
+            re.sub(pattern, replacement, "")
+        except (re.error, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: renames hold {pair!r:.60}: {error}") from error
 
 
 def check_line(name: str, field_name: str, text: Any) -> None:

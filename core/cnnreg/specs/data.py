@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from cnnreg.recipe import CHOICES
 
-from .checks import check, check_line, check_moments, check_name, check_shape
+from .checks import (
+    check,
+    check_functions,
+    check_kinds,
+    check_line,
+    check_moments,
+    check_name,
+    check_shape,
+)
 from .types import Shape
 
 if TYPE_CHECKING:
@@ -69,7 +77,10 @@ class DatasetSpec:
         check_name("data set", self.name)
         check_line(self.name, "summary", self.summary)
         check_line(self.name, "licence", self.licence)
-        check(callable(self.open), f"{self.name}: open {self.open!r:.60} is not callable")
+        check_functions(self.name, open=self.open)
+        check_kinds(self.name, url=(self.url, str), embedded=(self.embedded, bool))
+        if self.num_classes is not None:
+            check_kinds(self.name, num_classes=(self.num_classes, int))
         check(self.augment in CHOICES["augment"], f"{self.name}: augment {self.augment!r:.60}")
         channels: tuple[int, ...] = (1, 3)
         if self.image_shape is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from .checks import check, check_line, check_name
+from .checks import check_choices, check_functions, check_kinds, check_line, check_name, check_texts
 from .contract import ModelContract
 from .types import Precision
 
@@ -76,7 +76,7 @@ class ExporterSpec:
     precisions: tuple[Precision, ...]
     write: Callable[[ExportRequest], Path]
     requires: tuple[str, ...] = ()  # modules that must be importable
-    extra: str = "train"  # the extra that brings them
+    extra: str = ""  # the extra of cnn-registry that brings them; empty: packages called so
     refines: bool = False
     example: str = ""  # Python that uses a self-contained file, here called {model}; runs alone
 
@@ -84,4 +84,12 @@ class ExporterSpec:
         check_name("exporter", self.name)
         check_line(self.name, "title", self.title)
         check_line(self.name, "summary", self.summary)
-        check(callable(self.write), f"{self.name}: write {self.write!r:.60} is not callable")
+        check_functions(self.name, write=self.write)
+        check_choices(self.name, get_args(Precision), precisions=self.precisions)
+        check_texts(self.name, requires=self.requires)
+        check_kinds(
+            self.name,
+            extra=(self.extra, str),
+            refines=(self.refines, bool),
+            example=(self.example, str),
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .architecture import ArchitectureSpec
-from .checks import check, check_line, check_name
+from .checks import check, check_functions, check_kinds, check_line, check_name, check_texts
 from .contract import ModelContract
 from .export import BARE, Interface
 from .types import Precision
@@ -71,11 +71,16 @@ class RuntimeSpec:
     devices: Callable[[], Mapping[str, str]]  # device id -> its full name
     metadata: Callable[[Path], Mapping[str, str]] | None = None  # texts stored in a bare file
     details: Callable[[], Mapping[str, Mapping[str, str]]] | None = None  # of each device
-    requires: tuple[str, ...] = ()
-    extra: str = "train"
+    requires: tuple[str, ...] = ()  # modules that must be importable
+    extra: str = ""  # the extra of cnn-registry that brings them; empty: packages called so
 
     def __post_init__(self) -> None:
         check_name("runtime", self.name)
         check_line(self.name, "title", self.title)
-        for function in (self.open, self.devices):
-            check(callable(function), f"{self.name}: {function!r:.60} is not callable")
+        check_functions(self.name, open=self.open, devices=self.devices)
+        for optional in ("metadata", "details"):
+            if (function := getattr(self, optional)) is not None:
+                check_functions(self.name, **{optional: function})
+        check_texts(self.name, formats=self.formats, requires=self.requires)
+        check(bool(self.formats), f"{self.name}: formats must name one at least")
+        check_kinds(self.name, extra=(self.extra, str))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnreg.recipe import Recipe
 
-from .checks import check, check_kinds, check_line, check_name
+from .checks import check, check_functions, check_kinds, check_line, check_name
 from .contract import ModelContract
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class OptimizerSpec:
     def __post_init__(self) -> None:
         check_name("optimizer", self.name)
         check_line(self.name, "summary", self.summary)
-        check(callable(self.build), f"{self.name}: build {self.build!r:.60} is not callable")
+        check_functions(self.name, build=self.build)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cnnreg.errors import MachineError, UsageError
+from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
+from cnnreg.models import blaming_engine, settings_of
 from cnnreg.specs import ModelFile, RuntimeSpec, Session
 
 from .orders import balanced_orders
@@ -88,11 +89,12 @@ class _Measured:
     """What is known of a contestant so far."""
 
     contestant: Contestant
-    inputs: list[Any]
+    inputs: list[Any] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
     first_call: float = 0.0
     steady: bool = True
     turns: list[NDArray[np.float64]] = field(default_factory=list)
-    failure: MachineError | None = None  # it is not called again
+    failure: CnnregError | None = None  # it is not called again
 
 
 def benchmark(
@@ -102,19 +104,22 @@ def benchmark(
     *,
     step: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
-) -> list[BenchResult | MachineError]:
+) -> list[BenchResult | CnnregError]:
     """Time all contestants on the same images; the first one is the baseline.
 
-    In place of one whose device fails meanwhile stands its error; the baseline's is raised.
+    In place of one whose device or engine fails meanwhile stands its error; the baseline's is
+    raised.
     """
-    entries = [_Measured(one, _inputs(one, images, options.batch)) for one in contestants]
+    entries = [_Measured(one) for one in contestants]
     baseline = entries[0]
     for entry in entries:
         step(f"warming up {entry.contestant.label}")
         with _surviving(entry, baseline, note):
+            entry.inputs = _inputs(entry.contestant, images, options.batch)
             entry.first_call, entry.steady = warm_up(
                 entry.contestant.session, entry.inputs, options.warmup
             )
+            entry.settings = settings_of(entry.contestant.runtime, entry.contestant.session)
     orders = balanced_orders(len(entries), options.rounds, options.seed)
     for number, order in enumerate(orders, 1):
         step(f"round {number} of {options.rounds}")
@@ -130,10 +135,11 @@ def benchmark(
 def _surviving(
     entry: _Measured, baseline: _Measured, note: Callable[[str], None]
 ) -> Iterator[None]:
-    """A device that fails in use costs its own contestant, unless the others stand against it."""
+    """What fails in use costs its own contestant, unless the others stand against it."""
     try:
-        yield
-    except MachineError as error:
+        with blaming_engine(entry.contestant.runtime):
+            yield
+    except (MachineError, PluginError) as error:
         if entry is baseline:
             raise
         entry.failure = error
@@ -167,7 +173,7 @@ def _result(entry: _Measured, baseline: Sequence[float], options: BenchOptions) 
         format=contestant.model.format,
         precision=contestant.model.precision,
         device=contestant.device,
-        settings=dict(contestant.session.describe()),
+        settings=entry.settings,
         batch=options.batch,
         calls=len(times),
         mean=float(times.mean()),

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from cnnreg.errors import MachineError, UsageError
-from cnnreg.models import open_session, runtimes_for
+from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
+from cnnreg.machine.devices import details_of, devices_of
+from cnnreg.models import open_session, runtimes_for, settings_of
+from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 
@@ -31,25 +33,31 @@ def load_contestants(
 ) -> list[Contestant]:
     """Every model in every installed runtime that opens it, on each of the devices it has.
 
-    Raises MachineError if a device that was named is in none of them, or none of all can be
-    used; UsageError if no runtime fits.
+    An engine that fails is left out. Raises its error, or MachineError, if a device that was
+    named is in none of them, or none of all can be used; UsageError if no runtime fits.
     """
     asked = list(dict.fromkeys(device.upper() for device in devices))
     one_device = len(asked) == 1 and asked != [ALL]
     contestants: list[Contestant] = []
-    opened, absent, remarks = set(), dict[str, MachineError](), []
+    opened, absent, remarks = set(), dict[str, CnnregError](), []
     for label, model, runtime in _pairs(registry, models, only):
-        for device in runtime.devices() if ALL in asked else asked:
+        try:
+            places = _devices(runtime) if ALL in asked else asked
+        except PluginError as error:
+            absent.setdefault("", error)  # of no device in particular
+            remarks.append(f"{label} is left out: {error.what}")
+            continue
+        for device in places:
             started = perf_counter()
             try:
                 session = open_session(runtime, model, replace(settings, device=device))
-            except MachineError as error:
+                seconds = perf_counter() - started
+                place = settings_of(runtime, session).get("device", device)
+            except (MachineError, PluginError) as error:
                 absent.setdefault(device, error)
                 name = label if one_device else f"{label} on {device}"
                 remarks.append(f"{name} is left out: {error.what}")
                 continue
-            seconds = perf_counter() - started
-            place = session.describe().get("device", device)
             name = label if one_device else f"{label} on {place}"
             named = device in asked
             contestants.append(Contestant(name, model, runtime, session, seconds, place, named))
@@ -62,6 +70,11 @@ def load_contestants(
     if not contestants:
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
+
+
+def _devices(runtime: RuntimeSpec) -> list[str]:
+    with blaming(f"Listing the devices of {runtime.title}"):
+        return list(dict(runtime.devices()))
 
 
 def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
@@ -77,7 +90,7 @@ def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
 
 
 def _full_name(runtime: RuntimeSpec, place: str) -> str:
-    names, details = runtime.devices(), runtime.details() if runtime.details else {}
+    names, details = devices_of(runtime), details_of(runtime)
     known = place if place in names else place.removesuffix(".0")  # an only GPU is GPU.0 and GPU
     driver = details.get(known, {}).get("driver")
     return f"{names[known]}, driver {driver}" if driver else names[known]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnreg.errors import MachineError, UsageError
+from cnnreg.errors import CnnregError, MachineError, UsageError
 from cnnreg.machine.environment import environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.planning import data_for_model
@@ -77,7 +77,7 @@ def race(
         for one, result in pairs
         if isinstance(result, BenchResult)
     ]
-    lost = [(one, error) for one, error in pairs if isinstance(error, MachineError)]
+    lost = [(one, error) for one, error in pairs if isinstance(error, CnnregError)]
     results = [result for _, result in timed]
     return Race(
         contract=models[0].contract,
@@ -90,7 +90,9 @@ def race(
             *power_warnings(before["power"], power_source()),
             *(f"{one.label} was left out: {error.what}" for one, error in lost),
         ),
-        failure=next((error for one, error in lost if one.named), None),
+        failure=next(
+            (error for one, error in lost if one.named and isinstance(error, MachineError)), None
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,22 @@ def test_logits_come_in_order_whatever_the_batch():
 
     pixels = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
     assert logits_of(Echo(), pixels, batch=3).ravel().tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([[1.0, 2.0]], "a list"),
+        (None, "a NoneType"),
+        (np.zeros(2, np.float32), r"a ndarray of float32 \[2\]"),
+        (np.zeros((2, 3), np.float32), r"a ndarray of float32 \[2, 3\]"),
+        (np.array([["a", "b"]]), "a ndarray of <U1"),
+    ],
+)
+def test_what_is_no_array_of_logits_is_no_answer(answer, said):
+    session = SimpleNamespace(prepare=lambda images: images, infer=lambda inputs: answer)
+    with pytest.raises(TypeError, match=f"infer gave {said}"):
+        logits_of(session, np.zeros((1, 8, 8, 1), np.uint8))
 
 
 def test_small_logits_are_judged_by_their_own_size():

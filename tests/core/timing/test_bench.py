@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnreg.errors import MachineError
+from cnnreg.errors import MachineError, PluginError
 from cnnreg.specs import ModelFile
 from cnnreg.timing.bench import BenchOptions, Contestant, benchmark
 from cnnreg.timing.turns import SETTLE
@@ -117,6 +117,18 @@ def test_a_device_that_fails_in_use_costs_its_own_contestant_alone(clock, capsys
     told = capsys.readouterr().out
     assert told == "lost is left out from here on: The driver was reset.\n"
     assert lost.calls == 501  # it is not called again
+
+
+@pytest.mark.parametrize("method", ["prepare", "infer", "describe"])
+def test_an_engine_that_fails_in_use_costs_its_own_contestant_alone(clock, method):
+    broken = Waiting(clock, 0.001)
+    setattr(broken, method, lambda *arguments: 1 // 0)
+    outcomes = benchmark([contestant(Waiting(clock, 0.001)), contestant(broken)], IMAGES, FAST)
+    assert outcomes[0].speedup == 1.0
+    assert isinstance(outcomes[1], PluginError)
+    assert "failed: ZeroDivisionError" in outcomes[1].what
+    with pytest.raises(PluginError):
+        benchmark([contestant(broken)], IMAGES, FAST)
 
 
 def test_without_a_baseline_there_is_nothing_to_compare_with(clock):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnreg.errors import MachineError, UsageError
+from cnnreg.errors import MachineError, PluginError, UsageError
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec
 from cnnreg.timing.bench import Contestant
@@ -19,8 +19,19 @@ class Opened:
     def __init__(self, device):
         self.device = device
 
+    def prepare(self, images):
+        return images
+
+    def infer(self, inputs):
+        return inputs
+
     def describe(self):
         return {"device": self.device}
+
+
+class Speechless(Opened):
+    def describe(self):
+        return None
 
 
 @pytest.fixture
@@ -149,6 +160,34 @@ def test_where_no_device_can_be_used_that_is_an_error(failing):
         labels(dataclasses.replace(failing, runtimes=alone), "all")
 
 
+def broken(*arguments):
+    raise RuntimeError("a fault of its own")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"devices": broken},
+        {"devices": lambda: None},
+        {"open": broken},
+        {"open": lambda model, options: None},
+        {"open": lambda model, options: Speechless("CPU")},
+    ],
+)
+def test_an_engine_that_fails_is_left_out(toy, changes, capsys):
+    plain, rich = toy.runtimes.entries
+    spec = dataclasses.replace(rich.spec, **changes)
+    runtimes = Catalog("runtime", [plain, Entry(spec, rich.plugin)])
+    changed = dataclasses.replace(toy, runtimes=runtimes)
+    assert labels(changed, "all") == [("Plain fp16 fixed on CPU", "CPU")]
+    told = capsys.readouterr().out
+    assert "Rich fp16 fixed" in told
+    assert "is left out: " in told
+    alone = Catalog("runtime", [Entry(spec, rich.plugin)])
+    with pytest.raises(PluginError, match="Rich"):
+        labels(dataclasses.replace(toy, runtimes=alone), "all")
+
+
 def test_an_engine_that_fits_no_model_is_said(toy):
     with pytest.raises(UsageError, match="No installed runtime"):
         load_contestants(
@@ -172,9 +211,6 @@ def test_a_device_has_its_full_name_and_its_driver(toy):
     def names(place, **changes):
         runtime = dataclasses.replace(engine, **changes)
         return device_names([Contestant("label", MODEL, runtime, Opened(place), 0.0, place)])
-
-    def broken():
-        raise RuntimeError("a driver's fault")
 
     iris = {"devices": lambda: {"GPU": "Iris Xe"}, "details": lambda: {"GPU": {"driver": "31.0"}}}
     assert names("GPU", **iris) == {"GPU": "Iris Xe, driver 31.0"}

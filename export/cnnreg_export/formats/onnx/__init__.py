@@ -34,6 +34,7 @@ def cnnreg_exporters() -> list[ExporterSpec]:
             precisions=("fp32", "fp16", "int8"),
             write=write,
             requires=("torch", "onnx", "onnxscript", "onnxruntime", "nncf"),
+            extra="train",
             refines=True,
             example=EXAMPLE,
         )

@@ -36,6 +36,7 @@ def cnnreg_exporters() -> list[ExporterSpec]:
             precisions=("fp32", "fp16", "int8"),
             write=write,
             requires=("torch", "openvino", "nncf"),
+            extra="train",
             refines=True,
             example=EXAMPLE,
         )

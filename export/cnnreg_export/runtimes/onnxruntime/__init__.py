@@ -38,5 +38,6 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             devices=devices,
             metadata=metadata,
             requires=("onnxruntime",),
+            extra="train",
         )
     ]

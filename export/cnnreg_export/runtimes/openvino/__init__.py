@@ -44,5 +44,6 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             metadata=metadata,
             details=details,
             requires=("openvino",),
+            extra="train",
         )
     ]

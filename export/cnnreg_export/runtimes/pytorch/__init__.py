@@ -22,5 +22,6 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             open=open_session,
             devices=processor,
             requires=("torch", "safetensors"),
+            extra="train",
         )
     ]
