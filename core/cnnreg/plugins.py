@@ -7,22 +7,21 @@ package with a used entry-point name; this loop does neither.
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import json
 import os
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Literal
 
 import pluggy
 
 from . import hookspecs
+from .discovery import discovered, package_of
 from .errors import CnnregError, MachineError, PluginError, is_out_of_memory, text_of
 from .files import disk_errors, home, write_json
 
@@ -79,18 +78,6 @@ def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
     return LoadedPlugins(manager, tuple(statuses))
 
 
-def discovered() -> dict[str, EntryPoint]:
-    """Entry points by plugin name, from metadata alone; a name used twice gains its package."""
-    points = sorted(
-        entry_points(group=hookspecs.ENTRY_POINT_GROUP), key=lambda p: (p.name, _package(p))
-    )
-    used = Counter(point.name for point in points)
-    return {
-        point.name if used[point.name] == 1 else f"{_package(point)[0]}:{point.name}": point
-        for point in points
-    }
-
-
 def disabled_plugins() -> set[str]:
     """Raises MachineError if the list of disabled plugins cannot be read."""
     try:
@@ -133,7 +120,11 @@ def is_strict() -> bool:
 def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> PluginStatus:
     try:
         with quiet_stdout():
+            if not EntryPoint.pattern.match(point.value):
+                raise PluginError(f"'{point.value}' is neither MODULE nor MODULE:OBJECT")
             plugin = point.load()
+            if other := manager.get_name(plugin):
+                raise PluginError(f"'{other}' is the same {type(plugin).__name__}")
             _refuse_unknown_hooks(plugin, name)
             manager.register(plugin, name=name)
             manager.check_pending()
@@ -236,19 +227,10 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _package(point: EntryPoint) -> tuple[str, str]:
-    return _name_and_version(point.dist) if point.dist else ("", "")
-
-
-@functools.cache  # each look at a package's metadata parses the whole of it again
-def _name_and_version(distribution: Distribution) -> tuple[str, str]:
-    return distribution.name, distribution.version
-
-
 def _status(
     point: EntryPoint, name: str, state: Literal["loaded", "failed", "off"], reason: str = ""
 ) -> PluginStatus:
-    distribution, version = _package(point)
+    distribution, version = package_of(point)
     return PluginStatus(
         name=name,
         distribution=distribution,

@@ -9,7 +9,15 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from cnnreg import ArchitectureSpec, Paper, PluginError, UnknownNameError, hookimpl, plugins
+from cnnreg import (
+    ArchitectureSpec,
+    Paper,
+    PluginError,
+    UnknownNameError,
+    discovery,
+    hookimpl,
+    plugins,
+)
 from cnnreg.plugins import blaming, quiet_stdout
 from cnnreg.registry import load_registry
 from helpers import cli, contract
@@ -48,7 +56,8 @@ class FakePoint:
     """An entry point without a package on disk."""
 
     def __init__(self, name: str, plugin: object, dist: str = "dist") -> None:
-        self.name, self.value, self._plugin = name, f"{dist}.module", plugin
+        self.name, self._plugin = name, plugin
+        self.value = f"{dist.replace('-', '_')}.module"
         self.dist = FakeDistribution(dist)
 
     def load(self) -> object:
@@ -60,7 +69,7 @@ class FakePoint:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch):
     def install(*points: FakePoint) -> None:
-        monkeypatch.setattr(plugins, "entry_points", lambda group: list(points))
+        monkeypatch.setattr(discovery, "entry_points", lambda group: list(points))
 
     return install
 
@@ -402,6 +411,29 @@ def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     assert notes == [
         "plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"
     ]
+
+
+def test_one_name_twice_in_one_package_says_what_each_points_to(install):
+    first, second = FakePoint("a", Offering(spec("x"))), FakePoint("a", Offering(spec("y")))
+    second.value = "dist.other"
+    install(first, second)
+    registry = load_registry()
+    assert [plugin.name for plugin in registry.plugins] == [
+        "dist:a=dist.module",
+        "dist:a=dist.other",
+    ]
+    assert set(registry.architectures) == {"x", "y"}
+
+
+def test_one_module_twice_is_loaded_once(install):
+    plugin = Offering(spec())
+    install(FakePoint("a", plugin), FakePoint("b", plugin))
+    registry = load_registry()
+    assert [(one.state, one.reason) for one in registry.plugins] == [
+        ("loaded", ""),
+        ("failed", "PluginError: 'a' is the same Offering"),
+    ]
+    assert list(registry.architectures) == ["tiny"]
 
 
 def test_entry_points_without_a_package_do_not_break_discovery(install):
