@@ -11,13 +11,12 @@ from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
 from .plugins import PluginStatus, blaming, one_line
-from .registry import Registry
+from .registry import OURS, Registry
 from .runs import Run, open_run
 from .runs.overview import exports_of
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 CHECKPOINT = "checkpoint"
-OURS = "cnn-registry"  # the distribution whose format that is
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
 INTERFACE_KEY = "interface"
@@ -108,7 +107,11 @@ def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None
         return spec
     fitting = [spec for spec in registry.runtimes.specs if model.format in spec.formats]
     if not fitting:
-        raise PluginError(f"No plugin offers a runtime for {model.format} models.")
+        raise PluginError(
+            f"No plugin offers a runtime for {model.format} models.",
+            where=model.path,
+            hint="Install the one that it was exported with, or enable it: `cnnreg plugins`.",
+        )
     ready = runtimes_for(registry, model.format)
     if not ready:
         need(fitting[0])

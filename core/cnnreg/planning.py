@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
-from .data.config import SPLIT
+from .data.config import SPLIT, dataset_of
 from .data.dataset import Moments
 from .data.decode import Progress
-from .errors import CnnregError, UsageError
+from .errors import CnnregError, PluginError, UsageError
 from .machine.environment import environment
 from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Registry
@@ -138,15 +138,10 @@ def make_recipe(
 ) -> Recipe:
     """The architecture's recipe, changed by a named one, and then by the flags that were given.
 
-    Raises UsageError.
+    Raises UsageError, or PluginError if the named one is of a plugin and cannot be read.
     """
     if name is not None:
-        path = registry.recipes[name].path if name in registry.recipes else Path(name)
-        if not path.is_file():
-            if path.suffix == ".toml":
-                raise UsageError("There is no such recipe file.", where=path.absolute())
-            registry.recipes.entry(name)  # says which there are
-        base = read_recipe(path, base)
+        base = _named_recipe(registry, name, base)
     try:
         given = {key: value for key, value in flags.items() if value is not None}
         recipe = recipe_from_data(given, base)
@@ -154,6 +149,20 @@ def make_recipe(
         raise UsageError(f"{error}.") from error
     registry.optimizers.entry(recipe.optimizer)
     return recipe
+
+
+def _named_recipe(registry: Registry, name: str, base: Recipe) -> Recipe:
+    path = Path(name)
+    if name not in registry.recipes and path.is_file():
+        return read_recipe(path, base)
+    if name not in registry.recipes and path.suffix == ".toml":
+        raise UsageError("There is no such recipe file.", where=path.absolute())
+    entry = registry.recipes.entry(name)
+    try:
+        return read_recipe(entry.spec.path, base)
+    except UsageError as error:
+        what = f"Recipe '{name}' of plugin {entry.origin}: {error.what}"
+        raise PluginError(what, where=error.where) from error
 
 
 def data_for_model(
@@ -203,7 +212,7 @@ def data_for_model(
 def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
     """Whether both are read by the same data set, however it is spelt."""
     known = one.name in registry.datasets and other.name in registry.datasets
-    return known and registry.datasets[one.name] is registry.datasets[other.name]
+    return known and dataset_of(registry, one.name) is dataset_of(registry, other.name)
 
 
 def _split_as_told(config: DataConfig, told: Any) -> DataConfig:

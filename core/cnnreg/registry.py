@@ -20,6 +20,9 @@ from .specs import (
     RuntimeSpec,
 )
 
+OURS = "cnn-registry"
+"""The distribution that this is."""
+
 
 class Named(Protocol):
     @property

@@ -10,7 +10,7 @@ import pytest
 from cnnreg import Recipe
 from cnnreg.data import DataConfig
 from cnnreg.errors import PluginError
-from cnnreg.planning import fix
+from cnnreg.planning import fix, make_recipe
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.runs import PRETRAINED, RunConfig
 from cnnreg.specs import IMAGENET_MOMENTS
@@ -29,6 +29,19 @@ def planned(registry: Registry, name: str, *, channels: int = 3, weights: str = 
         fingerprint="",
     )
     return fix(registry, name, DATA, dataset, Recipe(), weights=weights)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["epochs = 'two'", None])
+def test_a_recipe_that_a_plugin_broke_is_its_fault(registry, tmp_path, text):
+    path = tmp_path / "mine.toml"
+    if text:
+        path.write_text(text)
+    entry = registry.recipes.entries[0]
+    spec = replace(entry.spec, name="mine", path=path)
+    recipes = Catalog("recipe", [Entry(spec, replace(entry.plugin, name="theirs"))])
+    with pytest.raises(PluginError, match="Recipe 'mine' of plugin 'theirs'") as caught:
+        make_recipe(replace(registry, recipes=recipes), Recipe(), "mine", {})
+    assert caught.value.where == str(path)
 
 
 @pytest.mark.parametrize(

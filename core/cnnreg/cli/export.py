@@ -62,10 +62,11 @@ class Precisions(click.ParamType[Any]):
 
 
 def _formats() -> dict[str, Entry[ExporterSpec]]:
-    """The exporters by their flag: the name, or plugin:name where two plugins offer it."""
+    """The exporters by their flag: the name, or plugin:name where that is another's too."""
     catalog = get_registry().exporters
-    conflicts = catalog.conflicts()
-    return {e.qualified if e.spec.name in conflicts else e.spec.name: e for e in catalog.entries}
+    own = {flag.lstrip("-") for parameter in command.params for flag in parameter.opts}
+    taken = catalog.conflicts() | own | {"help", "debug"}
+    return {e.qualified if e.spec.name in taken else e.spec.name: e for e in catalog.entries}
 
 
 @click.command(cls=ExportCommand)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cnnreg.errors import DataError, UnknownNameError, UsageError
-from cnnreg.registry import Registry
-from cnnreg.specs import Resize
+from cnnreg.registry import OURS, Registry
+from cnnreg.specs import DatasetSpec, Resize
 
 FOLDER = "folder"
 """The data set that reads a folder of class folders."""
@@ -101,6 +101,14 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
         )
     named = [name for name in registry.datasets if name != FOLDER]  # which is no name of data
     raise UnknownNameError("data set or folder", text, named)
+
+
+def dataset_of(registry: Registry, name: str) -> DatasetSpec:
+    """The data set of that name; ours for folders, which users do not call by its name."""
+    for entry in registry.datasets.entries:
+        if name == FOLDER == entry.spec.name and entry.plugin.distribution == OURS:
+            return entry.spec
+    return registry.datasets[name]
 
 
 def _checked(**fields: Any) -> DataConfig:

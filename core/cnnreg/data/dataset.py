@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cnnreg.errors import DataError, PluginError, UsageError
 from cnnreg.images import MODES, Header, read_header
@@ -15,7 +16,7 @@ from cnnreg.registry import Registry
 from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, SourceData
 
 from .cache import cache_beside
-from .config import DataConfig
+from .config import DataConfig, dataset_of
 from .decode import BAD_SHARE, Loader, Progress, Split
 from .listing import Listed, Places, common_folder
 from .splits import complete
@@ -90,7 +91,7 @@ def open_dataset(
     photographs get the height and width of `fallback_size`, the architecture's input.
     Images that were in a split `before` stay in it.
     """
-    spec = registry.datasets[config.name]
+    spec = dataset_of(registry, config.name)
     source = _open(spec, config)
     parts = complete(source, config, before)
     cache = cache_beside(config.folder or config.downloads, config.name)
@@ -144,11 +145,16 @@ def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
     request = DataRequest(folder=config.folder, downloads=config.downloads)
     with blaming(f"Data set '{spec.name}'"):
         source = spec.open(request)
+        names = tuple(source.classes) if isinstance(source, SourceData) else ()
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
-    count = len(source.classes)
-    splits = {name: _checked(spec, given, count) for name, given in _given(source).items()}
-    names = tuple(source.classes)
+    for name, given in {"train": source.train, **_given(source)}.items():
+        if not isinstance(given, Samples):
+            raise PluginError(
+                f"Data set '{spec.name}' has a {name} split that is {type(given).__name__}, "
+                "not Samples."
+            )
+    splits = {name: _checked(spec, given, len(names)) for name, given in _given(source).items()}
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
     return replace(source, classes=names, **splits)
@@ -161,23 +167,32 @@ def _given(source: SourceData) -> dict[str, Samples]:
 
 def _checked(spec: DatasetSpec, samples: Samples, classes: int) -> Samples:
     """With labels as int64 and files as paths, whatever integers and names were given."""
+    import numpy as np
+
     labels, pixels = samples.labels, samples.pixels
-    if getattr(labels, "ndim", 0) != 1 or labels.dtype.kind not in "iu":
+    # Other libraries' tensors have a dtype and a shape too.
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise PluginError(f"Data set '{spec.name}' has labels that are no array of integers [N].")
     if not len(labels):
         raise DataError(f"Data set '{spec.name}' has an empty split.")
     if labels.min() < 0 or labels.max() >= classes:
         raise PluginError(f"Data set '{spec.name}' has labels outside its {classes} classes.")
-    if pixels is not None and (
-        pixels.dtype.name != "uint8" or pixels.ndim != 4 or pixels.shape[3] not in MODES
-    ):
+    if pixels is not None and not _are_images(pixels):
+        shown = f"{getattr(pixels, 'dtype', '')} {list(getattr(pixels, 'shape', []))}"
         raise PluginError(
-            f"Data set '{spec.name}' has pixels {pixels.dtype} {pixels.shape}; "
-            "uint8 [N, H, W, 1 or 3] is needed."
+            f"Data set '{spec.name}' has pixels {type(pixels).__name__} {shown}; "
+            "a numpy array, uint8 [N, H, W, 1 or 3], is needed."
         )
     with blaming(f"Data set '{spec.name}'"):
         files = tuple(f if isinstance(f, Path) else Path(f) for f in samples.files)
     return replace(samples, labels=labels.astype("int64", copy=False), files=files)
+
+
+def _are_images(pixels: Any) -> bool:
+    import numpy as np
+
+    right = isinstance(pixels, np.ndarray) and pixels.dtype.name == "uint8"
+    return right and pixels.ndim == 4 and pixels.shape[3] in MODES
 
 
 def _choose_shape(

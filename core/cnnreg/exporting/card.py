@@ -8,6 +8,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from cnnreg import __version__
+from cnnreg.data.config import dataset_of
 from cnnreg.machine.environment import environment
 from cnnreg.markdown import code, escape, table
 from cnnreg.recipe import Recipe, label
@@ -118,7 +119,7 @@ def _data(subject: Subject) -> str:
     data = subject.run.config.data
     if not data.name:
         return "The weights were imported without their training data."
-    spec = subject.registry.datasets[data.name]
+    spec = dataset_of(subject.registry, data.name)
     lines = [
         f"{escape(data.label)}: {_sentence(spec.summary)}",
         "",

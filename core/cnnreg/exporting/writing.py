@@ -82,7 +82,9 @@ class Writer:
         name = f"Exporter '{self.exporter.name}'"
         with blaming(name), room:
             written = self.exporter.write(request)
-        if not (isinstance(written, Path) and written.is_file() and written.parent == folder):
+        if not isinstance(written, Path):
+            raise PluginError(f"{name} returned {type(written).__name__}, a Path is needed.")
+        if not (written.is_file() and written.parent == folder):
             raise PluginError(f"{name} did not write its file: {written!r:.200}.")
         if odd := next((p for p in folder.iterdir() if p.is_dir() or is_clutter(p.name)), None):
             raise PluginError(f"{name} wrote what is no plain, visible file.", where=odd)

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
+from cnnreg.cli import export
 from cnnreg.errors import GateError, MachineError
+from cnnreg.registry import Catalog
 from helpers import cli, make_run, train
 
 
@@ -106,3 +109,19 @@ def test_a_stop_that_a_converter_makes_a_refusal_of_ends_all(run, monkeypatch):
     monkeypatch.setattr("cnnreg.cli.export.publish", refuse)
     code, _, err = cli("export", run.folder, "--onnx", "--openvino")
     assert (code, "interrupted" in err) == (143, False)
+
+
+def test_a_format_called_like_an_option_is_asked_for_by_its_plugin(registry, monkeypatch):
+    """Click would take the flag for its own option, and nobody could choose the format."""
+    entry = registry.exporters.entries[0]
+    named = [replace(entry.spec, name=name) for name in ("json", "output", "debug", "fine")]
+    exporters = Catalog("exporter", [replace(entry, spec=spec) for spec in named])
+    changed = replace(registry, exporters=exporters)
+    monkeypatch.setattr(export, "get_registry", lambda: changed)
+    flags = list(export._formats())
+    assert sorted(flags) == [
+        "fine",
+        *(f"{entry.plugin.name}:{n}" for n in ("debug", "json", "output")),
+    ]
+    _, out, _ = cli("export", "--help")
+    assert f"--{entry.plugin.name}:json" in out

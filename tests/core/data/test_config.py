@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cnnreg.data import DataConfig, data_config
+from cnnreg.data.config import dataset_of
 from cnnreg.errors import DataError, UnknownNameError
+from cnnreg.registry import Catalog
 from cnnreg.specs import to_data
 from stub_data import STUB
 
@@ -28,6 +31,15 @@ def test_paths_are_stored_absolute(registry, tmp_path, monkeypatch):
     config = data_config("mine", registry, downloads=Path("elsewhere"))
     assert config.folder == tmp_path / "mine"
     assert config.downloads == tmp_path / "elsewhere"
+
+
+def test_another_plugins_folder_does_not_stop_folders(registry):
+    (ours,) = [one for one in registry.datasets.entries if one.spec.name == "folder"]
+    theirs = replace(ours, plugin=replace(ours.plugin, name="a", distribution="another"))
+    both = replace(registry, datasets=Catalog("data set", [theirs, ours]))
+    assert dataset_of(both, "folder") is ours.spec
+    alone = replace(registry, datasets=Catalog("data set", [theirs]))
+    assert dataset_of(alone, "folder") is theirs.spec
 
 
 @pytest.mark.parametrize("text", ["no/such", "./no", "~/no-such-folder", "C:\\no"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cnnreg.data import open_dataset
@@ -166,6 +167,15 @@ def test_a_spec_that_fits_no_pixels(offer, wrong, said):
         offer(samples(), **wrong)
 
 
+def test_class_names_may_come_one_by_one(offer):
+    opened = SourceData(classes=(name for name in "abc"), train=samples())
+    assert open_dataset(offer(None, classes="abc", opened=lambda _: opened), STUB).classes == (
+        "a",
+        "b",
+        "c",
+    )
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -183,6 +193,20 @@ def test_a_spec_that_fits_no_pixels(offer, wrong, said):
             classes=("a", "b"),
             train=Samples(labels=np.arange(2), pixels=np.zeros((2, 4, 4, 3), np.float32)),
         ),
+        lambda request: SourceData(
+            classes=("a", "b"), train=Samples(labels=torch.arange(2), files=("1", "2"))
+        ),
+        lambda request: SourceData(
+            classes=("a", "b"),
+            train=Samples(labels=np.arange(2), pixels=torch.zeros((2, 4, 4, 3), dtype=torch.uint8)),
+        ),
+        lambda request: SourceData(
+            classes=("a", "b"),
+            train=Samples(labels=np.arange(2), pixels=list(np.zeros((2, 4, 4, 3), np.uint8))),
+        ),
+        lambda request: SourceData(classes=tuple("abc"), train=samples(), val=(1, 2)),
+        lambda request: SourceData(classes=tuple("abc"), train=None),
+        lambda request: SourceData(classes=None, train=samples()),
     ],
 )
 def test_a_broken_plugin_is_named(offer, broken):

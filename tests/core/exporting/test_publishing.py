@@ -157,6 +157,10 @@ def test_an_exporter_that_writes_elsewhere_is_a_broken_plugin(toy, original, tmp
     registry, exporter = toy(exporter=elsewhere)
     with pytest.raises(PluginError, match="did not write its file"):
         publish(registry, original, exporter, "fp32", output=tmp_path / "out")
+    told = dataclasses.replace(EXPORTER, write=lambda request: str(EXPORTER.write(request)))
+    registry, exporter = toy(exporter=told)
+    with pytest.raises(PluginError, match="returned str, a Path is needed"):
+        publish(registry, original, exporter, "fp32", output=tmp_path / "out")
 
 
 def test_a_precision_that_the_format_lacks_is_refused(toy, original, tmp_path):
