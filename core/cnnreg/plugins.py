@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import pluggy
 
@@ -166,6 +166,11 @@ def quiet_stdout() -> Iterator[None]:
             _quiet.count -= 1
             if not _quiet.count:
                 sys.stdout = _quiet.stdout
+
+
+def results_stdout() -> TextIO:
+    """Where results go, whoever keeps stdout free of anything else."""
+    return _quiet.stdout if _quiet.count else sys.stdout
 
 
 class _Quiet:

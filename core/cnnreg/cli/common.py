@@ -7,24 +7,41 @@ import glob
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import click
 
 from cnnreg.files import WINDOWS
+from cnnreg.plugins import quiet_stdout, results_stdout
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import to_data
 from cnnreg.termination import stop_if_asked
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
 )
 folder_type = click.Path(path_type=Path)
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+def json_option(callback: Callback) -> Callback:
+    """Decorator: adds --json. What a plugin prints meanwhile, in a forward pass, say, is no result.
+
+    Only what goes through this file's functions reaches stdout.
+    """
+
+    @functools.wraps(callback)
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        with quiet_stdout():
+            return callback(*args, **kwargs)
+
+    flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    return cast(Callback, flag(quietly))
 
 
 def spread(
@@ -93,7 +110,7 @@ def say(text: str) -> None:
 def print_json(data: Any) -> None:
     stop_if_asked()  # a document of its own, and there is but one
     # ASCII alone: a pipe on Windows has the encoding of a console, which lacks most letters.
-    click.echo(json.dumps(to_data(data), indent=2, allow_nan=False))
+    click.echo(json.dumps(to_data(data), indent=2, allow_nan=False), file=results_stdout())
 
 
 def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -104,7 +121,8 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     lines = [[title.lstrip(">") for title in titles], *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     # The last column is cut at the edge of a terminal, never where a program reads.
-    room = get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    out = results_stdout()
+    room = get_terminal_size().columns if out.isatty() else sys.maxsize
     widths[-1] = max(8, min(widths[-1], room - sum(widths[:-1]) - 2 * (len(widths) - 1)))
     for number, line in enumerate(lines):
         cells = [
@@ -112,9 +130,10 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             for title, cell, width in zip(titles, line, widths, strict=True)
         ]
         if number == 0:
-            click.secho("  ".join(cells).rstrip(), bold=True)
+            click.secho("  ".join(cells).rstrip(), file=out, bold=True)
         else:
-            click.echo(f"{click.style(cells[0], fg='cyan')}  {'  '.join(cells[1:])}".rstrip())
+            row = f"{click.style(cells[0], fg='cyan')}  {'  '.join(cells[1:])}"
+            click.echo(row.rstrip(), file=out)
 
 
 def _cut(text: str, width: int) -> str:
@@ -132,7 +151,8 @@ def console(*, stderr: bool = False) -> Any:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would exit with 1, as if something had failed
 
-    made = Piped(stderr=stderr, highlight=False, quiet=not speaks())
+    file = None if stderr else results_stdout()
+    made = Piped(file=file, stderr=stderr, highlight=False, quiet=not speaks())
     if not made.is_terminal:
         made.width = 200
     return made

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from io import StringIO
 
 import click
@@ -117,6 +118,51 @@ def test_a_command_of_two_plugins_answers_to_neither_alone(tmp_path, monkeypatch
     assert [cli(name, "--sound")[1] for name in ("a:odd", "c:odd")] == ["done\n", "so\n"]
     assert cli("b:list", "--sound")[1] == "really\n"  # cnnreg has a command of that name
     assert "c:odd" in cli("--help")[1]
+
+
+@pytest.mark.parametrize(("name", "asked"), [("list", "_catalog"), ("doctor", "environment")])
+def test_what_is_printed_meanwhile_is_no_result(monkeypatch, name, asked):
+    """By a network's forward pass, say, or a library that it uses."""
+    module = import_module(f"cnnreg.cli.{name}")
+    told = getattr(module, asked)
+
+    def chatty(*arguments):
+        print("by the way")
+        return told(*arguments)
+
+    monkeypatch.setattr(module, asked, chatty)
+    code, out, err = cli(name, "--json")
+    assert (code, "by the way" in err) == (0, True)
+    assert json.loads(out)
+    code, out, err = cli(name)
+    assert (code, "by the way" in out, "by the way" in err) == (0, False, True)
+    assert out
+
+
+PANIC = """
+class Panic(BaseException):
+    pass
+
+raise Panic("in Rust")
+"""
+
+
+def test_a_panic_in_a_command_of_a_plugin_is_its_own(tmp_path, monkeypatch):
+    panicking = COMMAND.replace('raise ZeroDivisionError("by nought")', "import panicking")
+    install_plugin(tmp_path, "panicking", panicking_command=panicking, panicking=PANIC)
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(6, "Command 'odd' of a plugin failed: Panic: in Rust", "odd")
+
+
+def test_an_internal_error_of_any_class_is_one_line(monkeypatch):
+    from cnnreg.cli import list as module
+
+    def panic(*arguments):
+        raise GeneratorExit("surprise")
+
+    monkeypatch.setattr(module, "_catalog", panic)
+    code, _, err = cli("list")
+    assert (code, "Internal error: GeneratorExit: surprise" in err) == (1, True)
 
 
 def test_missing_data_offline_says_what_to_put_where(tmp_path, monkeypatch):
