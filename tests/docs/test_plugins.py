@@ -29,7 +29,10 @@ def leaves(tmp_path, monkeypatch):
     site, folder = tmp_path / "site", tmp_path / "data/leaves"
     site.mkdir()
     folder.mkdir(parents=True)
-    parts = ("open_leaves", "build_nadam", "cnnreg_recipes")
+    parts = (
+        "open_leaves", "build_nadam", "cnnreg_recipes", "write_pt2", "open_pt2", "cnnreg_commands",
+        "cnnreg_epoch_finished",
+    )  # fmt: skip
     install_plugin(site, "leaves", leaves="\n".join(example("python", part) for part in parts))
     (site / "leaves.toml").write_text(example("toml", "nadam"))
     monkeypatch.syspath_prepend(site)
@@ -44,16 +47,27 @@ def leaves(tmp_path, monkeypatch):
     return folder
 
 
-def test_it_offers_a_data_set_an_optimizer_and_a_recipe(leaves, tmp_path):
+def test_it_offers_all_that_a_plugin_can(leaves, tmp_path):
+    run = tmp_path / "run"
     code, out, err = cli(
         "train", "mlp", "--data", "leaves", "--data-dir", leaves.parent, "--recipe", "leaves",
-        "--output", tmp_path / "run", "--json",
+        "--log", "leaves", "--output", run, "--json",
     )  # fmt: skip
     assert code == 0, err
     assert json.loads(out)["test_accuracy"] > 0.9
-    run = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))
-    assert run["recipe"]["optimizer"] == "nadam"
-    assert run["contract"]["classes"] == ["ash", "oak"]
+    told = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert told["recipe"]["optimizer"] == "nadam"
+    assert told["contract"]["classes"] == ["ash", "oak"]
+    assert len((run / "epochs.txt").read_text().splitlines()) == told["recipe"]["epochs"]
+
+    code, out, err = cli("export", run, "--pt2", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["parity"]["pt2-engine"]["agreement"] == 1
+    code, out, err = cli("predict", run / "exports/pt2-fp32", leaves / "0.png", "--json")
+    assert code == 0, err
+    code, _, err = cli("export", run, "--pt2", "--embed")
+    assert (code, "the bare network alone" in err) == (2, True)
+    assert cli("leaf", "oak")[:2] == (0, "oak: a tree\n")
 
 
 def test_data_that_are_missing_are_asked_for(leaves, tmp_path):
