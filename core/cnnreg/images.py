@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import CnnregError, DataError
+from .files import typed
 from .plugins import one_line
 from .specs import Resize
 
@@ -114,7 +115,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise DataError("This is a folder; name the images in it.", where=path)
+            inside = f"{typed(path)}/*.jpg"
+            raise DataError("This is a folder.", where=path, hint=f"Name images in it: {inside}")
         if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise DataError("Not a regular file.", where=path)
         with path.open("rb") as file:

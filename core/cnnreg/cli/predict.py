@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cnnreg.errors import DataError
+from cnnreg.errors import DataError, UsageError
 from cnnreg.using import Guess, load, predict
 
 from .common import console, folder_type, get_registry, json_option, print_json, say, spread
 
 
+def _files(
+    context: click.Context, parameter: click.Parameter, named: tuple[str, ...]
+) -> tuple[Path, ...]:
+    """Callback: the pictures' paths. Raises UsageError for what is no path."""
+    for name in named:
+        if name == "-" or re.match(r"\w[\w+.-]+://", name):
+            raise UsageError(
+                "Pictures are read from files alone.",
+                where=name,
+                hint="Save it to a file first, and name that.",
+            )
+    return spread(context, parameter, tuple(map(Path, named)))
+
+
 @click.command()
 @click.argument("model", type=folder_type)
-@click.argument("images", type=folder_type, nargs=-1, required=True, callback=spread)
+@click.argument("images", nargs=-1, required=True, callback=_files)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes shown.")
 @click.option("--runtime", help="Engine to use; default: the format's own.")
 @click.option("--device", default="CPU", show_default=True)
@@ -32,9 +47,10 @@ def command(
             guesses = predict(opened, image, top=top)
         except DataError as error:
             failed += 1
-            results.append({"image": str(image), "error": error.what})
+            results.append({"image": str(image), "error": error.what, "hint": error.hint})
             if not as_json:
-                click.echo(f"{image}: {error.what}", err=True)
+                start = click.style("error:", fg="red", bold=True)
+                click.echo(f"{start} {image}: {error.what} {error.hint}".rstrip(), err=True)
         else:
             found = [{"class": g.name, "probability": g.probability} for g in guesses]
             results.append({"image": str(image), "top": found})

@@ -213,6 +213,11 @@ def test_an_output_that_cannot_be_written(run, tmp_path):
     refused(2, "not empty", "train", "mlp", "--output", tmp_path / "file")
 
 
+@pytest.mark.parametrize("named", ["https://example.com/cat.jpg", "-"])
+def test_a_picture_that_is_no_file_is_refused_as_it_was_typed(run, named):
+    refused(2, named, "predict", run.folder, named)
+
+
 def test_an_absent_device_names_those_there_are(run):
     refused(5, "CPU", "bench", run.folder, "--device", "NPU")
     refused(5, "--device cpu", "train", "mlp", "--device", "cuda:9", "--output", run.folder / "no")
