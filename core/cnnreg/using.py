@@ -52,6 +52,7 @@ class Evaluation:
     right: int
     images: int
     data: str
+    folder: Path | None  # of the images, where the data are no data set by name
     split: str
     seconds: float
 
@@ -135,7 +136,8 @@ def evaluate(
         accuracy=right / len(images),
         right=right,
         images=len(images),
-        data=dataset.name,
+        data=dataset.label,
+        folder=dataset.folder,
         split=split,
         seconds=seconds,
     )

@@ -42,6 +42,7 @@ def command(
                 "precision": opened.file.precision,
                 "runtime": opened.runtime.name,
                 "data": found.data,
+                "folder": found.folder,
                 "split": found.split,
                 "images": found.images,
                 "accuracy": found.accuracy,

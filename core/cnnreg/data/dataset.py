@@ -31,6 +31,8 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     name: str
+    label: str  # what users know it by
+    folder: Path | None  # where the images lie, of a data set of one's own
     classes: tuple[str, ...]
     image_shape: Shape
     resize: Resize
@@ -110,6 +112,8 @@ def open_dataset(
 
     return Dataset(
         name=spec.name,
+        label=config.label,
+        folder=config.folder,
         classes=source.classes,
         image_shape=shape,
         resize=config.resize,

@@ -166,6 +166,22 @@ def test_a_model_is_not_tested_on_what_it_was_trained_on(registry, tmp_path):
     assert not trained_on & {image.tobytes() for image in grown.test.pixels}
 
 
+def test_a_copy_that_was_made_smaller_is_not_tested_on_what_was_trained_on(registry, tmp_path):
+    """Its files have other sizes; their names tell."""
+    photos(tmp_path / "photos", 40)
+    data = DataConfig(name="folder", folder=tmp_path / "photos", split_seed=5)
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    run = create_run(config, folder=tmp_path / "run")
+    run.write_images(dataset)
+    for path in (tmp_path / "photos").glob("*/*.png"):
+        Image.open(path).resize((16, 16)).save(path)
+    (tmp_path / "photos" / "cat" / "a new one.png").write_bytes(path.read_bytes())
+    model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
+    smaller = data_for_model(registry, model, run.best, str(tmp_path / "photos"), None)
+    before = run.places()
+    assert all("train" not in before.get(name, ()) for _, name in smaller.test.listing())
+
+
 @pytest.fixture
 def digits(registry, tmp_path):
     """A run on images that come as pixels, of other shares than the usual ones."""
