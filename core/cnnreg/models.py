@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .contracts import contract_from_data, interface_from_data
-from .errors import MissingExtraError, ModelFileError, PluginError, UsageError
+from .errors import FEW, MissingExtraError, ModelFileError, PluginError, UsageError
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
 from .plugins import PluginStatus, blaming, one_line
 from .registry import OURS, Registry
-from .runs import Run, open_run
+from .runs import Run, is_run, open_run, run_around
 from .runs.overview import exports_of
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
@@ -23,20 +23,23 @@ INTERFACE_KEY = "interface"
 SPLIT_KEY = "split"  # not in files of older versions
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 OTHER_ENGINES = "`cnnreg list --kind runtimes` shows other engines, --runtime chooses one."
+KINDS = "Name a run, an export folder, or a model file."
 
 
 def find_model(registry: Registry, path: Path) -> ModelFile:
     """Raises UsageError, ModelFileError or PluginError."""
-    if (path / "run.json").is_file():
+    if is_run(path):
         return checkpoint_of(registry, open_run(path))
     if has_manifest(path):
         return exported_model(path)
     if path.is_file():
         return _single_file(registry, path)
     if path.is_dir():
-        raise UsageError("This folder holds neither a run nor an export.", where=path)
+        raise UsageError(
+            "This folder holds neither a run nor an export.", where=path, hint=_instead_of(path)
+        )
     raise UsageError(
-        "There is no such model.", where=path, hint="Name a run, an export folder, or a model file."
+        "There is no such model.", where=path, hint=f"{KINDS} `cnnreg runs` lists the runs."
     )
 
 
@@ -101,7 +104,7 @@ def choose_runtime(registry: Registry, model: ModelFile, name: str | None = None
             others = [s.name for s in registry.runtimes.specs if model.format in s.formats]
             raise UsageError(
                 f"{spec.title} does not open {model.format} models.",
-                hint=f"Try {', '.join(others)}.",
+                hint=f"Try {', '.join(others)}{_or_export(registry, model, spec)}",
             )
         need(spec)
         return spec
@@ -134,6 +137,15 @@ def makers_of(registry: Registry, format_name: str) -> set[str]:
 
 def plugin_of(registry: Registry, runtime: RuntimeSpec) -> PluginStatus:
     return next(entry.plugin for entry in registry.runtimes.entries if entry.spec is runtime)
+
+
+def _or_export(registry: Registry, model: ModelFile, runtime: RuntimeSpec) -> str:
+    """What a run has to become before the engine opens it."""
+    run = model.path.parent
+    flags = [f"--{name}" for name in runtime.formats if name in registry.exporters]
+    if model.format != CHECKPOINT or not flags or not is_run(run):
+        return "."
+    return f", or export it first: cnnreg export {typed(run)} {flags[0]}"
 
 
 def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions) -> Session:
@@ -187,6 +199,15 @@ def _checkpoint(registry: Registry, path: Path, contract: ModelContract) -> Mode
     )
 
 
+def _instead_of(folder: Path) -> str:
+    """What a user may have meant by a folder that is no model."""
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if exports := [typed(path) for path in inside if has_manifest(path)]:
+        return f"Name an export in it: {', '.join(exports[:FEW])}"
+    run = run_around(folder)
+    return f"Name the run: {typed(run)}" if run else KINDS
+
+
 def _single_file(registry: Registry, path: Path) -> ModelFile:
     if path.suffix == ".safetensors":
         if missing(("torch", "safetensors")):
@@ -194,6 +215,12 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
         from .training.checkpoint import read_checkpoint
 
         return _checkpoint(registry, path, read_checkpoint(path).contract)
+    if path.suffix == ".bin" and (network := path.with_suffix(".xml")).is_file():
+        raise ModelFileError(
+            "This holds the weights alone of an OpenVINO model.",
+            where=path,
+            hint=f"Name {typed(network)}",
+        )
     if path.suffix not in SUFFIXES:
         known = ", ".join([".safetensors", *SUFFIXES])
         raise ModelFileError(

@@ -15,7 +15,7 @@ from .errors import CnnregError, PluginError, UsageError
 from .machine.environment import environment
 from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Registry
-from .runs import PRETRAINED, RunConfig, now, open_run
+from .runs import PRETRAINED, RunConfig, now, open_run, run_around
 from .specs import ArchitectureSpec, Form, ModelContract, ModelFile
 
 DEFAULT_DATA = "digits"
@@ -175,12 +175,11 @@ def data_for_model(
     """The data that was named, else the data of the run that the model belongs to.
 
     Data of the run's kind are split as the run split its own, which may lie elsewhere now:
-    else the model would be tested on what it was trained on. An export away from its run
-    still tells in which shares.
+    else the model would be tested on what it was trained on. They are known by name alone: a
+    copy whose images were made smaller has other sizes. An export away from its run still
+    tells in which shares.
     """
-    run_folder = next(
-        (p for p in (path, *path.resolve().parents) if (p / "run.json").is_file()), None
-    )
+    run_folder = run_around(path)
     if data is None and run_folder is not None:
         return open_run(run_folder).open_data(registry, downloads=data_dir)
     contract = model.contract

@@ -14,7 +14,7 @@ from .images import fit, from_pixels, read_image
 from .models import blaming_engine, choose_runtime, find_model, open_session, settings_of
 from .planning import data_for_model
 from .registry import Registry, load_registry
-from .runs import Run
+from .runs import Run, placed
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SPLITS = ("test", "val", "train")
 class Model:
     """A model opened in an engine."""
 
-    path: Path  # as it was named: a run, an export folder, or a model file
+    path: Path  # of a run, an export folder, or a model file
     file: ModelFile
     runtime: RuntimeSpec
     session: Session
@@ -58,7 +58,7 @@ class Evaluation:
 
 
 def place_of(model: Run | Path | str) -> Path:
-    return model.folder if isinstance(model, Run) else Path(model)
+    return model.folder if isinstance(model, Run) else placed(Path(model))
 
 
 def load(
@@ -72,6 +72,7 @@ def load(
 ) -> Model:
     """Open a run, an export folder or a model file; the engine is the format's own unless named.
 
+    A run may be called by the name that `cnnreg runs` shows.
     Raises UsageError, ModelFileError, MachineError or PluginError.
     """
     registry, path = registry or load_registry(), place_of(model)

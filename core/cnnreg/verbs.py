@@ -19,7 +19,7 @@ from .exporting.publishing import ExportResult, publish
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
-from .runs import Run, create_run, find_run, open_run
+from .runs import PRETRAINED, Run, create_run, find_run, open_run
 from .specs import EpochRecord, Form, Interface, Precision, Resize
 from .timing.bench import BenchOptions
 from .timing.race import Race, race
@@ -95,7 +95,7 @@ def train(
         chosen,
         form=form,
         dropout=dropout,
-        weights=str(place_of(weights)) if weights else "",
+        weights=weights if weights in ("", PRETRAINED) else str(place_of(weights)),
     )
     dataset.decode()
     try_out(registry, planned, dataset)
@@ -125,7 +125,7 @@ def export(
     imported without; `data_dir` the same for a data set by name.
     """
     registry = registry or load_registry()
-    opened = run if isinstance(run, Run) else open_run(Path(run))
+    opened = run if isinstance(run, Run) else open_run(place_of(run))
     original = load_original(
         registry, opened, opened.open_data(registry, folder=_path(data), downloads=_path(data_dir))
     )

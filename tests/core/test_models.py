@@ -12,6 +12,7 @@ import pytest
 
 from cnnreg import models
 from cnnreg.errors import MissingExtraError, ModelFileError, PluginError, UsageError
+from cnnreg.files import typed
 from cnnreg.models import choose_runtime, digest_of, find_model, missing, need, open_session
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, to_data
@@ -19,7 +20,7 @@ from helpers import contract, make_run
 
 
 def model(format_name: str) -> ModelFile:
-    return ModelFile(path="x", format=format_name, precision="fp32", contract=contract())
+    return ModelFile(path=Path("x"), format=format_name, precision="fp32", contract=contract())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,18 @@ def test_an_engine_that_does_not_fit_names_those_that_do(registry):
         choose_runtime(registry, model("onnx"), "pytorch")
     with pytest.raises(PluginError, match="tflite"):
         choose_runtime(registry, model("tflite"))
+
+
+def test_an_engine_for_exports_names_the_line_that_makes_one(registry, tmp_path):
+    run = make_run(registry, tmp_path / "a run")
+    checkpoint = replace(model("checkpoint"), path=run.best)
+    with pytest.raises(UsageError) as caught:
+        choose_runtime(registry, checkpoint, "openvino")
+    line = f"cnnreg export {typed(run.folder)} --openvino"
+    assert caught.value.hint == f"Try pytorch, or export it first: {line}"
+    with pytest.raises(UsageError) as caught:  # of no run
+        choose_runtime(registry, model("checkpoint"), "openvino")
+    assert caught.value.hint == "Try pytorch."
 
 
 def test_a_missing_package_names_the_line_that_mends_it(registry, monkeypatch):
@@ -98,6 +111,29 @@ def test_a_folder_of_something_else(registry, tmp_path):
         find_model(registry, tmp_path)
     with pytest.raises(UsageError, match="no such model"):
         find_model(registry, tmp_path / "none")
+
+
+def test_a_folder_of_exports_names_them(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run")
+    for name in ("onnx-fp32", "openvino-fp32", ".cnnreg-tmp-old-onnx-fp32"):
+        (run.exports / name).mkdir(parents=True)
+        (run.exports / name / "manifest.json").write_text('{"schema": 1}')
+    with pytest.raises(UsageError) as caught:
+        find_model(registry, run.exports)
+    both = ", ".join(typed(run.exports / name) for name in ("onnx-fp32", "openvino-fp32"))
+    assert caught.value.hint == f"Name an export in it: {both}"
+    (run.folder / "empty").mkdir()
+    with pytest.raises(UsageError) as caught:
+        find_model(registry, run.folder / "empty")
+    assert caught.value.hint == f"Name the run: {typed(run.folder)}"
+
+
+def test_the_weights_of_an_openvino_model_name_the_model(registry, tmp_path):
+    for name in ("model.bin", "model.xml"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelFileError) as caught:
+        find_model(registry, tmp_path / "model.bin")
+    assert caught.value.hint == f"Name {typed(tmp_path / 'model.xml')}"
 
 
 def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):

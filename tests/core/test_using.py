@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 
 import cnnreg
 from cnnreg import DataError, MachineError, ModelFileError, PluginError, UsageError
+from cnnreg.errors import UnknownNameError
 from cnnreg.using import evaluate, load, predict
 
 
@@ -146,6 +149,27 @@ def test_a_run_is_named_by_itself_too(registry, run, model, tmp_path, monkeypatc
     assert again.config.weights == str(run.folder)
 
 
+def test_a_run_goes_by_its_name_in_every_verb(registry, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run.folder, "runs/first")
+    assert load("first", registry=registry).path == Path("runs", "first")
+    with pytest.raises(UnknownNameError):  # of the format: the run was found
+        cnnreg.export("first", "tflite", registry=registry)
+    again = cnnreg.train("mlp", image_size=8, epochs=1, weights="first", registry=registry)
+    assert again.config.weights == str(Path("runs", "first"))
+
+
+def test_what_is_measured_on_has_its_name_and_place(model, tmp_path):
+    for label in model.classes:
+        (tmp_path / "my photos" / label).mkdir(parents=True)
+        for number in range(5):
+            picture = Image.new("L", (8, 8), number)
+            picture.save(tmp_path / "my photos" / label / f"{number}.png")
+    found = evaluate(model, data=tmp_path / "my photos")
+    assert (found.data, found.folder) == ("my_photos", tmp_path / "my photos")
+    assert (evaluate(model).data, evaluate(model).folder) == ("digits", None)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -175,7 +199,7 @@ def test_a_benchmark_of_nothing_is_refused(registry, run):
     for settings in ({"rounds": 0}, {"rounds": "2"}, {"batch": 0}, {"seconds": 0}, {"warmup": -1}):
         with pytest.raises(UsageError, match="above 0"):
             cnnreg.benchmark(run, registry=registry, **settings)
-    with pytest.raises(UsageError, match="Not a run"):
+    with pytest.raises(UsageError, match="There is no such run"):
         cnnreg.export("nope", registry=registry)
 
 

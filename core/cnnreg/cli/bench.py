@@ -16,6 +16,7 @@ from cnnreg.specs import to_data
 from cnnreg.timing.bench import BenchOptions
 from cnnreg.timing.race import Race, race
 from cnnreg.timing.turns import PATIENCE
+from cnnreg.using import place_of
 
 from .bench_tables import machine_lines, show
 from .common import (
@@ -84,7 +85,7 @@ def command(
 
     The speed-up is against the first row: the first model's, in the first of its engines.
     """
-    paths = models or (find_run().folder,)
+    paths = tuple(map(place_of, models)) or (find_run().folder,)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup)
     with console(stderr=True).status("loading") as status:
         raced = race(

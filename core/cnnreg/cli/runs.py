@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cnnreg.errors import UsageError
-from cnnreg.runs import DEFAULT_ROOT, Run, find_run
+from cnnreg.runs import DEFAULT_ROOT, Run, find_run, is_run, no_run
 from cnnreg.runs.overview import ORDERS, RunOverview, matching, survey
 from cnnreg.specs import to_data
 
@@ -54,16 +54,22 @@ def command() -> None:
 @root_option
 @json_option
 def show_all(pattern: str | None, order: str, root: Path, as_json: bool) -> None:
-    """Show the runs. PATTERN is a part of a name, network or data set, or uses * and ?."""
+    """Show the runs. PATTERN is a part of a name, network or data set, or uses * and ?.
+
+    Where there is none, that is said on stderr, and no error.
+    """
     if root != DEFAULT_ROOT and not root.is_dir():
         raise UsageError("There is no such folder.", where=root)
-    found = matching(survey(root, order), pattern)
+    runs = survey(root, order)
+    found = matching(runs, pattern)
+    if not runs:
+        say(str(no_run(root)))
+    elif not found:
+        say(f"No run matches '{pattern}'; `cnnreg runs` shows all.")
     if as_json:
         print_json([to_data(run) for run in found])
+    if as_json or not found:
         return
-    if not found:
-        said = "There is no run yet." if pattern is None else f"No run matches '{pattern}'."
-        raise UsageError(said, where=root, hint="Make one with: cnnreg train resnet18")
     titles = ("name", "network", "data", ">val", ">test", ">epochs", ">time", "state", ">exports")
     print_columns(titles, map(_row, found))
     for run in found:
@@ -90,12 +96,10 @@ def show(run: str | None, root: Path, as_json: bool) -> None:
 def _find(name: str | None, root: Path) -> Run:
     if name is not None:
         here, under = Path(name), root / name
-        return find_run(under if (under / "run.json").is_file() else here)
+        return find_run(under if is_run(under) else here)
     whole = [run for run in survey(root) if run.state != "damaged"]
     if not whole:
-        raise UsageError(
-            "There is no run yet.", where=root, hint="Make one with: cnnreg train resnet18"
-        )
+        raise no_run(root)
     return find_run(whole[0].folder)
 
 

@@ -17,6 +17,7 @@ from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, Run, create_run
 from cnnreg.specs import Form, Resize
+from cnnreg.using import place_of
 
 from .common import (
     NumberRange,
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     from cnnreg.training.distributed import World
 
 
+class NamedPath(click.Path):
+    """A path, or the name of a run."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(place_of(value), param, ctx)
+
+
 @click.command()
 @click.argument("architecture")
 @data_options
@@ -49,7 +57,7 @@ if TYPE_CHECKING:
 @click.option("--pretrained", is_flag=True, help="Start from the published ImageNet weights.")
 @click.option(
     "--weights",
-    type=click.Path(exists=True, path_type=Path),
+    type=NamedPath(exists=True, path_type=Path),
     help="Start from this checkpoint or run; what fits is taken, at least half.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")

@@ -24,7 +24,18 @@ from __future__ import annotations
 from .config import PRETRAINED, Change, RunConfig, config_to_data, now
 from .failure import recorded_failure
 from .metrics import read_metrics
-from .opening import DEFAULT_ROOT, create_run, find_run, list_runs, open_run, run_from_data
+from .opening import (
+    DEFAULT_ROOT,
+    create_run,
+    find_run,
+    is_run,
+    list_runs,
+    no_run,
+    open_run,
+    placed,
+    run_around,
+    run_from_data,
+)
 from .run import OF_THE_END, Run
 
 __all__ = [
@@ -37,10 +48,14 @@ __all__ = [
     "config_to_data",
     "create_run",
     "find_run",
+    "is_run",
     "list_runs",
+    "no_run",
     "now",
     "open_run",
+    "placed",
     "read_metrics",
     "recorded_failure",
+    "run_around",
     "run_from_data",
 ]

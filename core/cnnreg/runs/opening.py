@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.errors import MachineError, ModelFileError, UsageError
-from cnnreg.files import disk_errors
+from cnnreg.files import disk_errors, typed
 
 from .config import FILE_NAME, RunConfig, config_from_data, read_config, write_config
 from .run import Run
@@ -37,9 +37,30 @@ def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
 
 def open_run(folder: Path) -> Run:
     """Raises UsageError if `folder` is no run, ModelFileError if its run.json is damaged."""
-    if not (folder / FILE_NAME).is_file():
-        raise UsageError("Not a run: it holds no run.json.", where=folder)
-    return Run(folder, read_config(folder))
+    if is_run(folder):
+        return Run(folder, read_config(folder))
+    whole = run_around(folder)
+    raise UsageError(
+        "Not a run: it holds no run.json." if folder.exists() else "There is no such run.",
+        where=folder,
+        hint=f"Name the run: {typed(whole)}" if whole else "`cnnreg runs` lists them.",
+    )
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / FILE_NAME).is_file()
+
+
+def run_around(path: Path) -> Path | None:
+    """The folder of the run that a file or folder belongs to, or is."""
+    return next((place for place in (path, *path.resolve().parents) if is_run(place)), None)
+
+
+def placed(named: Path) -> Path:
+    """Where a model lies that a user named: by its path, or a run as `cnnreg runs` lists it."""
+    listed = DEFAULT_ROOT / named
+    is_name = len(named.parts) == 1 and not named.exists()
+    return listed if is_name and is_run(listed) else named
 
 
 def run_from_data(folder: Path, data: Any) -> Run:
@@ -47,16 +68,22 @@ def run_from_data(folder: Path, data: Any) -> Run:
     return Run(folder, config_from_data(folder, data))
 
 
-def find_run(folder: Path | None = None) -> Run:
-    """The run in `folder`, or the newest under runs/. Raises UsageError if there is none."""
-    if folder is not None:
-        return open_run(folder)
+def find_run(named: Path | None = None) -> Run:
+    """The run of that path or name, or the newest under runs/. Raises UsageError if none is."""
+    if named is not None:
+        return open_run(placed(named))
     runs = list_runs()
     if not runs:
-        raise UsageError(
-            "There is no run yet.", where=DEFAULT_ROOT, hint="Make one with: cnnreg train resnet18"
-        )
+        raise no_run(DEFAULT_ROOT)
     return runs[-1]
+
+
+def no_run(root: Path) -> UsageError:
+    return UsageError(
+        "There is no run yet.",
+        where=root.absolute(),  # most often it is the wrong folder
+        hint="Go to the folder you trained in, or name a run; `cnnreg train resnet18` makes one.",
+    )
 
 
 def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:

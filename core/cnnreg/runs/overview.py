@@ -17,7 +17,7 @@ from cnnreg.registry import Registry
 
 from .metrics import read_metrics
 from .opening import DEFAULT_ROOT, open_run
-from .run import Run
+from .run import Run, name_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def overview(folder: Path) -> RunOverview:
     try:
         return _read(open_run(folder))
     except CnnregError as error:
-        return RunOverview(name=folder.name, folder=folder, state="damaged", detail=error.what)
+        return RunOverview(name=name_of(folder), folder=folder, state="damaged", detail=error.what)
 
 
 def changes(recipe: Recipe, usual: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -27,6 +27,11 @@ OF_THE_END = (
 """Files that hold for the weights with which a training ended."""
 
 
+def name_of(folder: Path) -> str:
+    """Its last part, that of `.` and `..` too."""
+    return folder.resolve().name if folder.name in ("", "..") else folder.name
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     folder: Path
@@ -34,7 +39,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return name_of(self.folder)
 
     @property
     def best(self) -> Path:

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
 from cnnreg.machine.devices import details_of, devices_of
-from cnnreg.models import open_session, runtimes_for, settings_of
+from cnnreg.models import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
@@ -68,6 +68,8 @@ def load_contestants(
     for remark in remarks:
         settings.note(remark)
     if not contestants:
+        for name in only:
+            choose_runtime(registry, models[0], name)  # which says what does fit
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
 

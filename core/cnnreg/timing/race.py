@@ -12,7 +12,7 @@ from cnnreg.machine.environment import environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
-from cnnreg.runs import open_run
+from cnnreg.runs import is_run, open_run
 from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
@@ -116,6 +116,6 @@ def sample_images(images: Any, batch: int) -> Pixels:
 
 def _expand(registry: Registry, path: Path) -> list[ModelFile]:
     """A run stands for its checkpoint and all its exports."""
-    if (path / "run.json").is_file():
+    if is_run(path):
         return models_of(registry, open_run(path))
     return [find_model(registry, path)]

@@ -95,6 +95,28 @@ def test_the_newest_run_is_measured_where_none_is_named(run, tmp_path, monkeypat
     assert json.loads(out)["model"] == str(Path("runs", "run", "best.safetensors"))
 
 
+def test_every_command_takes_the_name_that_runs_shows(run, tmp_path, monkeypatch, picture):
+    shutil.copytree(run, tmp_path / "runs" / "first", ignore=shutil.ignore_patterns("exports"))
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["eval", "first"],
+        ["predict", "first", picture[0]],
+        ["bench", "first", *BRIEFLY],
+        ["export", "first", "--onnx"],
+        ["train", "mlp", "--weights", "first", "--epochs", "1"],
+    ):
+        code, _, err = cli(*command)
+        assert code == 0, (command, err)
+    assert (tmp_path / "runs" / "first" / "bench.json").exists()
+    assert cli("resume", "first")[0] == 2  # finished
+
+
+def test_bench_says_what_makes_an_engine_fit(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))
+    code, _, err = cli("bench", copy, "--runtime", "openvino")
+    assert (code, "export it first: cnnreg export" in err) == (2, True)
+
+
 def test_onnx_runs_in_openvino_too(run):
     code, out, err = cli("eval", run / "exports/onnx-fp32", "--runtime", "openvino", "--json")
     assert code == 0, err
@@ -146,7 +168,11 @@ def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
     code, out, err = cli("predict", run, picture[0], folder / "broken.jpg", folder / "none.png")
     assert code == 3
     assert out.count("%") == 3
+    assert f"error: {folder / 'broken.jpg'}: " in err
     assert "2 of 3 images could not be used" in err
+    code, out, err = cli("predict", run, folder)
+    assert code == 3
+    assert f"error: {folder}: This is a folder. Name images in it: {typed(folder)}/*.jpg" in err
 
 
 @pytest.fixture(autouse=True)

@@ -64,8 +64,17 @@ def test_a_pattern_meets_name_network_and_data(home):
     assert names("digits") == ["second", "first"]
     assert names("list") == ["second", "first", "third"]
     assert names("--root", home / "runs", "--sort", "accuracy", "mlp") == ["first"]
-    assert cli("runs", "nope")[0] == 2
     assert names("nope") == []
+
+
+def test_no_run_is_a_good_answer(tmp_path):
+    code, out, err = cli("runs", "nope")
+    assert (code, out) == (0, "")
+    assert err == "note: No run matches 'nope'; `cnnreg runs` shows all.\n"
+    code, out, err = cli("runs", "nope", "--root", tmp_path)
+    assert (code, out) == (0, "")
+    assert f"note: There is no run yet. [{tmp_path}] Go to the folder" in err
+    assert json.loads(cli("runs", "--root", tmp_path, "--json")[1]) == []
 
 
 def test_show_tells_everything_about_one(home):
@@ -98,6 +107,11 @@ def test_a_damaged_run_or_none_is_one_line(home, tmp_path):
     assert cli("runs", "show", "nothing")[0] == 2
     assert cli("runs", "--root", tmp_path / "nowhere")[0] == 2
     assert cli("runs", "show", "--root", tmp_path)[0] == 2
+
+
+def test_the_run_that_one_is_in_is_shown_by_name(home, monkeypatch):
+    monkeypatch.chdir(home / "runs" / "first")
+    assert cli("runs", "show", ".")[1].splitlines()[0] == "first"
 
 
 def test_a_damaged_report_does_not_hide_the_run(home, tmp_path):
