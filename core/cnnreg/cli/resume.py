@@ -11,7 +11,8 @@ import click
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.recipe import Recipe, flag_of, label
-from cnnreg.runs import Run, find_run
+from cnnreg.runs import Run, find_run, open_run
+from cnnreg.runs.overview import survey
 
 from .common import console, folder_type, get_registry, json_option, say
 from .data_options import moved_data_options
@@ -19,6 +20,7 @@ from .progress import DecodeProgress
 from .recipe_options import changing_options
 from .train import follow, report_data
 
+UNFINISHED = ("stopped", "failed")
 LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does
 CHANGEABLE = (*LENGTH, "batch_size", "accumulate", "learning_rate")
 
@@ -47,15 +49,16 @@ def command(
     as_json: bool,
     **recipe_flags: Any,
 ) -> None:
-    """Go on with RUN, or the newest run, exactly where it stopped.
+    """Go on with RUN, or the newest that has not finished, exactly where it stopped.
 
-    A finished run goes on with more --epochs.
+    A finished run goes on with more --epochs: with them the newest run of all is meant.
     """
     from cnnreg.training.launch import joined, run_of_first
 
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
-    opened = run_of_first(find_run(run) if world.writes else None, world)
+    longer = any(recipe_flags[name] is not None for name in LENGTH)
+    opened = run_of_first(_chosen(run, longer=longer) if world.writes else None, world)
     registry.entry_of(opened.config.contract)
     _refuse_imported(opened)
     recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
@@ -67,6 +70,7 @@ def command(
             folder=data,
             downloads=data_dir,
             changed=accept_data,
+            otherwise="say --accept-data to go on with it",
             progress=decoding.update,
         )
         report_data(dataset)
@@ -77,6 +81,19 @@ def command(
     # What changes is written once the run is this process's alone, and all that refuses it has.
     opened = opened.changed(recipe=recipe, data_fingerprint=dataset.fingerprint)
     follow(registry, opened, dataset, device=device, world=world, as_json=as_json)
+
+
+def _chosen(named: Path | None, *, longer: bool) -> Run:
+    """The run to go on with; where none is named, it is said which."""
+    if named is not None:
+        return find_run(named)
+    trained = [run for run in survey() if run.planned_epochs]  # 0: imported, or damaged
+    unfinished = [run for run in trained if run.state in UNFINISHED]
+    candidates = (not longer and unfinished) or trained
+    if not candidates:
+        return find_run()
+    say(f"no run was named: taking {candidates[0].folder}")
+    return open_run(candidates[0].folder)
 
 
 def _changed_recipe(run: Run, flags: dict[str, Any], *, accepted: bool) -> Recipe:

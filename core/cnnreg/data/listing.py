@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def places(listing: Iterable[Listed]) -> Places:
 
 
 def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
-    """In words: +added -removed ~changed, and how many training images are held out now."""
+    """How many were added, removed and changed, and how many trained on are held out now."""
     old, new = _by_name(before), _by_name(now)
     added = removed = changed = seen = 0
     for name in old.keys() | new.keys():
@@ -43,7 +44,23 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
         changed += len(was) == len(is_now) and _sizes(was) != _sizes(is_now)
         seen += _splits(was) == {"train"} and bool(_splits(is_now) - {"train"})
     leak = f"; {seen} that were trained on are held out now" if seen else ""
-    return f"+{added} -{removed} ~{changed} images{leak}"
+    return _in_words(added=added, removed=removed, changed=changed) + leak
+
+
+def kept(before: Iterable[Listed], now: Iterable[Listed]) -> int:
+    """How many files are there still, by name and size, in whatever split."""
+    old, new = (Counter(entry[1:] for entry in listing) for listing in (before, now))
+    return (old & new).total()
+
+
+def _in_words(**counts: int) -> str:
+    """As "2 images added, 1 removed"."""
+    told = [(number, what) for what, number in counts.items() if number]
+    if not told:
+        return "no image added, removed or changed"
+    (number, what), *others = told
+    first = f"{number:,} {'image' if number == 1 else 'images'} {what}"
+    return ", ".join([first, *(f"{number:,} {what}" for number, what in others)])
 
 
 def _by_name(listing: Iterable[Listed]) -> dict[str, list[tuple[str, int]]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnreg.data import Dataset, data_config, open_dataset
 from cnnreg.data.decode import Progress
-from cnnreg.data.listing import Listed, Places, compare_listings, places
+from cnnreg.data.listing import Listed, Places, compare_listings, kept, places
 from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
 from cnnreg.files import disk_errors, patiently, read_json, write_json, write_text
 from cnnreg.registry import Registry
@@ -99,13 +99,14 @@ class Run:
         downloads: Path | None = None,
         progress: Progress | None = None,
         changed: bool = False,
+        otherwise: str = "train anew",
     ) -> Dataset:
         """The run's data, in the same splits and at the same size; `folder` if it has moved.
 
-        Raises DataError if it is not the same. `changed` allows that, but never other
-        classes; images that were there before stay in their split, so that none that was
-        trained on turns up in the test. A run without data of its own, an imported one, takes
-        what `folder` names.
+        Raises DataError if it is not the same; `otherwise` is what one can do then, besides
+        mending it. `changed` allows that, but never other classes; images that were there
+        before stay in their split, so that none that was trained on turns up in the test.
+        A run without data of its own, an imported one, takes what `folder` names.
         """
         config = self.config.data
         if not config.name:
@@ -127,10 +128,15 @@ class Run:
         if dataset.classes != self.config.contract.classes:
             raise DataError("The data has other classes than this run.", where=where)
         if not changed:
+            before = self._listed()
+            is_other = folder and kept(before, dataset.listing()) < len(before) / 2
             raise DataError(
                 f"The data has changed since this run was trained on it{self.difference(dataset)}.",
                 where=where,
-                hint="Restore it, name where it lies now with --data or --data-dir, or train anew.",
+                hint=f"Is this another folder? Name where the run's own lies now, or {otherwise}."
+                if is_other
+                else "Restore it, name where it lies now with --data or --data-dir, or "
+                f"{otherwise}.",
             )
         return dataset
 

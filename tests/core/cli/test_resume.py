@@ -136,7 +136,44 @@ def test_changed_images_are_counted_and_refused(changed):
     run, data = changed
     code, _, err = cli("resume", run, "--data", data, "--epochs", "2")
     assert code == 3
-    assert "has changed since this run was trained on it: +2 -1 ~1 images" in err
+    assert "since this run was trained on it: 2 images added, 1 removed, 1 changed." in err
+    assert "with --data or --data-dir, or say --accept-data to go on with it." in err
+
+
+def test_a_wrong_folder_is_asked_about(changed, tmp_path):
+    run, _ = changed
+    other = photos(tmp_path / "others", 20)
+    for path in other.glob("*/*.png"):
+        path.rename(path.with_name(f"another {path.name}"))
+    code, _, err = cli("resume", run, "--data", other, "--epochs", "2")
+    assert code == 3
+    assert "Is this another folder? Name where the run's own lies now, or say --accept-data" in err
+    config = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    config["data"]["folder"] = str(other)  # as if its own had been changed that much
+    (run / "run.json").write_text(json.dumps(config), encoding="utf-8")
+    _, _, err = cli("resume", run, "--epochs", "2")
+    assert "Restore it, name where it lies now" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"), [([], "older"), (["--epochs", "1"], "newer"), (["--lr", "1"], "older")]
+)
+def test_without_a_name_what_stopped_is_gone_on_with(
+    registry, stopped, photo_run, tmp_path, monkeypatch, flags, taken
+):
+    """The newest run may have finished, or hold weights alone."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in (("older", stopped.folder), ("newer", photo_run / "run")):
+        shutil.copytree(content, Path("runs", name))
+    make_run(registry, Path("runs", "weights"))
+    data = json.loads(Path("runs", "weights", "run.json").read_text(encoding="utf-8"))
+    data["imported"] = {"file": "model.pt", "sha256": ""}
+    Path("runs", "weights", "run.json").write_text(json.dumps(data), encoding="utf-8")
+    refused = ["--device", "cuda:77"]
+    code, _, err = cli("resume", *flags, *refused)
+    assert f"note: no run was named: taking {Path('runs', taken)}\n" in err
+    code, _, err = cli("resume", "newer", *refused)
+    assert (code, "no run was named" in err, "has finished" in err) == (2, False, True)
 
 
 def test_changed_images_are_accepted_if_told(changed):
@@ -144,7 +181,7 @@ def test_changed_images_are_accepted_if_told(changed):
     before = places_of(run)
     code, _, err = cli("resume", run, "--data", data, "--epochs", "2", "--accept-data")
     assert code == 0, err
-    assert "+2 -1 ~1 images\n" in err
+    assert "note: the images have changed: 2 images added, 1 removed, 1 changed\n" in err
     now = places_of(run)
     stayed = before.keys() & now.keys()
     assert len(stayed) == 79
@@ -197,7 +234,7 @@ def test_names_that_are_no_text_or_no_line(tmp_path):
     Image.new("RGB", (32, 32)).save(data / "cat" / "more.png")
     code, _, err = cli("resume", run, "--epochs", "2")
     assert code == 3
-    assert "+1 -0 ~0 images" in err
+    assert ": 1 image added." in err
     assert cli("resume", run, "--epochs", "2", "--accept-data")[0] == 0
     code, out, err = cli("runs", "show", run, "--json")
     assert code == 0, err

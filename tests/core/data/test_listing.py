@@ -1,0 +1,35 @@
+"""What is said of images that are others than before."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnnreg.data.listing import compare_listings, kept
+
+BEFORE = [("train", 10, "cat/1.png"), ("train", 20, "cat/2.png"), ("test", 30, "dog/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (BEFORE[1:], "1 image removed"),
+        ([*BEFORE, ("val", 1, "x"), ("val", 1, "y")], "2 images added"),
+        (
+            [("train", 11, "cat/1.png"), BEFORE[1], ("train", 1, "x"), ("val", 1, "y")],
+            "2 images added, 1 removed, 1 changed",
+        ),
+        (BEFORE, "no image added, removed or changed"),
+        (
+            [("test", 10, "cat/1.png"), *BEFORE[1:]],
+            "no image added, removed or changed; 1 that were trained on are held out now",
+        ),
+        ([("train", 1, str(n)) for n in range(1200)], "1,200 images added, 3 removed"),
+    ],
+)
+def test_the_difference_in_words(now, said):
+    assert compare_listings(BEFORE, now) == said
+
+
+def test_kept_is_what_has_name_and_size_still():
+    moved = [("test", 10, "cat/1.png"), ("train", 21, "cat/2.png"), ("test", 30, "dog/2.png")]
+    assert (kept(BEFORE, BEFORE), kept(BEFORE, moved), kept([], BEFORE)) == (3, 1, 0)
