@@ -252,7 +252,7 @@ def test_a_fifo_is_never_opened(tmp_path):
 
 
 def test_a_folder_and_a_missing_file(tmp_path):
-    with pytest.raises(DataError, match="name the images in it"):
+    with pytest.raises(DataError, match="Name images in it"):
         read_image(tmp_path, 3)
     with pytest.raises(DataError, match="No such file"):
         read_image(tmp_path / "absent.png", 3)
