@@ -226,7 +226,7 @@ def blaming(what: str, *, hint: str = "") -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    text = text_of(error)
+    text = text_of(error).rstrip(".")  # a sentence that it stands in ends it
     if len(text) > LONGEST_REASON:
         text = f"{text[: LONGEST_REASON - 3]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

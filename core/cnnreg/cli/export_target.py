@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.publishing import ExportResult
 from cnnreg.exporting.targets import ENGINE, Plan, Target, plans
-from cnnreg.machine.devices import details_of
+from cnnreg.machine.devices import details_of, listed_devices
 from cnnreg.machine.environment import instruction_sets
 from cnnreg.models import need
 from cnnreg.registry import Registry
@@ -75,7 +75,7 @@ def jobs_for(
     """The files of a target. Raises UsageError if the other flags ask for something else."""
     exporter, runtime = registry.exporters[ENGINE], registry.runtimes[ENGINE]
     need(runtime)
-    chosen = plans(target, runtime.devices(), instruction_sets(), details_of(runtime))
+    chosen = plans(target, listed_devices(runtime), instruction_sets(), details_of(runtime))
     wrong = [f"--{spec.name}" for spec in exporters if spec != exporter]
     if precisions and set(precisions) != {plan.precision for plan in chosen}:
         needed = [plan for plan in chosen if not plan.spare]

@@ -36,7 +36,9 @@ class Check:
                 return Outcome(check=self.name, passed=True, reason=self.run(spec))
         except ViolationError as violation:
             return Outcome(check=self.name, passed=False, reason=str(violation))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
             return Outcome(check=self.name, passed=False, reason=one_line(error))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from cnnreg.errors import CnnregError
+from cnnreg.plugins import blaming
 from cnnreg.specs import RuntimeSpec
 
 from .environment import installed
@@ -12,24 +15,24 @@ from .environment import installed
 Facts = Mapping[str, Mapping[str, str]]  # by device
 
 
-def devices_of(runtime: RuntimeSpec) -> Mapping[str, str]:
-    """Its devices by their full names; none where a driver fails."""
-    try:
+def listed_devices(runtime: RuntimeSpec) -> Mapping[str, str]:
+    """Its devices by their full names. Raises PluginError or MachineError if a driver fails."""
+    with blaming(f"Listing the devices of {runtime.title}"):
         return dict(runtime.devices())
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - a device that cannot be listed is not there
-        return {}
+
+
+def devices_of(runtime: RuntimeSpec) -> Mapping[str, str]:
+    """The same; none where a driver fails."""
+    with suppress(CnnregError):
+        return listed_devices(runtime)
+    return {}
 
 
 def details_of(runtime: RuntimeSpec) -> Facts:
     """What it tells of each device beside its name; nothing where a driver fails."""
-    try:
+    with suppress(CnnregError), blaming(runtime.title):
         return {} if runtime.details is None else dict(runtime.details())
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - as above
-        return {}
+    return {}
 
 
 def place_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from pathlib import Path
 from time import perf_counter
 
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.machine.devices import details_of, devices_of
+from cnnreg.machine.devices import details_of, devices_of, listed_devices
 from cnnreg.models import choose_runtime, open_session, runtimes_for, settings_of
-from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 
@@ -42,8 +41,8 @@ def load_contestants(
     opened, absent, remarks = set(), dict[str, CnnregError](), []
     for label, model, runtime in _pairs(registry, models, only):
         try:
-            places = _devices(runtime) if ALL in asked else asked
-        except PluginError as error:
+            places = list(listed_devices(runtime)) if ALL in asked else asked
+        except (MachineError, PluginError) as error:
             absent.setdefault("", error)  # of no device in particular
             remarks.append(f"{label} is left out: {error.what}")
             continue
@@ -72,11 +71,6 @@ def load_contestants(
             choose_runtime(registry, models[0], name)  # which says what does fit
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
-
-
-def _devices(runtime: RuntimeSpec) -> list[str]:
-    with blaming(f"Listing the devices of {runtime.title}"):
-        return list(dict(runtime.devices()))
 
 
 def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
