@@ -68,7 +68,7 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise MachineError(
             f"There is no device '{name}' here: {one_line(error).split('. ')[0]:.120}.",
-            hint="Training runs on cpu or cuda; the other devices are for exports.",
+            hint="Use --device cpu; devices other than cpu and cuda are for exports.",
         ) from error
     return device
 

@@ -107,7 +107,7 @@ name, *arguments = sys.argv[1:]
 liveness.machine = lambda: name
 if name == "victim":
     def hang(*_, **__):
-        print("taken", flush=True)
+        print("taken", file=sys.__stdout__, flush=True)
         time.sleep(600)
     work.train_trial = hang
 saver.Saver.draw = lambda self: None
@@ -150,7 +150,7 @@ from cnnreg.cli import main
 
 def save_and_hang(self, record, save=saver.Saver.save_epoch):
     save(self, record)
-    print("saved", flush=True)
+    print("saved", file=sys.__stdout__, flush=True)
     time.sleep(600)
 
 saver.Saver.save_epoch = save_and_hang
