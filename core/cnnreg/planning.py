@@ -14,9 +14,9 @@ from .data.decode import Progress
 from .errors import CnnregError, PluginError, UsageError
 from .machine.environment import environment
 from .recipe import Recipe, read_recipe, recipe_from_data
-from .registry import Registry
+from .registry import Entry, Registry
 from .runs import PRETRAINED, RunConfig, now, open_run, run_around
-from .specs import ArchitectureSpec, Form, ModelContract, ModelFile
+from .specs import ArchitectureSpec, Form, ModelContract, ModelFile, ModelOptions, Resize
 
 DEFAULT_DATA = "digits"
 DEFAULT_DOWNLOADS = Path("data")
@@ -100,17 +100,11 @@ def fix(
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
-    mean, std = _scale(spec, dataset, weights)
-    contract = ModelContract(
-        architecture=spec.name,
-        plugin=entry.plugin.package,
-        num_classes=options.num_classes,
-        input_shape=options.input_shape,
-        form=options.form,
-        dropout=options.dropout,
+    contract = contract_of(
+        entry,
+        options,
         classes=dataset.classes,
-        mean=mean,
-        std=std,
+        moments=_scale(spec, dataset, weights),
         resize=data.resize,
         dataset=dataset.name,
     )
@@ -123,6 +117,32 @@ def fix(
         environment=environment(),
         created=now(),
         weights=weights,
+    )
+
+
+def contract_of(
+    entry: Entry[ArchitectureSpec],
+    options: ModelOptions,
+    *,
+    classes: tuple[str, ...],
+    moments: Moments,
+    resize: Resize,
+    dataset: str,
+) -> ModelContract:
+    """Of a network built with these options. Raises ValueError for what makes no sense."""
+    mean, std = moments
+    return ModelContract(
+        architecture=entry.spec.name,
+        plugin=entry.plugin.package,
+        num_classes=options.num_classes,
+        input_shape=options.input_shape,
+        form=options.form,
+        dropout=options.dropout,
+        classes=classes,
+        mean=mean,
+        std=std,
+        resize=resize,
+        dataset=dataset,
     )
 
 

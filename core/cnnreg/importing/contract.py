@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cnnreg.data import Dataset
 from cnnreg.errors import DataError, UsageError
+from cnnreg.planning import contract_of
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelContract, Resize, Shape
 
@@ -69,8 +70,7 @@ def make_contract(
     classes: tuple[str, ...],
     dataset: Dataset | None,
 ) -> ModelContract:
-    spec, options = entry.spec, fit.options
-    channels = options.in_channels
+    spec, channels = entry.spec, fit.options.in_channels
     mean, std = (
         _per_channel(given, channels, flag) or _usual(usual, channels)
         for given, flag, usual in (
@@ -79,16 +79,11 @@ def make_contract(
         )
     )
     try:
-        return ModelContract(
-            architecture=spec.name,
-            plugin=entry.plugin.package,
-            num_classes=options.num_classes,
-            input_shape=options.input_shape,
-            form=options.form,
-            dropout=options.dropout,
+        return contract_of(
+            entry,
+            fit.options,
             classes=classes,
-            mean=mean,
-            std=std,
+            moments=(mean, std),
             resize=wishes.resize,
             dataset=dataset.name if dataset else "",
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.machine.devices import details_of, devices_of, listed_devices
+from cnnreg.machine.devices import listed_devices, place_of
 from cnnreg.models import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
@@ -86,10 +86,9 @@ def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
 
 
 def _full_name(runtime: RuntimeSpec, place: str) -> str:
-    names, details = devices_of(runtime), details_of(runtime)
-    known = place if place in names else place.removesuffix(".0")  # an only GPU is GPU.0 and GPU
-    driver = details.get(known, {}).get("driver")
-    return f"{names[known]}, driver {driver}" if driver else names[known]
+    told = place_of(runtime, place)
+    name = told["device_name"] or place
+    return f"{name}, driver {told['driver']}" if told["driver"] else name
 
 
 def _pairs(

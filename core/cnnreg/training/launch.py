@@ -15,7 +15,6 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
-import psutil
 import torch
 import torch.distributed as dist
 
@@ -27,6 +26,7 @@ from cnnreg.errors import (
     StoppedError,
     UsageError,
 )
+from cnnreg.machine.environment import physical_cores
 from cnnreg.runs import Run, config_to_data, run_from_data
 
 from .distributed import ALONE, World
@@ -143,10 +143,8 @@ def _stay_inside() -> None:
 def _share_processor() -> int:
     """Give each process its part of the cores; torchrun, left alone, gives each one thread."""
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-        if hasattr(os, "sched_getaffinity"):
-            cores = min(cores, len(os.sched_getaffinity(0)))
-        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        torch.set_num_threads(max(1, physical_cores() // processes))
     return torch.get_num_threads()
 
 

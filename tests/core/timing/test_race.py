@@ -31,7 +31,11 @@ def start(monkeypatch, tmp_path):
     images = SimpleNamespace(pixels=np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1))
     data = SimpleNamespace(val=SimpleNamespace(take=lambda count, seed: images))
     engine = SimpleNamespace(
-        name="toy", title="Toy", devices=lambda: {"CPU": "i5", "GPU": "Iris"}, details=None
+        name="toy",
+        title="Toy",
+        devices=lambda: {"CPU": "i5", "GPU": "Iris"},
+        details=None,
+        requires=(),
     )
 
     def contestant(label):
