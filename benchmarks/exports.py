@@ -33,14 +33,14 @@ from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import publish
 from cnnreg.files import read_json, write_json, write_text
 from cnnreg.machine.environment import environment
+from cnnreg.networks.anatomy import count_macs
+from cnnreg.networks.weightless import weightless
 from cnnreg.planning import fix, plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, open_run
 from cnnreg.specs import ExporterSpec, Interface, ModelContract, to_data
-from cnnreg.training.anatomy import count_macs
 from cnnreg.training.trainer import run_training
-from cnnreg.training.weightless import weightless
 
 HEADINGS = (
     "network", "format", "precision", "MB", "largest difference", "same top-1 %",

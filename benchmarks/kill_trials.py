@@ -36,15 +36,17 @@ from killing import PATIENCE, Beacon, in_parallel, name_of, traced, wait
 from cnnreg import files
 from cnnreg.data import DataConfig
 from cnnreg.machine.environment import environment
+from cnnreg.pictures.curves import draw_curves
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import Run, create_run, now, open_run
 from cnnreg.runs import run as run_module
-from cnnreg.training import feeding, loop, saver, trainer
-from cnnreg.training.checkpoint import read_checkpoint
-from cnnreg.training.curves import draw_curves
+from cnnreg.training import loop, trainer
 from cnnreg.training.determinism import deterministic
+from cnnreg.training.feeding import splits
+from cnnreg.training.saving import saver
+from cnnreg.training.saving.checkpoint import read_checkpoint
 
 PLAIN = {"precision": "fp32", "layout": "channels-last", "compile": "off", "patience": 0}
 # What carries state: dropout or batch norm, averages, mixing, schedules with and without memory.
@@ -138,7 +140,7 @@ class Trainer:
         self.dataset = replace(self.dataset, **parts)
         for split in (self.dataset.train, self.dataset.val, self.dataset.test):
             len(split)  # decoded before forking
-        batches = feeding.training_batches(self.dataset, self.config.contract, self.config.recipe)
+        batches = splits.training_batches(self.dataset, self.config.contract, self.config.recipe)
         self.steps = self.config.recipe.epochs * len(batches)
 
     def new(self, name: str) -> Run:

@@ -48,13 +48,13 @@ from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.runs import RunConfig
-from cnnreg.training.batches import PREPARED_BYTES, Batch
 from cnnreg.training.building import build_model, memory_format
 from cnnreg.training.determinism import deterministic
-from cnnreg.training.distributed import ALONE
-from cnnreg.training.feeding import training_batches
-from cnnreg.training.memory import keep_freed_memory
-from cnnreg.training.speed import settle
+from cnnreg.training.distributed.world import ALONE
+from cnnreg.training.feeding.batches import PREPARED_BYTES, Batch
+from cnnreg.training.feeding.splits import training_batches
+from cnnreg.training.speed.memory import keep_freed_memory
+from cnnreg.training.speed.probe import settle
 from cnnreg.training.step import Step, Trainee
 
 BATCH = 64

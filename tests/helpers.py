@@ -23,9 +23,10 @@ from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import EpochRecord, ModelContract
-from cnnreg.training import closing, saver
-from cnnreg.training.checkpoint import read_checkpoint
-from cnnreg.training.progress import Progress
+from cnnreg.training import closing
+from cnnreg.training.saving import saver
+from cnnreg.training.saving.checkpoint import read_checkpoint
+from cnnreg.training.saving.progress import Progress
 from cnnreg.training.trainer import run_training
 
 

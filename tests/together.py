@@ -18,9 +18,9 @@ from cnnreg.cli import main
 from cnnreg.errors import StoppedError
 from cnnreg.registry import Catalog, Entry, load_registry
 from cnnreg.runs import open_run
-from cnnreg.training.distributed import ALONE, World
-from cnnreg.training.launch import joined, run_of_first
-from cnnreg.training.sync_norm import synchronised
+from cnnreg.training.distributed.launch import joined, run_of_first
+from cnnreg.training.distributed.sync_norm import synchronised
+from cnnreg.training.distributed.world import ALONE, World
 from cnnreg.training.trainer import run_training
 from helpers import make_run
 

@@ -212,7 +212,7 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
     if path.suffix == ".safetensors":
         if missing(("torch", "safetensors")):
             raise MissingExtraError("torch", "train")
-        from .training.checkpoint import read_checkpoint
+        from .training.saving.checkpoint import read_checkpoint
 
         return _checkpoint(registry, path, read_checkpoint(path).contract)
     if path.suffix == ".bin" and (network := path.with_suffix(".xml")).is_file():

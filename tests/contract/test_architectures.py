@@ -11,9 +11,9 @@ import torch
 
 from cnnreg import ArchitectureSpec, load_registry
 from cnnreg.conformance import CHECKS, Check
+from cnnreg.networks.anatomy import count_parameters
+from cnnreg.networks.weightless import weightless
 from cnnreg.registry import Registry
-from cnnreg.training.anatomy import count_parameters
-from cnnreg.training.weightless import weightless
 
 SPECS = [entry.spec for entry in load_registry().architectures.entries]
 HEAVY = 4e9  # MACs; above this, what computes for real belongs to the slow tests

@@ -14,7 +14,7 @@ from .common import console, get_registry, human_count, json_option, print_json
 from .list import shape_text
 
 if TYPE_CHECKING:
-    from cnnreg.training.anatomy import Stage
+    from cnnreg.networks.anatomy import Stage
 
 
 @click.command()
@@ -59,9 +59,9 @@ def _options(
 def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None:
     if missing(("torch",)):
         return None
+    from cnnreg.networks.anatomy import stages
+    from cnnreg.networks.weightless import built_weightless
     from cnnreg.plugins import blaming
-    from cnnreg.training.anatomy import stages
-    from cnnreg.training.weightless import built_weightless
 
     shown = f"{spec.name} at {shape_text(options.input_shape)}"
     with blaming(shown):
@@ -104,7 +104,7 @@ def _print(
 def _stage_table(stages: list[Stage]) -> Any:
     from rich.table import Table
 
-    from cnnreg.training.summary import stage_row
+    from cnnreg.networks.summary import stage_row
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("stage", "layer", "kernel", "stride"):

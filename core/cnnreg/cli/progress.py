@@ -21,7 +21,7 @@ from cnnreg.specs import EpochRecord
 from .common import percent
 
 if TYPE_CHECKING:
-    from cnnreg.training.progress import Progress as TrainingState
+    from cnnreg.training.saving.progress import Progress as TrainingState
 
 REFRESH = 0.1  # seconds between two redraws of the numbers
 

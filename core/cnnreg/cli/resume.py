@@ -53,7 +53,7 @@ def command(
 
     A finished run goes on with more --epochs: with them the newest run of all is meant.
     """
-    from cnnreg.training.launch import joined, run_of_first
+    from cnnreg.training.distributed.launch import joined, run_of_first
 
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
@@ -127,7 +127,7 @@ def _refuse_imported(run: Run) -> None:
 
 def _refuse_finished(run: Run, recipe: Recipe) -> None:
     """Raises UsageError if there is nothing left to train."""
-    from cnnreg.training.checkpoint import is_lost
+    from cnnreg.training.saving.checkpoint import is_lost
 
     result = run.result
     if result is None:

@@ -37,7 +37,7 @@ from .progress import DecodeProgress, TrainingProgress
 from .recipe_options import recipe_options
 
 if TYPE_CHECKING:
-    from cnnreg.training.distributed import World
+    from cnnreg.training.distributed.world import World
 
 
 class NamedPath(click.Path):
@@ -85,7 +85,7 @@ def command(
 ) -> None:
     """Train ARCHITECTURE. Without --data it learns the embedded digits."""
     from cnnreg.training.building import choose_device
-    from cnnreg.training.launch import joined, run_of_first
+    from cnnreg.training.distributed.launch import joined, run_of_first
     from cnnreg.training.start import try_out
 
     world = click.get_current_context().with_resource(joined(say))
@@ -199,7 +199,7 @@ def follow(
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
-    from cnnreg.training.weightless import built_weightless
+    from cnnreg.networks.weightless import built_weightless
 
     contract, recipe = run.config.contract, run.config.recipe
     spec = registry.architecture_of(contract)

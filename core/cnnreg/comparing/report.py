@@ -128,7 +128,7 @@ def csv_text(results: Iterable[Result]) -> str:
 
 def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     """report.md, results.csv, results.json, curves.png and curves.svg."""
-    from cnnreg.training.canvas import drawing
+    from cnnreg.pictures.canvas import drawing
 
     from .picture import draw_comparison
 

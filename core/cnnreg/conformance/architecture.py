@@ -34,7 +34,7 @@ def _require(condition: bool, complaint: str) -> None:
 
 
 def _build(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
-    from cnnreg.training.weightless import built_weightless
+    from cnnreg.networks.weightless import built_weightless
 
     return built_weightless(lambda: _built(spec, **options))
 
@@ -52,7 +52,7 @@ def _returns_a_module(spec: ArchitectureSpec) -> str:
 
 
 def _parameters_are_true(spec: ArchitectureSpec) -> str:
-    from cnnreg.training.anatomy import count_parameters
+    from cnnreg.networks.anatomy import count_parameters
 
     found = count_parameters(_build(spec))
     _require(found == spec.parameters, f"declares {spec.parameters:,} parameters, has {found:,}")
@@ -60,7 +60,7 @@ def _parameters_are_true(spec: ArchitectureSpec) -> str:
 
 
 def _macs_are_true(spec: ArchitectureSpec) -> str:
-    from cnnreg.training.anatomy import count_macs
+    from cnnreg.networks.anatomy import count_macs
 
     found = count_macs(_build(spec), spec.input_shape)
     _require(found == spec.macs, f"declares {spec.macs:,} MACs, needs {found:,}")
@@ -88,7 +88,7 @@ def _check_shape(
 ) -> None:
     import torch
 
-    from cnnreg.training.weightless import weightless
+    from cnnreg.networks.weightless import weightless
 
     given = f"{'x'.join(map(str, (batch, *shape)))} in {'training' if training else 'evaluation'}"
     model = _build(spec, input_shape=shape, num_classes=classes).train(training)
@@ -175,7 +175,7 @@ def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
 
 
 def _can_be_saved(spec: ArchitectureSpec) -> str:
-    from cnnreg.training.savable import unsavable
+    from cnnreg.networks.savable import unsavable
 
     model = build_small(spec)
     complaint = unsavable(model)

@@ -33,7 +33,7 @@ from cnnreg.termination import stop_if_asked
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnnreg.training.progress import Progress
+    from cnnreg.training.saving.progress import Progress
 
 DEFAULT_MINUTES = 10.0
 ENOUGH_IMAGES = 300

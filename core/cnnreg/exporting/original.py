@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cnnreg.data import Dataset
     from cnnreg.specs import Labels, Logits, ModelContract, Pixels
-    from cnnreg.training.checkpoint import Checkpoint
+    from cnnreg.training.saving.checkpoint import Checkpoint
 
 CALIBRATION_IMAGES = 300
 VERIFICATION_IMAGES = 1000
@@ -67,7 +67,7 @@ class Original:
 
     def build(self, weights: dict[str, Tensor] | None = None) -> nn.Module:
         """The network with the checkpoint's or other weights, new each time: it may be changed."""
-        from cnnreg.training.checkpoint import model_of
+        from cnnreg.training.saving.checkpoint import model_of
 
         assert self.model.architecture is not None, "an original is a checkpoint"
         checkpoint = replace(self.checkpoint, model=weights or self.checkpoint.model)
@@ -86,7 +86,7 @@ class Original:
 
     def cost(self) -> tuple[int, int]:
         """Parameters, and the multiply-accumulates of one image; counted once."""
-        from cnnreg.training.anatomy import count_macs, count_parameters
+        from cnnreg.networks.anatomy import count_macs, count_parameters
 
         if "cost" not in self.kept:
             network, shape = self.build(), self.model.contract.input_shape
@@ -102,7 +102,7 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     """
     import numpy as np
 
-    from cnnreg.training.checkpoint import model_of, read_checkpoint
+    from cnnreg.training.saving.checkpoint import model_of, read_checkpoint
 
     model = checkpoint_of(registry, run)
     assert model.architecture is not None, "a checkpoint names its architecture"
@@ -127,7 +127,7 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
 
 
 def _answers(network: nn.Module, images: Pixels, contract: ModelContract) -> Logits:
-    from cnnreg.training.inference import logits_of_model
+    from cnnreg.networks.inference import logits_of_model
 
     with blaming(f"'{contract.architecture}' on images"):
         return logits_of_model(network, images, contract)

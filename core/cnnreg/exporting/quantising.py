@@ -18,7 +18,7 @@ from .proof import FAULTS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnnreg.training.progress import Progress
+    from cnnreg.training.saving.progress import Progress
 
     from .original import Original
 
@@ -98,7 +98,7 @@ def _layer_errors(original: Original) -> Iterator[tuple[str, float]]:
     import torch
 
     from cnnreg.images import normalise
-    from cnnreg.training.fake_quant import layer_errors
+    from cnnreg.training.qat.fake_quant import layer_errors
 
     contract = original.model.contract
     images = original.calibration[:RANKING_IMAGES]
@@ -109,7 +109,7 @@ def _layer_errors(original: Original) -> Iterator[tuple[str, float]]:
 def _finetuned(
     registry: Registry, original: Original, on_step: Callable[[Progress], None]
 ) -> Iterable[dict[str, Tensor]]:
-    from cnnreg.training.finetuning import finetuned
+    from cnnreg.training.qat.finetuning import finetuned
 
     return finetuned(
         registry,

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from cnnreg.errors import ModelFileError
+from cnnreg.networks.weightless import built_weightless
 from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Renames, Shape
-from cnnreg.training.foreign import forms_of, named_as
 from cnnreg.training.groups import head_of
-from cnnreg.training.weightless import built_weightless
+from cnnreg.training.saving.foreign import forms_of, named_as
 
 from .reading import printable
 

@@ -13,14 +13,14 @@ from torch import nn
 from cnnreg.data import DataConfig, Dataset
 from cnnreg.errors import ModelFileError, PluginError, UsageError
 from cnnreg.machine.environment import environment
+from cnnreg.networks.summary import write_summary
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, RunConfig, now
 from cnnreg.specs import IMAGENET_MOMENTS, ArchitectureSpec, Form, ModelContract, to_data
 from cnnreg.training.building import build_model
-from cnnreg.training.checkpoint import Checkpoint, is_finite, save_checkpoint
+from cnnreg.training.saving.checkpoint import Checkpoint, is_finite, save_checkpoint
+from cnnreg.training.saving.state import seed_streams
 from cnnreg.training.start import LEAST
-from cnnreg.training.state import seed_streams
-from cnnreg.training.summary import write_summary
 
 from .contract import Wishes, agreed_classes, image_shape, make_contract
 from .fitting import Fit, best_fit, listed

@@ -17,8 +17,8 @@ from torch import Tensor
 from cnnreg.errors import CnnregError, MachineError, ModelFileError, UsageError
 from cnnreg.files import check_room, file_digest, typed
 from cnnreg.runs.weights import HEADER_KEY
-from cnnreg.training.checkpoint import looks_like
-from cnnreg.training.foreign import is_safetensors, read_tensors
+from cnnreg.training.saving.checkpoint import looks_like
+from cnnreg.training.saving.foreign import is_safetensors, read_tensors
 
 MAX_BYTES = 16 << 30
 SECONDS = 300

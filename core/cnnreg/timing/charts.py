@@ -17,7 +17,7 @@ def draw_latencies(
 
     Above them stand the model and the lines that say which `machine` it is.
     """
-    from cnnreg.training.canvas import drawing
+    from cnnreg.pictures.canvas import drawing
 
     with drawing():
         title = "\n".join(map(_drawn, (f"{model} on {machine[0]}", *machine[1:])))
@@ -27,7 +27,7 @@ def draw_latencies(
 def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    from cnnreg.training.canvas import save
+    from cnnreg.pictures.canvas import save
 
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
     axes = figure.subplots()
@@ -61,6 +61,6 @@ def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
 
 def _drawn(text: str) -> str:
     """With a question mark for each letter that no font has: runs may be called anything."""
-    from cnnreg.training.canvas import drawable
+    from cnnreg.pictures.canvas import drawable
 
     return "".join(letter if drawable(letter) else "?" for letter in text)

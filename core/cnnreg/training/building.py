@@ -7,14 +7,14 @@ from torch import nn
 
 from cnnreg.data import Dataset
 from cnnreg.errors import DataError, MachineError, PluginError, UsageError
+from cnnreg.networks.savable import unsavable
 from cnnreg.plugins import blaming, one_line
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, ModelOptions
 
-from .distributed import ALONE, World
+from .distributed.world import ALONE, World
 from .groups import parameter_groups
-from .savable import unsavable
 
 
 def build_model(architecture: ArchitectureSpec, options: ModelOptions) -> nn.Module:

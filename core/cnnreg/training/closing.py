@@ -17,21 +17,21 @@ from torch import nn
 from cnnreg.data import Dataset
 from cnnreg.errors import DivergedError
 from cnnreg.files import patiently
+from cnnreg.networks.summary import write_summary
+from cnnreg.pictures.answers import draw_classes, draw_confusion, draw_mistakes
+from cnnreg.pictures.curves import draw_curves
 from cnnreg.plugins import blaming, one_line
 from cnnreg.runs import Run
 from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import ArchitectureSpec, EpochRecord
 
-from .batches import Batch
 from .building import memory_format
-from .checkpoint import Checkpoint, model_of, read_checkpoint
-from .curves import draw_curves
-from .feeding import judging_batches
+from .feeding.batches import Batch
+from .feeding.splits import judging_batches
 from .loop import stopped
-from .pictures import draw_classes, draw_confusion, draw_mistakes
-from .progress import Progress
+from .saving.checkpoint import Checkpoint, model_of, read_checkpoint
+from .saving.progress import Progress
 from .stopping import StopRequest
-from .summary import write_summary
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels

@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from cnnreg.networks.weightless import built_weightless
 from cnnreg.recipe import Recipe
 from cnnreg.specs import ArchitectureSpec, ModelOptions
-
-from .weightless import built_weightless
 
 RATE_SHARE = "rate_share"  # key of a parameter group: its part of the learning rate
 

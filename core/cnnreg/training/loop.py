@@ -15,11 +15,11 @@ from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.specs import EpochRecord
 
-from .batches import Batch, TrainingBatches
-from .distributed import ALONE, World
+from .distributed.world import ALONE, World
+from .feeding.batches import Batch, TrainingBatches
+from .feeding.resizing import resized
 from .groups import set_training
-from .progress import Progress
-from .resizing import resized
+from .saving.progress import Progress
 from .schedule import learning_rate
 from .step import Step, autocast
 from .stopping import StopRequest

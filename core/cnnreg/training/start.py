@@ -18,11 +18,11 @@ from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
 
 from .building import build_model, build_optimizer, memory_format, refuse_unshareable
-from .checkpoint import is_finite
-from .distributed import ALONE, World
-from .foreign import named_as, read_tensors
-from .resizing import check_sizes
-from .state import optimizer_from_data, optimizer_to_data
+from .distributed.world import ALONE, World
+from .feeding.resizing import check_sizes
+from .saving.checkpoint import is_finite
+from .saving.foreign import named_as, read_tensors
+from .saving.state import optimizer_from_data, optimizer_to_data
 from .step import heads, title
 
 IMAGES = 3  # of the step that is tried

@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cnnreg.recipe import Recipe
 
-from .batches import Batch
-from .distributed import World
+from .distributed.world import World
+from .feeding.batches import Batch
 from .groups import RATE_SHARE
 
 

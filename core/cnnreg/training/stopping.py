@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnreg.termination import BY_USER, Terminated, heard
 
-from .distributed import World
+from .distributed.world import World
 
 
 class StopRequest:

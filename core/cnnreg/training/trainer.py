@@ -25,22 +25,22 @@ from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelOptions, RunInfo
 from .building import build_model, build_optimizer, choose_device, memory_format, refuse_unshareable
 from .closing import finish
 from .determinism import deterministic
-from .distributed import ALONE, World
-from .feeding import class_weights, judging_batches, training_batches
+from .distributed.sync_norm import synchronised
+from .distributed.world import ALONE, World
+from .feeding.resizing import check_sizes
+from .feeding.splits import class_weights, judging_batches, training_batches
 from .groups import body_of, head_of
 from .loop import stopped, train
-from .memory import keep_freed_memory
-from .progress import Progress
-from .resizing import check_sizes
-from .resuming import go_on, has_begun, made_with
-from .saver import Saver
+from .saving.progress import Progress
+from .saving.resuming import go_on, has_begun, made_with
+from .saving.saver import Saver
+from .saving.state import part_streams, seed_streams, streams_kept
 from .settings import settings_kept
-from .speed import can_compile, settle
+from .speed.memory import keep_freed_memory
+from .speed.probe import can_compile, settle
 from .start import start_from
-from .state import part_streams, seed_streams, streams_kept
 from .step import Step, Trainee, averaged, title
 from .stopping import StopRequest
-from .sync_norm import synchronised
 
 
 def run_training(

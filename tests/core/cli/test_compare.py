@@ -19,7 +19,8 @@ from cnnreg.comparing import work
 from cnnreg.errors import MachineError, PluginError
 from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
-from cnnreg.training import closing, saver
+from cnnreg.training import closing
+from cnnreg.training.saving import saver
 from helpers import cli, set_terminal
 
 SMALL = (

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cnnreg.runs import open_run
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import Canary, cli, make_run, train
 
 

@@ -15,7 +15,7 @@ from cnnreg.errors import StoppedError
 from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.runs.report import read_report
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
 
 
@@ -315,7 +315,7 @@ def test_an_update_of_the_plugin_is_said(stopped, monkeypatch):
     made = {**content.state["made_with"], "plugin": "cnn-registry 0.0.1"}
     from dataclasses import replace
 
-    from cnnreg.training.checkpoint import save_checkpoint
+    from cnnreg.training.saving.checkpoint import save_checkpoint
 
     save_checkpoint(path, replace(content, state={**content.state, "made_with": made}))
     code, _, err = cli("resume", stopped.folder)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from cnnreg.comparing import study as study_module
-from cnnreg.training import saver
+from cnnreg.training.saving import saver
 from comparisons import result, trial, work
 from helpers import cli
 from postgresql import PASSWORD
@@ -100,7 +100,7 @@ COMMAND = """
 import sys, time
 import cnnreg.comparing.liveness as liveness
 import cnnreg.comparing.work as work
-import cnnreg.training.saver as saver
+import cnnreg.training.saving.saver as saver
 from cnnreg.cli import main
 
 name, *arguments = sys.argv[1:]
@@ -145,7 +145,7 @@ def test_two_machines_with_the_whole_command_one_of_them_killed(postgresql_url, 
 
 KILLED = """
 import sys, time
-import cnnreg.training.saver as saver
+import cnnreg.training.saving.saver as saver
 from cnnreg.cli import main
 
 def save_and_hang(self, record, save=saver.Saver.save_epoch):

@@ -9,7 +9,7 @@ import pytest
 from cnnreg.errors import DivergedError, GateError, PluginError
 from cnnreg.exporting.budget import Attempt, Quantised, Verdict, search
 from cnnreg.termination import terminable
-from cnnreg.training.progress import Progress
+from cnnreg.training.saving.progress import Progress
 
 ERRORS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.4, "e": 0.0, "f": 0.3, "g": 0.0, "h": 0.0}
 

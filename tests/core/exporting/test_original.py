@@ -47,6 +47,6 @@ def test_a_network_that_fails_on_them_is_blamed(registry, original, monkeypatch)
         raise RuntimeError("view size is not compatible")
 
     name = original.model.contract.architecture
-    monkeypatch.setattr("cnnreg.training.inference.logits_of_model", failing)
+    monkeypatch.setattr("cnnreg.networks.inference.logits_of_model", failing)
     with pytest.raises(PluginError, match=f"'{name}' on images failed: RuntimeError: view size"):
         load_original(registry, original.run, original.dataset)

@@ -15,8 +15,8 @@ from cnnreg.importing.contract import Wishes
 from cnnreg.importing.importer import plan_import
 from cnnreg.importing.mismatch import channels_of
 from cnnreg.importing.reading import Weights
+from cnnreg.networks.weightless import weightless
 from cnnreg.planning import open_for
-from cnnreg.training.weightless import weightless
 
 LARGE = ("vgg11_bn", "densenet121", "inception_v3")
 TORCHVISION = (

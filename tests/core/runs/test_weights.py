@@ -12,7 +12,7 @@ from helpers import cli, make_run, train
 
 
 def test_the_digest_is_the_checkpoints_own(registry, tmp_path):
-    from cnnreg.training.checkpoint import read_checkpoint
+    from cnnreg.training.saving.checkpoint import read_checkpoint
 
     run = make_run(registry, tmp_path / "run", epochs=1)
     train(registry, run)

@@ -20,7 +20,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.runs import create_run, open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training import closing, loop, trainer
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import cli, make_run, pictures, refuse_once, state_of, train
 
 PICTURES = ("curves", "confusion", "classes", "mistakes")
@@ -82,8 +82,8 @@ def test_a_picture_that_fails_is_noted_and_the_rest_is_there(
 
     monkeypatch.setattr(closing, "draw_confusion", broken)
     monkeypatch.setattr(closing, "draw_mistakes", lambda *_: None)
-    monkeypatch.setattr("cnnreg.training.saver.draw_curves", broken)
-    monkeypatch.setattr("cnnreg.training.saver.DRAW_INTERVAL", -1.0)
+    monkeypatch.setattr("cnnreg.training.saving.saver.draw_curves", broken)
+    monkeypatch.setattr("cnnreg.training.saving.saver.DRAW_INTERVAL", -1.0)
     notes = []
     run = make_run(registry, tmp_path / "run", epochs=1)
     train(registry, run, note=notes.append)

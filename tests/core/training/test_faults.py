@@ -15,7 +15,7 @@ import torch
 
 from cnnreg.errors import DivergedError, MachineError, StoppedError
 from cnnreg.runs import open_run
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import cli, make_run, stop_at, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,7 +38,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from cnnreg.cli import main
-from cnnreg.training.saver import Saver
+from cnnreg.training.saving.saver import Saver
 
 def save_epoch(self, record, saved=Saver.save_epoch):
     if record.epoch == 2:  # no file may grow beyond this, as on a full disk

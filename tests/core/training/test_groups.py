@@ -92,7 +92,7 @@ def test_the_head_is_what_depends_on_the_classes(registry, name):
 
 
 def test_freezing_ends_after_its_epochs(registry, tmp_path):
-    from cnnreg.training.checkpoint import read_checkpoint
+    from cnnreg.training.saving.checkpoint import read_checkpoint
 
     saved = []
     run = make_run(registry, tmp_path / "run", "resnet20", image_size=8, epochs=2, freeze=1)

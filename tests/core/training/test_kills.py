@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from cnnreg.runs import open_run
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import make_run, state_of, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +36,7 @@ from pathlib import Path
 import torch
 from cnnreg.registry import load_registry
 from cnnreg.runs import open_run
-from cnnreg.training.saver import Saver
+from cnnreg.training.saving.saver import Saver
 from cnnreg.training.trainer import run_training
 
 torch.set_num_threads(1)

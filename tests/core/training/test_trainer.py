@@ -26,7 +26,7 @@ from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import open_run
 from cnnreg.specs import OptimizerSpec
 from cnnreg.training.building import build_model, choose_device
-from cnnreg.training.checkpoint import read_checkpoint
+from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import make_run, state_of, stop_at, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -184,7 +184,7 @@ def blank(made, item):
 @pytest.mark.parametrize("item", ITEMS)
 def test_each_part_of_the_state_is_needed(registry, tmp_path, item, monkeypatch, halves):
     """The comparison above must fail when one item is blanked, or it proves nothing."""
-    from cnnreg.training import resuming
+    from cnnreg.training.saving import resuming
 
     whole, stopped = halves("simple_cnn" if item == "rng/torch" else "resnet20")
     parts = open_run(shutil.copytree(stopped, tmp_path / "parts"))

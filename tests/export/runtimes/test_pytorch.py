@@ -18,7 +18,7 @@ from cnnreg import (
     RuntimeOptions,
 )
 from cnnreg.registry import Registry
-from cnnreg.training.checkpoint import Checkpoint, save_checkpoint
+from cnnreg.training.saving.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from cnnreg.specs import Logits, Pixels

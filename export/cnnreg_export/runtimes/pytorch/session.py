@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnnreg import ModelFile, RuntimeOptions
 from cnnreg.images import normalise
-from cnnreg.training.checkpoint import load_model
+from cnnreg.training.saving.checkpoint import load_model
 from cnnreg_export.runtimes.devices import only_processor
 
 if TYPE_CHECKING:

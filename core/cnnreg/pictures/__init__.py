@@ -1,0 +1,1 @@
+"""Learning curves, answers and mistakes as pictures. May import matplotlib."""

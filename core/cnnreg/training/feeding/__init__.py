@@ -1,0 +1,1 @@
+"""Images in memory as the batches that a network is trained and judged on."""

@@ -1,0 +1,1 @@
+"""Training that knows of the rounding to int8 (quantisation-aware training)."""

@@ -1,0 +1,175 @@
+"""Networks without numbers are the same networks but for the numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnnreg.networks.weightless import built_undrawn, built_weightless, weightless
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(),
+        nn.LazyLinear(5),
+    )
+
+
+def shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_all_shapes_are_those_of_the_real_network(training):
+    real = network().train(training)
+    answer = real(torch.zeros(2, 3, 9, 9))
+    with weightless():
+        model = network().train(training)
+        found = model(torch.empty(2, 3, 9, 9))
+    assert found.is_meta
+    assert found.shape == answer.shape
+    assert shapes(model) == shapes(real)
+
+
+def test_every_parameter_takes_part():
+    with weightless():
+        model = network()
+        model(torch.empty(2, 3, 9, 9)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_one_value_a_channel_is_refused_in_training_alone():
+    with weightless():
+        norm = nn.BatchNorm1d(4)
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            norm(torch.empty(1, 4))
+        assert norm.eval()(torch.empty(1, 4)).shape == (1, 4)
+
+
+@pytest.mark.parametrize(("features", "channels"), [(3, 1), (1, 4)])
+def test_another_number_of_channels_is_refused(features, channels):
+    with weightless(), pytest.raises(RuntimeError, match="should contain"):
+        nn.BatchNorm2d(features)(torch.empty(2, channels, 5, 5))
+
+
+def test_norms_kept_in_float_leave_the_kind_of_number_alone():
+    with weightless():
+        images = torch.empty(2, 3, 5, 5, dtype=torch.bfloat16)
+        assert nn.BatchNorm2d(3)(images).dtype == torch.bfloat16
+
+
+def test_filling_a_parameter_is_refused_as_ever():
+    with weightless(), pytest.raises(RuntimeError, match="leaf Variable"):
+        nn.Parameter(torch.empty(4)).normal_()
+
+
+class Watched(TorchDispatchMode):
+    """Keeps the names of the operators that are reached."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.reached.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_is_slow_is_not_reached():
+    with torch.no_grad(), weightless(), Watched() as seen:
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))(torch.empty(2, 3, 9, 9))
+    assert "convolution" in seen.reached
+    assert not {name for name in seen.reached if "norm" in name or name in ("uniform_", "fill_")}
+
+
+def test_nothing_is_drawn_and_what_is_real_is_filled():
+    before = torch.get_rng_state()
+    with weightless():
+        nn.init.kaiming_normal_(nn.Conv2d(3, 4, 3).weight)
+        nn.init.trunc_normal_(torch.empty(4, 4))
+        real = torch.full((3,), 7.0, device="cpu")
+        nn.init.ones_(real)
+        assert real.tolist() == [1, 1, 1]
+        assert real.zero_().tolist() == [0, 0, 0]
+        assert real.normal_().tolist() != [0, 0, 0]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.zeros(1).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        nn.init.normal_,
+        nn.init.uniform_,
+        nn.init.kaiming_normal_,
+        nn.init.xavier_uniform_,
+        nn.init.trunc_normal_,
+        lambda weight: nn.init.normal_(tensor=weight),
+    ],
+)
+def test_undrawn_parameters_are_zero_and_leave_the_random_stream_alone(draw):
+    def build():
+        model = nn.Linear(4, 3)
+        draw(model.weight)
+        nn.init.ones_(model.bias)
+        return model
+
+    stream = torch.get_rng_state()
+    model = built_undrawn(build)
+    assert not model.weight.any()
+    assert model.weight.requires_grad
+    assert model.bias.all()
+    assert torch.equal(stream, torch.get_rng_state())
+
+
+class Permuting(nn.Module):
+    """Draws what no checkpoint holds, after its parameters."""
+
+    def __init__(self, seed=None):
+        super().__init__()
+        if seed is not None:
+            torch.manual_seed(seed)
+        self.layer = nn.Linear(3, 8)
+        self.register_buffer("order", torch.randperm(8), persistent=False)
+
+
+class Particular(nn.Module):
+    """Cannot be built of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.register_buffer("inverse", torch.linalg.inv(self.layer.weight.detach()))
+
+
+@pytest.mark.parametrize("build", [Permuting, lambda: Permuting(seed=0), Particular])
+def test_a_network_that_draws_more_is_built_as_ever(build):
+    torch.manual_seed(7)
+    expected = build()
+    torch.manual_seed(7)
+    found = built_undrawn(build)
+    buffers = zip(expected.buffers(), found.buffers(), strict=True)
+    assert all(torch.equal(one, other) for one, other in buffers)
+    assert torch.equal(expected.layer.weight, found.layer.weight)
+
+
+def test_a_network_that_looks_at_numbers_while_it_is_built_is_shapes_too():
+    """As stochastic depth does for its rates."""
+
+    def build():
+        rates = [rate.item() for rate in torch.linspace(0, 0.5, 3)]
+        return nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.Dropout(rate)) for rate in rates))
+
+    before = torch.get_rng_state()
+    model = built_weightless(build)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert model[2][1].p == 0.5
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ZeroDivisionError):
+        built_weightless(lambda: 1 / 0)
