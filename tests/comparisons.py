@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cnnreg.comparing.plan import Trial
 from cnnreg.comparing.results import CURVES, Result
 from cnnreg.comparing.study import Study
 from cnnreg.training.stopping import StopRequest
+
+SMALL = (
+    "compare", "mlp", "--optimizers", "adam,sgd", "--lrs", "0.01,0.001", "--seeds", "2",
+    "--epochs", "2",
+)  # fmt: skip
+"""A comparison that takes seconds."""
 
 
 def trial(optimizer: str = "adam", rate: float = 0.001, seed: int = 0, **changes: Any) -> Trial:
@@ -44,3 +52,19 @@ def results(tests: dict[str, list[float | None]], **changes: Any) -> list[Result
 
 def work(study: Study, train: Callable[[Trial], Result] = result, **options: Any) -> None:
     study.work(train, stop=StopRequest(), **options)
+
+
+def accuracies(report: Any) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return {
+        tuple(of[key] for key in ("optimizer", "learning_rate", "seed")): (
+            of["val_accuracy"], of["test_accuracy"], of["epochs"],
+        )
+        for of in report["trials"]
+    }  # fmt: skip
+
+
+def figures(folder: Path) -> list[tuple[str, ...]]:
+    """What results.csv holds of the trials of the first seed, but for where and how long."""
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["seed"] == "0"]
+    return sorted(tuple(v for k, v in line.items() if k not in {"seconds"}) for line in lines)

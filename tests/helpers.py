@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from cnnreg import files
 from cnnreg.cli import main
 from cnnreg.cli.common import get_registry
 from cnnreg.data import DataConfig
+from cnnreg.files import disk, places, writing
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
-from cnnreg.specs import EpochRecord, ModelContract
+from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelContract, Paper
 from cnnreg.training import closing
 from cnnreg.training.saving import saver
 from cnnreg.training.saving.checkpoint import read_checkpoint
@@ -65,6 +65,39 @@ def make_run(
     return create_run(config, folder=folder)
 
 
+def refused(code: int, said: str, *arguments: object) -> None:
+    """The command must end with `code`, say `said` shortly, and as JSON too."""
+    got, out, err = cli(*arguments)
+    assert got == code, (got, out, err)
+    assert said in err
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if not line.startswith("note:")]) <= 4
+    assert out == ""
+    got, out, _ = cli(*arguments, "--json")
+    error = json.loads(out)["error"]
+    assert (got, error["exit"]) == (code, code)
+    assert said in " ".join(str(value) for value in error.values())
+
+
+def spec(name: str = "tiny") -> ArchitectureSpec:
+    return ArchitectureSpec(
+        name=name,
+        family="tiny",
+        summary="a test",
+        build=lambda options: None,
+        parameters=1,
+        macs=1,
+        paper=Paper(title="t", year=2026, url="https://example.org"),
+        licence="Apache-2.0",
+    )
+
+
+def on_windows(monkeypatch: pytest.MonkeyPatch, windows: bool = True) -> None:
+    """Files as they are there, or as they are elsewhere."""
+    for module in (disk, places, writing):
+        monkeypatch.setattr(module, "WINDOWS", windows)
+
+
 def refuse_once(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     """Path's `method`, for each path, as on Windows while a scanner has the file open."""
     real, refused = getattr(Path, method), set()
@@ -75,8 +108,8 @@ def refuse_once(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
             raise PermissionError(errno.EACCES, "Access is denied")
         return real(self, *given, **options)
 
-    monkeypatch.setattr(files, "WINDOWS", True)
-    monkeypatch.setattr(files, "sleep", lambda seconds: None)
+    on_windows(monkeypatch)
+    monkeypatch.setattr(writing, "sleep", lambda seconds: None)
     monkeypatch.setattr(Path, method, scanned)
 
 

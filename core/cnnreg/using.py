@@ -8,10 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from .engines import blaming_engine, choose_runtime, open_session, settings_of
 from .errors import DataError, MachineError, ModelFileError, UsageError
 from .exporting.parity import logits_of, softmax
 from .images import fit, from_pixels, read_image
-from .models import blaming_engine, choose_runtime, find_model, open_session, settings_of
+from .models import find_model
 from .planning import data_for_model
 from .registry import Registry, load_registry
 from .runs import Run, placed

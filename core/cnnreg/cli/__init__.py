@@ -2,6 +2,7 @@
 which shadow Python's own here: so no code stands in this file.
 """
 
-from .app import COMMANDS, main
+from .app import COMMANDS
+from .boundary import main
 
 __all__ = ["COMMANDS", "main"]

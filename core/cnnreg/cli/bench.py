@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import click
 
+from cnnreg.engines import missing
 from cnnreg.errors import MachineError
 from cnnreg.files import disk_errors, write_json
-from cnnreg.models import missing
 from cnnreg.plugins import one_line
 from cnnreg.runs import find_run, now
 from cnnreg.specs import to_data

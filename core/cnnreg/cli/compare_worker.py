@@ -11,7 +11,7 @@ from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
 
-from .app import as_known
+from .boundary import as_known
 from .common import console, human_time, percent, say
 from .progress import TrainingProgress
 from .train import report_data

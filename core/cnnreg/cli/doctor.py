@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
+from cnnreg.engines import missing
 from cnnreg.errors import MachineError, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
-from cnnreg.models import missing
 from cnnreg.plugins import one_line
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, RuntimeSpec

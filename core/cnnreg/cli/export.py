@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
+from cnnreg.engines import need, title_of
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.card import MODEL
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
-from cnnreg.models import need, title_of
 from cnnreg.registry import Entry, Registry
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve, served_name

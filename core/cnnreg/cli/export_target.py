@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from cnnreg.engines import need
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.publishing import ExportResult
 from cnnreg.exporting.targets import ENGINE, Plan, Target, plans
 from cnnreg.machine.devices import details_of, listed_devices
 from cnnreg.machine.environment import instruction_sets
-from cnnreg.models import need
 from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, Interface, Precision
 from cnnreg.termination import stop_if_asked

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnreg.models import missing
+from cnnreg.engines import missing
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from cnnreg.discovery import discovered
+from cnnreg.engines import missing
 from cnnreg.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
 from cnnreg.files import typed
-from cnnreg.models import missing
 from cnnreg.plugins import disabled_plugins, set_disabled
 from cnnreg.registry import Entry, Registry
 from cnnreg.scaffold import write_plugin

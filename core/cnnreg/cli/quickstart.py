@@ -10,8 +10,8 @@ import click
 from rich.rule import Rule
 from rich.text import Text
 
+from cnnreg.engines import missing
 from cnnreg.files import write_bytes
-from cnnreg.models import missing
 from cnnreg.runs import DEFAULT_ROOT, Run, open_run
 
 from .common import console, get_registry, human_time

@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from cnnreg.data import Dataset, data_config
+from cnnreg.engines import need
 from cnnreg.errors import PluginError, StoppedError, UnknownNameError, UsageError
 from cnnreg.files import typed
-from cnnreg.models import need
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, Run, create_run

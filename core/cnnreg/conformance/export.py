@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.engines import missing, open_session, runtimes_for
 from cnnreg.exporting.parity import compare
-from cnnreg.models import missing, open_session, runtimes_for
 from cnnreg.registry import Registry
 from cnnreg.specs import (
     ArchitectureSpec,

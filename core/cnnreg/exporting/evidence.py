@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.engines import title_of
 from cnnreg.errors import CnnregError
 from cnnreg.files import read_json
 from cnnreg.markdown import escape, table
-from cnnreg.models import digest_of, title_of
+from cnnreg.models import digest_of
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.report import ClassResult, Report, make_report, read_report

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cnnreg.engines import makers_of, open_session, plugin_of, runtimes_for
 from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
 from cnnreg.machine.devices import devices_of, place_of
-from cnnreg.models import makers_of, open_session, plugin_of, runtimes_for
 from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
+from cnnreg.engines import need, title_of
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.files import (
     disk_errors,
@@ -26,7 +27,6 @@ from cnnreg.manifest import (
     source_of,
     write_manifest,
 )
-from cnnreg.models import need, title_of
 from cnnreg.registry import Registry
 from cnnreg.runs import now
 from cnnreg.serving import Served

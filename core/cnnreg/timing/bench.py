@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.engines import blaming_engine, settings_of
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.models import blaming_engine, settings_of
 from cnnreg.specs import ModelFile, RuntimeSpec, Session
 
 from .orders import balanced_orders

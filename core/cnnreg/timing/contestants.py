@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
+from cnnreg.engines import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
 from cnnreg.machine.devices import listed_devices, place_of
-from cnnreg.models import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-from importlib import import_module
-from io import StringIO
 
-import click
 import pytest
 
-from cnnreg.cli import COMMANDS, common, main
-from cnnreg.errors import REINSTALL
-from cnnreg.termination import Terminated
-from helpers import cli, install_plugin, make_run, train
+from cnnreg.cli import common
+from helpers import cli, make_run, refused, train
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +16,6 @@ def run(registry, tmp_path_factory):
     made = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
     train(registry, made)
     return made
-
-
-def refused(code: int, said: str, *arguments):
-    """The command must end with `code`, say `said` shortly, and as JSON too."""
-    got, out, err = cli(*arguments)
-    assert got == code, (got, out, err)
-    assert said in err
-    assert "Traceback" not in err
-    assert len([line for line in err.splitlines() if not line.startswith("note:")]) <= 4
-    assert out == ""
-    got, out, _ = cli(*arguments, "--json")
-    error = json.loads(out)["error"]
-    assert (got, error["exit"]) == (code, code)
-    assert said in " ".join(str(value) for value in error.values())
 
 
 @pytest.mark.parametrize(
@@ -81,88 +56,6 @@ def test_refused(code, said, arguments, tmp_path, monkeypatch):
     else:
         refused(code, said, *arguments)
     assert not (tmp_path / "runs").exists()
-
-
-COMMAND = """
-import click
-from cnnreg import hookimpl
-
-@click.command()
-@click.option("--sound", is_flag=True)
-@click.option("--json", "as_json", is_flag=True)
-def odd(sound, as_json):
-    if not sound:
-        raise ZeroDivisionError("by nought")
-    click.echo("done")
-
-@hookimpl
-def cnnreg_commands(group):
-    group.add_command(odd)
-"""
-
-
-def test_a_command_of_a_plugin_is_blamed_for_its_errors(tmp_path, monkeypatch):
-    install_plugin(tmp_path, "odd-command", odd_command=COMMAND)
-    monkeypatch.syspath_prepend(tmp_path)
-    refused(6, "Command 'odd' of a plugin failed: ZeroDivisionError: by nought", "odd")
-    refused(2, "No such option", "odd", "--even")
-    assert cli("odd", "--sound")[:2] == (0, "done\n")
-
-
-def test_a_command_of_two_plugins_answers_to_neither_alone(tmp_path, monkeypatch):
-    install_plugin(tmp_path, "a", plugin_a=COMMAND)
-    install_plugin(tmp_path, "b", plugin_b=COMMAND.replace("done", "really").replace("odd", "list"))
-    install_plugin(tmp_path, "c", plugin_c=COMMAND.replace("done", "so"))
-    monkeypatch.syspath_prepend(tmp_path)
-    refused(2, "No such command 'odd'. Did you mean a:odd or c:odd?", "odd")
-    assert [cli(name, "--sound")[1] for name in ("a:odd", "c:odd")] == ["done\n", "so\n"]
-    assert cli("b:list", "--sound")[1] == "really\n"  # cnnreg has a command of that name
-    assert "c:odd" in cli("--help")[1]
-
-
-@pytest.mark.parametrize(("name", "asked"), [("list", "_catalog"), ("doctor", "environment")])
-def test_what_is_printed_meanwhile_is_no_result(monkeypatch, name, asked):
-    """By a network's forward pass, say, or a library that it uses."""
-    module = import_module(f"cnnreg.cli.{name}")
-    told = getattr(module, asked)
-
-    def chatty(*arguments):
-        print("by the way")
-        return told(*arguments)
-
-    monkeypatch.setattr(module, asked, chatty)
-    code, out, err = cli(name, "--json")
-    assert (code, "by the way" in err) == (0, True)
-    assert json.loads(out)
-    code, out, err = cli(name)
-    assert (code, "by the way" in out, "by the way" in err) == (0, False, True)
-    assert out
-
-
-PANIC = """
-class Panic(BaseException):
-    pass
-
-raise Panic("in Rust")
-"""
-
-
-def test_a_panic_in_a_command_of_a_plugin_is_its_own(tmp_path, monkeypatch):
-    panicking = COMMAND.replace('raise ZeroDivisionError("by nought")', "import panicking")
-    install_plugin(tmp_path, "panicking", panicking_command=panicking, panicking=PANIC)
-    monkeypatch.syspath_prepend(tmp_path)
-    refused(6, "Command 'odd' of a plugin failed: Panic: in Rust", "odd")
-
-
-def test_an_internal_error_of_any_class_is_one_line(monkeypatch):
-    from cnnreg.cli import list as module
-
-    def panic(*arguments):
-        raise GeneratorExit("surprise")
-
-    monkeypatch.setattr(module, "_catalog", panic)
-    code, _, err = cli("list")
-    assert (code, "Internal error: GeneratorExit: surprise" in err) == (1, True)
 
 
 def test_missing_data_offline_says_what_to_put_where(tmp_path, monkeypatch):
@@ -232,200 +125,10 @@ def test_a_damaged_export_is_refused_before_a_runtime_sees_it(registry, run):
 
 
 def test_a_missing_extra_says_the_line_that_mends_it(monkeypatch, run):
-    from cnnreg import models
+    from cnnreg import engines
 
-    monkeypatch.setattr(models, "missing", lambda modules: "nncf" if "nncf" in modules else None)
+    monkeypatch.setattr(engines, "missing", lambda modules: "nncf" if "nncf" in modules else None)
     refused(5, 'pip install "cnn-registry[train]"', "export", run.folder, "--openvino")
-
-
-def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
-    from cnnreg.cli import list as module
-
-    def broken(*arguments):
-        raise RuntimeError("surprise\nin two lines")
-
-    monkeypatch.setattr(module, "_catalog", broken)
-    code, _, err = cli("list")
-    assert code == 1
-    assert "Internal error: RuntimeError: surprise in two lines" in err
-    assert "Traceback" not in err
-    code, _, err = cli("list", "--debug")
-    assert "Traceback" in err
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ImportError("DLL load failed while importing _C: a module was not found"),
-        OSError("libgomp.so.1: cannot open shared object file"),
-    ],
-)
-def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
-    from cnnreg.cli import list as module
-
-    def broken(*arguments):
-        raise error
-
-    monkeypatch.setattr(module, "_catalog", broken)
-    code, _, err = cli("list")
-    assert code == 5
-    assert f"A library does not load: {error}" in err
-    assert REINSTALL in err
-
-
-@pytest.mark.parametrize(
-    ("stop", "code"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143)]
-)
-def test_a_stop_is_told_as_an_error_is(stop, code, monkeypatch):
-    from cnnreg.cli import list as module
-
-    def stopped(*arguments):
-        raise stop
-
-    monkeypatch.setattr(module, "_catalog", stopped)
-    refused(code, "Stopped at once", "list")
-    assert json.loads(cli("list", "--json")[1])["error"]["code"] == "stopped"
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
-    assert cli("list", "--json") == (code, "", "")
-
-
-@pytest.mark.parametrize("raised", [True, False], ids=["an error", "nothing"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_one_that_a_library_makes_something_else_of_is_a_stop_all_the_same(
-    number, code, raised, monkeypatch
-):
-    from cnnreg.cli import list as module
-
-    catalog = module._catalog
-
-    def careless(*arguments):
-        with suppress(KeyboardInterrupt):
-            signal.raise_signal(number)
-        if raised:
-            raise AttributeError("half of a module is missing")
-        return catalog(*arguments)
-
-    monkeypatch.setattr(module, "_catalog", careless)
-    got, out, _ = cli("list", "--json")
-    assert (got, json.loads(out)["error"]["exit"]) == (code, code)
-
-
-class Terminal(StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "coloured"),
-    [
-        ("TERM", "xterm", True),
-        ("TERM", "dumb", False),
-        ("NO_COLOR", "1", False),
-        ("NO_COLOR", "", True),
-    ],
-)
-def test_no_colour_where_none_is_wanted(variable, value, coloured, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv(variable, value)
-    for arguments, stream in (
-        (["list", "--kind", "formats"], "stdout"),
-        (["eval", "zz"], "stderr"),
-    ):
-        seen = Terminal()
-        monkeypatch.setattr(sys, stream, seen)
-        with pytest.raises(SystemExit):
-            main(arguments)
-        # Windows has it otherwise than in letters.
-        assert ("\x1b[" in seen.getvalue()) == (coloured and os.name != "nt")
-
-
-def test_a_pipe_is_as_wide_as_ever_whatever_a_shell_exports(monkeypatch):
-    wide = cli("info", "vgg11")
-    monkeypatch.setenv("COLUMNS", "30")
-    assert cli("info", "vgg11") == wide
-
-
-@pytest.mark.parametrize("topic", [[], ["train"], ["plugins", "new"]], ids=str)
-def test_help_is_a_command_too(topic):
-    assert cli("help", *topic) == cli(*topic, "--help")
-
-
-class Gone(StringIO):
-    """What nobody reads any more."""
-
-    def write(self, text):
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-
-@pytest.mark.parametrize("flag", ["--json", "--debug", "--device=CPU"])
-def test_an_error_keeps_its_code_although_nobody_hears_of_it(flag, monkeypatch):
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, Gone())
-    with pytest.raises(SystemExit) as caught:
-        main(["eval", "nosuch", flag])
-    assert caught.value.code == 2
-
-
-def test_where_there_are_no_streams_a_command_ends_as_usual(monkeypatch):
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, None)
-    for arguments, code in ((["list", "--json"], 0), (["eval", "nosuch"], 2)):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == code
-
-
-def test_a_failed_check_is_one_document(monkeypatch):
-    from cnnreg import conformance
-
-    failed = conformance.Outcome(check="parameters", passed=False, reason="one too many")
-    monkeypatch.setattr(conformance, "check_architecture", lambda *arguments: [failed])
-    code, out, _ = cli("plugins", "check", "mlp", "--json")
-    assert code == 6
-    assert json.loads(out)["mlp"][0]["reason"] == "one too many"
-
-
-def test_json_is_ascii_for_any_pipe(run, tmp_path):
-    named = shutil.copytree(run.folder, tmp_path / "кошка")
-    code, out, _ = cli("runs", "show", named, "--json")
-    assert code == 0
-    assert out.isascii()
-    assert "кошка" in str(json.loads(out))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="is Windows")
-def test_on_windows_a_name_that_no_file_can_have_is_no_closed_pipe(monkeypatch):
-    from cnnreg.cli import app
-
-    monkeypatch.setattr(app.os, "name", "nt")
-    gone = app._reader_has_gone(OSError(errno.EINVAL, "Invalid argument"))
-    named = app._reader_has_gone(OSError(errno.EINVAL, "Invalid argument", "a?b"))
-    monkeypatch.undo()
-    assert (gone, named) == (True, False)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name):
-    code, out, _ = cli(name, "--help")
-    assert code == 0
-    assert "Usage: cnnreg" in out
-    assert "Show this message" in out
-
-
-def test_without_arguments_the_commands_are_shown():
-    done = subprocess.run(
-        [sys.executable, "-m", "cnnreg"], capture_output=True, text=True, check=False
-    )
-    assert "quickstart" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_main_ends_the_process_with_zero_on_success():
-    with pytest.raises(SystemExit) as caught:
-        main(["--version"])
-    assert caught.value.code == 0
 
 
 def test_patterns_are_files_where_the_shell_leaves_them_as_they_are(tmp_path, monkeypatch):
@@ -443,14 +146,6 @@ def test_patterns_are_files_where_the_shell_leaves_them_as_they_are(tmp_path, mo
     assert spread("[a].jpg", "[*.jpg") == ["[a].jpg", "[1].jpg"]
 
 
-def test_help_comes_whatever_is_broken(home_with):
-    home_with("disabled-plugins.json", "{")
-    code, out, err = cli("--help")
-    assert (code, "Commands:" in out) == (0, True)
-    assert "list of disabled plugins" in err
-    assert cli("list")[0] == 5
-
-
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_nothing_is_disabled_and_nothing_can_be():
     code, out, err = cli("--help")
@@ -460,12 +155,9 @@ def test_without_a_home_nothing_is_disabled_and_nothing_can_be():
     assert (code, "CNNREG_HOME" in err) == (5, True)
 
 
-@pytest.fixture
-def home_with(tmp_path, monkeypatch):
-    def write(name, text):
-        monkeypatch.setenv("CNNREG_HOME", str(tmp_path))
-        (tmp_path / name).write_text(text)
-        common.get_registry.cache_clear()
-
-    yield write
-    common.get_registry.cache_clear()
+def test_json_is_ascii_for_any_pipe(run, tmp_path):
+    named = shutil.copytree(run.folder, tmp_path / "кошка")
+    code, out, _ = cli("runs", "show", named, "--json")
+    assert code == 0
+    assert out.isascii()
+    assert "кошка" in str(json.loads(out))

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnreg import files
 from cnnreg.cli.app import run as command_line  # a kill reaches no boundary of errors
 from cnnreg.exporting import publishing, writing
-from cnnreg.files import LOCK
+from cnnreg.files import LOCK, folders, sweep_temporaries
 from cnnreg.models import exported_model
 from helpers import cli, make_run, train
 
@@ -82,7 +81,7 @@ STAGES = {
     "comparing": (writing, "prove"),
     "listing": (publishing, "write_manifest"),
     "publishing": (publishing, "publish_folder"),
-    "exchanging": (files, "exchange"),
+    "exchanging": (folders, "exchange"),
 }
 
 
@@ -117,7 +116,7 @@ class Killed(BaseException):
 def test_killed_at_any_change_the_next_export_finds_it_whole(run, monkeypatch, exchanges):
     """At each fsync, rename and exchange in turn; what a kill leaves is left."""
     if not exchanges:
-        monkeypatch.setattr(files, "exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     for number in range(1, 40):
         left, before = number, content(run)
 
@@ -136,7 +135,7 @@ def test_killed_at_any_change_the_next_export_finds_it_whole(run, monkeypatch, e
             patch.setattr(Path, "rename", dying(Path.rename))
             patch.setattr(Path, "replace", dying(Path.replace))
             patch.setattr(Path, "unlink", lambda *_, **__: None)
-            patch.setattr(files, "exchange", dying(files.exchange))
+            patch.setattr(folders, "exchange", dying(folders.exchange))
             patch.setattr(shutil, "rmtree", lambda *_, **__: None)
             try:
                 command_line(["export", str(run), "--onnx"])
@@ -145,7 +144,7 @@ def test_killed_at_any_change_the_next_export_finds_it_whole(run, monkeypatch, e
                 pass
         if exchanges:
             content(run)
-        files.sweep_temporaries(run / "exports")
+        sweep_temporaries(run / "exports")
         content(run)
         assert export(run)[0] == 0
         assert content(run) != before

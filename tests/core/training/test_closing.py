@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cnnreg import files
 from cnnreg.data import DataConfig
 from cnnreg.errors import StoppedError
-from cnnreg.files import read_json
+from cnnreg.files import read_json, writing
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.runs import create_run, open_run
@@ -103,7 +102,7 @@ def test_a_checkpoint_that_cannot_be_removed_is_noted(registry, tmp_path, monkey
         unlink(self, **options)
 
     monkeypatch.setattr(Path, "unlink", held)
-    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    monkeypatch.setattr(writing, "PATIENCE", 0.0)
     run = make_run(registry, tmp_path / "run", epochs=1)
     train(registry, run, note=notes.append)
     assert notes == [f"{run.previous} could not be removed: Access is denied"]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cnnreg.exchange import exchange
+from cnnreg.files.exchange import exchange
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot exchange two folders")

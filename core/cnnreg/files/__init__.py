@@ -1,0 +1,45 @@
+"""Files and folders that are whole at every moment, whatever ends their writer."""
+
+from __future__ import annotations
+
+from .disk import check_room, disk_errors, full_disk
+from .folders import publish_folder, sweep_temporaries, temporary_folder
+from .locking import LOCK, in_use, sole_writer
+from .places import CACHE_VARIABLE, HOME_VARIABLE, WINDOWS, home, typed
+from .writing import (
+    TEMPORARY_PREFIX,
+    file_digest,
+    patiently,
+    read_json,
+    sync_folder,
+    unique,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "HOME_VARIABLE",
+    "LOCK",
+    "TEMPORARY_PREFIX",
+    "WINDOWS",
+    "check_room",
+    "disk_errors",
+    "file_digest",
+    "full_disk",
+    "home",
+    "in_use",
+    "patiently",
+    "publish_folder",
+    "read_json",
+    "sole_writer",
+    "sweep_temporaries",
+    "sync_folder",
+    "temporary_folder",
+    "typed",
+    "unique",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,92 @@
+"""Writing files: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cnnreg.errors import MachineError
+from cnnreg.files import write_bytes, write_text, writing
+from helpers import on_windows
+
+
+def test_the_old_file_survives_a_failing_write(tmp_path, monkeypatch):
+    target = tmp_path / "state.json"
+    write_text(target, "old")
+
+    def full_disk(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(MachineError, match="Disk full: needs 0.0 MB"):
+        write_text(target, "new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_data_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append("fsync"), fsync(handle))[1])
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (events.append("rename"), replace(self, to))[1]
+    )
+    write_bytes(tmp_path / "x", b"content")
+    assert events[:2] == ["fsync", "rename"]
+
+
+class Clock:
+    """Stands still but for those who sleep; until `held` no rename is let through."""
+
+    now = held = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def refuse(self) -> None:
+        if self.now < self.held:
+            raise PermissionError(errno.EACCES, "Access is denied")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Of a system that refuses renames while somebody has the file open."""
+    clock, replace = Clock(), Path.replace
+    monkeypatch.setattr(writing, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(writing, "sleep", clock.sleep)
+    monkeypatch.setattr(Path, "replace", lambda self, to: (clock.refuse(), replace(self, to))[1])
+    return clock
+
+
+def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, clock):
+    on_windows(monkeypatch)
+    clock.held = 30.0  # a backup, say
+    write_text(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "new"
+    clock.held = float("inf")
+    with pytest.raises(MachineError, match="Cannot write: Access is denied") as caught:
+        write_text(tmp_path / "x", "newer")
+    assert caught.value.exit_code == 5
+    assert caught.value.hint == "Is it open in another program?"
+    assert (tmp_path / "x").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_elsewhere_a_refusal_is_one(tmp_path, monkeypatch, clock):
+    on_windows(monkeypatch, False)
+    clock.held = 0.01
+    with pytest.raises(MachineError, match="Access is denied") as caught:
+        write_text(tmp_path / "x", "new")
+    assert (clock.now, caught.value.hint) == (0.0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_below_a_file_names_the_path(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError) as caught:
+        write_text(tmp_path / "file" / "x", "text")
+    assert caught.value.exit_code == 5
+    assert str(tmp_path / "file" / "x") in str(caught.value)
