@@ -6,7 +6,6 @@ import functools
 import glob
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 from pathlib import Path
@@ -27,6 +26,7 @@ threads_option = click.option(
 folder_type = click.Path(path_type=Path)
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
+READABLE = 20  # characters
 
 
 def json_option(callback: Callback) -> Callback:
@@ -120,14 +120,19 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     lines = [[title.lstrip(">") for title in titles], *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    # The last column is cut at the edge of a terminal, never where a program reads.
     out = results_stdout()
-    room = get_terminal_size().columns if out.isatty() else sys.maxsize
-    widths[-1] = max(8, min(widths[-1], room - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+    # A last column of text is cut at the edge of a terminal, or left out where that would leave
+    # nothing to read; never where a program reads.
+    if out.isatty() and not titles[-1].startswith(">"):
+        room = get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        if room < min(widths[-1], READABLE):
+            lines, widths = [line[:-1] for line in lines], widths[:-1]
+        else:
+            widths[-1] = min(widths[-1], room)
     for number, line in enumerate(lines):
         cells = [
             cell.rjust(width) if title.startswith(">") else _cut(cell, width).ljust(width)
-            for title, cell, width in zip(titles, line, widths, strict=True)
+            for title, cell, width in zip(titles, line, widths, strict=False)
         ]
         if number == 0:
             click.secho("  ".join(cells).rstrip(), file=out, bold=True)

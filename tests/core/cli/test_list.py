@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 
+import click
 import pytest
 
+from cnnreg.cli import common
 from helpers import cli
 
 
@@ -29,6 +32,25 @@ def test_every_architecture_is_listed_with_its_cost(registry):
 def test_patterns(pattern, names):
     _, out, _ = cli("list", pattern, "--json")
     assert {item["name"] for item in json.loads(out)} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(200, "what to add to its input."), (80, "18 layers"), (70, None)]
+)
+def test_in_a_narrow_terminal_a_summary_is_cut_or_left_out(columns, shown, monkeypatch):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    printed = Terminal()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(common, "results_stdout", lambda: printed)
+    assert cli("list", "resnet18")[0] == 0
+    lines = click.unstyle(printed.getvalue()).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "11.69 M" in lines[2]
+    assert ("what it is" in lines[0]) == (shown is not None)
+    assert (shown or "") in lines[2]
 
 
 @pytest.mark.parametrize("kind", ["architectures", "datasets", "optimizers", "formats", "runtimes"])
