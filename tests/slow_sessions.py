@@ -25,8 +25,10 @@ class Waiting:
         self, clock: Clock, seconds: float, log: list[str] | None = None, name: str = ""
     ) -> None:
         self.clock, self.seconds, self.log, self.name, self.seen = clock, seconds, log, name, set()
+        self.images = 1
 
     def prepare(self, images):
+        self.images = len(images)
         return images.tobytes()
 
     def infer(self, inputs):
@@ -34,7 +36,7 @@ class Waiting:
         if self.log is not None:
             self.log.append(self.name)
         self.clock.now += self.seconds
-        return np.zeros((1, 3), np.float32)
+        return np.zeros((self.images, 3), np.float32)
 
     def describe(self):
         return {"device": "none"}

@@ -8,9 +8,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .engines import blaming_engine, choose_runtime, open_session, settings_of
-from .errors import DataError, MachineError, ModelFileError, UsageError
-from .exporting.parity import logits_of, softmax
+from .answers import answers_of, softmax
+from .engines import choose_runtime, open_session
+from .errors import DataError, UsageError
 from .images import fit, from_pixels, read_image
 from .models import find_model
 from .planning import data_for_model
@@ -93,7 +93,7 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     import numpy as np
 
     pixels = pixels_for(model.file.contract, picture)
-    shares = softmax(_logits(model, pixels[None]))[0]
+    shares = softmax(_answers(model, pixels[None]))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
 
 
@@ -131,7 +131,7 @@ def evaluate(
     images = getattr(dataset, split)
     step(f"evaluating on {len(images)} images")
     started = perf_counter()
-    logits = _logits(model, images.pixels)
+    logits = _answers(model, images.pixels)
     seconds = perf_counter() - started
     right = int((logits.argmax(1) == images.labels).sum())
     return Evaluation(
@@ -145,27 +145,8 @@ def evaluate(
     )
 
 
-def _logits(model: Model, pixels: Pixels) -> Logits:
-    """Raises where they are no numbers: the device's fault, on a processor the file's."""
-    import numpy as np
-
-    with blaming_engine(model.runtime):
-        logits = logits_of(model.session, pixels)
-    if logits.shape[1] != len(model.classes):
-        raise ModelFileError(
-            f"{model.runtime.title} answered with {logits.shape[1]} logits for each image, but "
-            f"the model has {len(model.classes)} classes.",
-            where=model.file.path,
-        )
-    if np.isfinite(logits).all():
-        return logits
-    device = settings_of(model.runtime, model.session).get("device", "CPU")
-    what = f"{model.runtime.title} answered with NaN or infinity on {device}."
-    if device != "CPU":
-        raise MachineError(what, where=model.file.path, hint="Try --device CPU.")
-    exact = model.file.precision == "fp32"
-    cure = "Train it again, or import other weights." if exact else "Export the run again as fp32."
-    raise ModelFileError(what, where=model.file.path, hint=cure)
+def _answers(model: Model, pixels: Pixels) -> Logits:
+    return answers_of(model.runtime, model.session, model.file, pixels)
 
 
 def _names(classes: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnnreg.answers import softmax
 from cnnreg.engines import title_of
 from cnnreg.errors import CnnregError
 from cnnreg.files import read_json
@@ -14,7 +15,7 @@ from cnnreg.runs import Run
 from cnnreg.runs.report import ClassResult, Report, make_report, read_report
 from cnnreg.specs import ModelFile
 
-from .parity import Parity, softmax
+from .parity import Parity
 
 if TYPE_CHECKING:
     from .original import Original

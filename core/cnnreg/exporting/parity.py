@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnnreg.errors import GateError
-from cnnreg.specs import Precision, Session
+from cnnreg.specs import Precision
 
 if TYPE_CHECKING:
-    from cnnreg.specs import Labels, Logits, Pixels
+    from cnnreg.specs import Labels, Logits
 
 FP32_TOLERANCE = 1e-3  # of the largest logit
 MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
 DEFAULT_MAX_DROP = {"fp16": 0.5, "int8": 1.0}  # percentage points of top-1
-BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,40 +60,9 @@ class Parity:
         return abs(self.drop - max_drop) >= 2 * error
 
 
-def logits_of(session: Session, pixels: Pixels, *, batch: int = BATCH) -> Logits:
-    """All logits [N, classes] in evaluation order. Raises TypeError for any other answer."""
-    import numpy as np
-
-    chunks = (pixels[first : first + batch] for first in range(0, len(pixels), batch))
-    return np.concatenate([_answer(session, chunk) for chunk in chunks])
-
-
-def _answer(session: Session, pixels: Pixels) -> Logits:
-    import numpy as np
-
-    answer: Any = session.infer(session.prepare(pixels))
-    whole = isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu" and answer.ndim == 2
-    if not whole or len(answer) != len(pixels):
-        shown = type(answer).__name__
-        if isinstance(answer, np.ndarray):
-            shown += f" of {answer.dtype} {list(answer.shape)}"
-        raise TypeError(f"infer gave a {shown}, not an array of floats [{len(pixels)}, classes]")
-    logits: Logits = answer
-    return logits
-
-
 def within(max_drop: float, drop: float) -> bool:
     """Whether a drop keeps to its budget, both in points; nothing does if that is no number."""
     return drop <= max_drop + 1e-9
-
-
-def softmax(logits: Logits) -> Logits:
-    """Probabilities [N, classes]."""
-    import numpy as np
-
-    shares: Logits = np.exp(logits - logits.max(1, keepdims=True))
-    shares /= shares.sum(1, keepdims=True)
-    return shares
 
 
 def compare(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cnnreg.answers import logits_of, softmax
 from cnnreg.engines import makers_of, open_session, plugin_of, runtimes_for
 from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
 from cnnreg.machine.devices import devices_of, place_of
@@ -13,7 +14,7 @@ from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
-from .parity import Parity, compare, logits_of, softmax
+from .parity import Parity, compare
 
 if TYPE_CHECKING:
     from .original import Original

@@ -81,6 +81,7 @@ class BenchResult:
     speedup_range: tuple[float, float]  # lowest and highest round
     first_call: float
     load_seconds: float
+    agreement: float = 1.0  # of its classes with those of the first of the same run
     warnings: tuple[str, ...]
 
 

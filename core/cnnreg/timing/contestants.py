@@ -117,7 +117,7 @@ def _titles(models: list[ModelFile]) -> list[str]:
     alike = Counter((m.contract.architecture, m.format, m.precision, m.interface) for m in models)
     if max(alike.values(), default=1) == 1:
         return titles
-    runs = [_run_of(model) for model in models]
+    runs = [run_of(model) for model in models]
     unique = len({run.name for run in runs}) == len(set(runs))
     names = [run.name if unique else str(run) for run in runs]
     return [f"{name} {title}" for name, title in zip(_short(names), titles, strict=True)]
@@ -132,7 +132,7 @@ def _short(names: list[str]) -> list[str]:
     return names
 
 
-def _run_of(model: ModelFile) -> Path:
+def run_of(model: ModelFile) -> Path:
     """The folder of the run, or of an export that lies elsewhere."""
     folder = model.path.resolve().parent
     return folder.parent.parent if folder.parent.name == "exports" else folder

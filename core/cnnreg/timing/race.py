@@ -16,6 +16,7 @@ from cnnreg.runs import is_run, open_run
 from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
+from .agreement import judged
 from .bench import BenchOptions, BenchResult, benchmark
 from .choice import Choice, choose, proof_of
 from .contestants import device_names, load_contestants
@@ -71,7 +72,7 @@ def race(
     names = device_names(contestants)
     digests = {path: digest_of(path) for path in {one.model.path for one in contestants}}
     outcomes = benchmark(contestants, images, options, step=step, note=note)
-    pairs = list(zip(contestants, outcomes, strict=True))
+    pairs = judged(list(zip(contestants, outcomes, strict=True)), images, options.batch)
     timed = [
         (one, replace(result, sha256=digests[one.model.path]))
         for one, result in pairs

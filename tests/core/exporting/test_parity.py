@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnnreg.answers import logits_of
 from cnnreg.errors import GateError
-from cnnreg.exporting.parity import compare, logits_of
+from cnnreg.exporting.parity import compare
 
 LOGITS = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 1.0], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
 LABELS = np.array([0, 1, 2, 0])

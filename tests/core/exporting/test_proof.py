@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from torch.nn import functional
 
+from cnnreg.answers import softmax
 from cnnreg.errors import GateError, MachineError
-from cnnreg.exporting.parity import softmax
 from cnnreg.exporting.proof import RESIZES
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest

@@ -1,0 +1,59 @@
+"""Whether those that were timed answer alike: the time of a wrong answer is worth nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnreg.answers import answers_of
+from cnnreg.errors import CnnregError
+
+from .bench import BenchResult, Contestant
+from .contestants import run_of
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Labels, Pixels
+
+EXPECTED = 0.95  # int8 may decide a few images otherwise
+
+
+Outcome = tuple[Contestant, BenchResult | CnnregError]
+
+
+def judged(outcomes: Sequence[Outcome], images: Pixels, batch: int) -> list[Outcome]:
+    """Each result with its agreement, or with the error of one that gives no answers.
+
+    Raises the first one's: what the others are compared with is its times.
+    """
+    images = images[: len(images) // batch * batch]
+    firsts: dict[Path, tuple[str, Labels]] = {}
+
+    def judge(contestant: Contestant, outcome: BenchResult | CnnregError) -> Outcome:
+        if isinstance(outcome, CnnregError):
+            return contestant, outcome
+        try:
+            classes = _classes(contestant, images, batch)
+        except CnnregError as error:
+            if contestant is outcomes[0][0]:
+                raise
+            return contestant, error
+        first = firsts.setdefault(run_of(contestant.model), (outcome.label, classes))
+        return contestant, _compared(outcome, classes, *first)
+
+    return [judge(*outcome) for outcome in outcomes]
+
+
+def _classes(contestant: Contestant, images: Pixels, batch: int) -> Labels:
+    runtime, session, model = contestant.runtime, contestant.session, contestant.model
+    classes: Labels = answers_of(runtime, session, model, images, batch=batch).argmax(1)
+    return classes
+
+
+def _compared(result: BenchResult, classes: Labels, first: str, expected: Labels) -> BenchResult:
+    count, odd = len(classes), int((classes != expected).sum())
+    warnings = result.warnings
+    if odd > (1 - EXPECTED) * count:
+        warnings += (f"decides {odd} of {count} images otherwise than {first}",)
+    return replace(result, agreement=1 - odd / count, warnings=warnings)
