@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cnnreg.training.probe.probe import has_bf16
+from cnnreg.training.speed.probe import has_bf16
 from torch import nn
 
 from cnnreg.errors import MachineError, StoppedError
