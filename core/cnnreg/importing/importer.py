@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from cnnreg.data import DataConfig, Dataset
@@ -18,9 +17,9 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run, RunConfig, now
 from cnnreg.specs import IMAGENET_MOMENTS, ArchitectureSpec, Form, ModelContract, to_data
 from cnnreg.training.building import build_model
-from cnnreg.training.saving.checkpoint import Checkpoint, is_finite, save_checkpoint
+from cnnreg.training.saving.checkpoint import Checkpoint, save_checkpoint
+from cnnreg.training.saving.foreign import copy_fitting
 from cnnreg.training.saving.state import seed_streams
-from cnnreg.training.start import LEAST
 
 from .contract import Wishes, agreed_classes, image_shape, make_contract
 from .fitting import Fit, best_fit, listed
@@ -70,7 +69,7 @@ def plan_import(
             hint="Name them with --classes or --data.",
         )
     model = _built(spec, fit, wishes.form, note)
-    _take(model, fit, spec, weights)
+    copy_fitting(model, fit.tensors, spec.name, weights.file)
     if classes is None:
         classes = tuple(f"class{number}" for number in range(fit.options.num_classes))
         note("the file does not name its classes: --classes FILE, or imagenet, does")
@@ -151,24 +150,3 @@ def _built(spec: ArchitectureSpec, fit: Fit, form: Form | None, note: Note) -> n
             f"{height}x{width} would have the {usual} one"
         )
     return model
-
-
-@torch.no_grad()
-def _take(model: nn.Module, fit: Fit, spec: ArchitectureSpec, weights: Weights) -> None:
-    """Copy in what fits, as the network's own kind of number."""
-    own = model.state_dict()
-    taken = sum(own[name].numel() for name in fit.taken)
-    if taken < LEAST * sum(tensor.numel() for tensor in own.values()):
-        raise ModelFileError(
-            f"Only {len(fit.taken)} of the {len(own)} tensors of '{spec.name}' are in the file, "
-            "less than half of the network.",
-            where=weights.file,
-            hint="Was it made for this network?",
-        )
-    for name in fit.taken:
-        tensor = fit.tensors[name]
-        if tensor.is_complex():
-            raise ModelFileError(f"'{name}' holds complex numbers.", where=weights.file)
-        own[name].copy_(tensor)
-        if not is_finite(own[name]):
-            raise ModelFileError(f"'{name}' holds NaN or infinity.", where=weights.file)

@@ -8,7 +8,7 @@ from math import log
 from cnnreg.errors import CnnregError, ModelFileError
 from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, Form
-from cnnreg.training.start import LEAST
+from cnnreg.training.saving.foreign import LEAST
 
 from .contract import Wishes, image_shape
 from .fitting import Fit, best_fit, resembles

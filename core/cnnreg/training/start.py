@@ -20,13 +20,11 @@ from cnnreg.specs import ArchitectureSpec
 from .building import build_model, build_optimizer, memory_format, refuse_unshareable
 from .distributed.world import ALONE, World
 from .feeding.resizing import check_sizes
-from .saving.checkpoint import is_finite
-from .saving.foreign import named_as, read_tensors
+from .saving.foreign import copy_fitting, named_as, read_tensors
 from .saving.state import optimizer_from_data, optimizer_to_data
 from .step import heads, title
 
 IMAGES = 3  # of the step that is tried
-LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
 
 
 def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: World = ALONE) -> None:
@@ -90,47 +88,17 @@ def _try_going_on(
 def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:
     """Copy in what fits by name and shape; returns a sentence on what did and what did not.
 
-    Raises ModelFileError if it is no file of tensors, or fits less than half of the network.
+    Raises ModelFileError if it is no file of tensors, or as `copy_fitting` does.
     """
     state = _published(architecture) if weights == PRETRAINED else _read(Path(weights))
-    own = model.state_dict()
-    state = named_as(own, state, architecture.renames)
-    fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
-    taken = sum(own[name].numel() for name in fitting)
-    total = sum(tensor.numel() for tensor in own.values())
     where = None if weights == PRETRAINED else weights
-    if taken < LEAST * total:
-        raise _unfit(architecture.name, own, state, taken / total, where)
-    broken = [name for name, tensor in fitting.items() if not is_finite(tensor)]
-    if broken:
-        raise ModelFileError(f"The weights hold NaN or infinity in '{broken[0]}'.", where=where)
-    with torch.no_grad():
-        for name, tensor in fitting.items():
-            own[name].copy_(tensor)
-    fresh = [name for name in own if name not in fitting and not name.endswith("_tracked")]
+    own = model.state_dict()
+    named = named_as(own, state, architecture.renames)
+    taken = copy_fitting(model, named, architecture.name, where)
+    fresh = [name for name in own if name not in taken and not name.endswith("_tracked")]
     source = Path(weights).name if where else "the pretrained weights"
     rest = f"; new: {_listed(fresh)}" if fresh else ""
-    return f"took {len(fitting)} of {len(own)} tensors from {source}{rest}"
-
-
-def _unfit(
-    name: str,
-    own: Mapping[str, Tensor],
-    state: Mapping[str, Tensor],
-    share: float,
-    where: str | None,
-) -> ModelFileError:
-    """Too little of the network; what is of another shape tells most."""
-    other = [n for n, t in state.items() if n in own and own[n].shape != t.shape]
-    what = f"These weights are {100 * share:.0f} % of '{name}', by name and shape; half is needed"
-    if not other:
-        return ModelFileError(f"{what}.", where=where, hint="Were they made for this network?")
-    most = max(other, key=lambda n: own[n].numel())
-    return ModelFileError(
-        f"{what}: {most} is {list(state[most].shape)} there, {list(own[most].shape)} here.",
-        where=where,
-        hint="Were they trained at another --image-size, or in another --form?",
-    )
+    return f"took {len(taken)} of {len(own)} tensors from {source}{rest}"
 
 
 def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:

@@ -158,7 +158,7 @@ def test_another_network_is_refused(registry):
     strange = {name: tensor for name, tensor in tensors.items() if "layer2" not in name}
     with pytest.raises(ModelFileError, match=r"Is it a file of 'vgg11'\?"):
         imported(registry, "vgg11", strange)
-    with pytest.raises(ModelFileError, match=r"Only \d+ of the 22 tensors"):
+    with pytest.raises(ModelFileError, match=r"weights are \d+ % of 'vgg11'"):
         imported(registry, "vgg11", tensors, partial=True, classes=("a", "b"))
 
 
@@ -270,7 +270,7 @@ def test_numbers_become_the_networks_own_kind(registry):
 def test_no_number_is_refused(registry, value):
     tensors = made(registry, "resnet20", num_classes=4)
     tensors["layer2.0.conv1.weight"][0, 0, 0, 0] = value
-    with pytest.raises(ModelFileError, match=r"'layer2.0.conv1.weight' holds NaN or infinity"):
+    with pytest.raises(ModelFileError, match=r"NaN or infinity in 'layer2.0.conv1.weight'"):
         imported(registry, "resnet20", tensors)
 
 

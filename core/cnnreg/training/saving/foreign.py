@@ -1,4 +1,4 @@
-"""Tensors of files that were made elsewhere: read from safetensors, and given a network's names."""
+"""Tensors of files that were made elsewhere: read, given a network's names, and copied in."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnreg.errors import ModelFileError
 from cnnreg.plugins import one_line
 from cnnreg.runs.weights import MAX_HEADER_BYTES
 from cnnreg.specs import Renames
 
-from .checkpoint import MAX_TENSORS, looks_like, read_content
+from .checkpoint import MAX_TENSORS, is_finite, looks_like, read_content
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 """What DataParallel, torch.compile and the wrappers of training frameworks put before a name."""
+
+LEAST = 0.5  # of the network's numbers: with fewer taken, it is another network's file
 
 
 def is_safetensors(start: bytes) -> bool:
@@ -68,3 +71,47 @@ def forms_of(name: str, renames: Renames = ()) -> Iterator[str]:
             renamed = re.sub(pattern, replacement, renamed)
         yield renamed
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
+
+
+def copy_fitting(
+    model: nn.Module, tensors: Mapping[str, Tensor], name: str, where: Path | str | None
+) -> list[str]:
+    """Copy in what has the network's names and shapes, as its own kind of number; says which.
+
+    Raises ModelFileError, and changes nothing, if that is less than half of the network or
+    holds no finite numbers. `name` and `where` are for messages.
+    """
+    own = model.state_dict()
+    fitting = [n for n in own if n in tensors and tensors[n].shape == own[n].shape]
+    taken, total = (sum(own[n].numel() for n in names) for names in (fitting, own))
+    if taken < LEAST * total:
+        raise _unfit(name, own, tensors, taken / total, where)
+    for n in fitting:
+        if tensors[n].is_complex() and not own[n].is_complex():
+            raise ModelFileError(f"The weights hold complex numbers in '{n}'.", where=where)
+        if not is_finite(tensors[n].to(own[n].dtype)):
+            raise ModelFileError(f"The weights hold NaN or infinity in '{n}'.", where=where)
+    with torch.no_grad():
+        for n in fitting:
+            own[n].copy_(tensors[n])
+    return fitting
+
+
+def _unfit(
+    name: str,
+    own: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    share: float,
+    where: Path | str | None,
+) -> ModelFileError:
+    """Too little of the network; what is of another shape tells most."""
+    other = [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
+    what = f"These weights are {100 * share:.0f} % of '{name}', by name and shape; half is needed"
+    if not other:
+        return ModelFileError(f"{what}.", where=where, hint="Were they made for this network?")
+    most = max(other, key=lambda n: own[n].numel())
+    return ModelFileError(
+        f"{what}: {most} is {list(tensors[most].shape)} there, {list(own[most].shape)} here.",
+        where=where,
+        hint="Were they trained at another --image-size, or in another --form?",
+    )

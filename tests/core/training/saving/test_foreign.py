@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from cnnreg.errors import ModelFileError
 from cnnreg.training.saving import foreign
-from cnnreg.training.saving.foreign import named_as, read_tensors
+from cnnreg.training.saving.foreign import copy_fitting, named_as, read_tensors
 from cnnreg.training.start import start_from
 
 
@@ -55,6 +55,24 @@ def test_training_starts_from_older_names_too(registry, tmp_path):
         {f"module.{name}": tensor for name, tensor in state.items()}, tmp_path / "w.safetensors"
     )
     assert "took 6 of 6" in start_from(str(tmp_path / "w.safetensors"), spec, model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (torch.complex64, 1, "complex numbers"),
+        (torch.float64, 1e300, "NaN or infinity"),  # of float32 it is more than there is
+        (torch.float8_e5m2, float("nan"), "NaN or infinity"),
+    ],
+)
+def test_what_is_no_number_of_the_networks_kind_changes_nothing(kind, value, said):
+    model = torch.nn.Linear(2, 2)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    bias = torch.tensor([value, value], dtype=torch.float64).to(kind)
+    tensors = {"weight": torch.ones(2, 2), "bias": bias}
+    with pytest.raises(ModelFileError, match=f"{said} in 'bias'"):
+        copy_fitting(model, tensors, "linear", None)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize(
