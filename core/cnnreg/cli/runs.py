@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cnnreg.errors import UsageError
-from cnnreg.runs import DEFAULT_ROOT, Run, find_run, is_run, no_run
+from cnnreg.runs import DEFAULT_ROOT, find_run, no_run
 from cnnreg.runs.overview import ORDERS, RunOverview, matching, survey
 from cnnreg.specs import to_data
 
@@ -78,29 +78,19 @@ def show_all(pattern: str | None, order: str, root: Path, as_json: bool) -> None
 
 
 @command.command()
-@click.argument("run", required=False)
+@click.argument("run", type=folder_type, required=False)
 @root_option
 @json_option
-def show(run: str | None, root: Path, as_json: bool) -> None:
+def show(run: Path | None, root: Path, as_json: bool) -> None:
     """Show everything about RUN, a folder or a name, or about the newest run."""
     from .run_details import details, print_details
 
-    opened = _find(run, root)
+    opened = find_run(run, root)
     found = details(get_registry(), opened)
     if as_json:
         print_json(found)
         return
     print_details(opened, found)
-
-
-def _find(name: str | None, root: Path) -> Run:
-    if name is not None:
-        here, under = Path(name), root / name
-        return find_run(under if is_run(under) else here)
-    whole = [run for run in survey(root) if run.state != "damaged"]
-    if not whole:
-        raise no_run(root)
-    return find_run(whole[0].folder)
 
 
 def _row(run: RunOverview) -> tuple[str, ...]:

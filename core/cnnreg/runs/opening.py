@@ -11,6 +11,7 @@ from typing import Any
 
 from cnnreg.errors import MachineError, ModelFileError, UsageError
 from cnnreg.files import disk_errors, typed
+from cnnreg.manifest import has_manifest
 
 from .config import FILE_NAME, RunConfig, config_from_data, read_config, write_config
 from .run import Run
@@ -56,11 +57,13 @@ def run_around(path: Path) -> Path | None:
     return next((place for place in (path, *path.resolve().parents) if is_run(place)), None)
 
 
-def placed(named: Path) -> Path:
-    """Where a model lies that a user named: by its path, or a run as `cnnreg runs` lists it."""
-    listed = DEFAULT_ROOT / named
-    is_name = len(named.parts) == 1 and not named.exists()
-    return listed if is_name and is_run(listed) else named
+def placed(named: Path, root: Path = DEFAULT_ROOT) -> Path:
+    """Where a model lies that a user named: by its path, or a run as `cnnreg runs` lists it.
+
+    A folder by that name that is no model hides no run.
+    """
+    is_model = named.is_file() or is_run(named) or has_manifest(named)
+    return root / named if root / named in run_folders(root) and not is_model else named
 
 
 def run_from_data(folder: Path, data: Any) -> Run:
@@ -68,13 +71,13 @@ def run_from_data(folder: Path, data: Any) -> Run:
     return Run(folder, config_from_data(folder, data))
 
 
-def find_run(named: Path | None = None) -> Run:
-    """The run of that path or name, or the newest under runs/. Raises UsageError if none is."""
+def find_run(named: Path | None = None, root: Path = DEFAULT_ROOT) -> Run:
+    """The run of that path or name, or the newest under `root`. Raises UsageError if none is."""
     if named is not None:
-        return open_run(placed(named))
-    runs = list_runs()
+        return open_run(placed(named, root))
+    runs = list_runs(root)
     if not runs:
-        raise no_run(DEFAULT_ROOT)
+        raise no_run(root)
     return runs[-1]
 
 
@@ -89,12 +92,16 @@ def no_run(root: Path) -> UsageError:
 def list_runs(root: Path = DEFAULT_ROOT) -> list[Run]:
     """All readable runs under `root`, oldest first."""
     runs = []
-    for path in root.glob("*/run.json"):
-        with suppress(
-            UsageError, ModelFileError, MachineError
-        ):  # one damaged run must not hide the others
-            runs.append(open_run(path.parent))
+    for folder in run_folders(root):
+        # One damaged run must not hide the others.
+        with suppress(UsageError, ModelFileError, MachineError):
+            runs.append(open_run(folder))
     return sorted(runs, key=lambda run: (datetime.fromisoformat(run.config.created), run.name))
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Of the runs right under `root`, damaged ones too."""
+    return [path.parent for path in root.glob(f"*/{FILE_NAME}")]
 
 
 def _free_folder(config: RunConfig) -> Path:

@@ -16,7 +16,7 @@ from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.registry import Registry
 
 from .metrics import read_metrics
-from .opening import DEFAULT_ROOT, open_run
+from .opening import DEFAULT_ROOT, open_run, run_folders
 from .run import Run, name_of
 
 
@@ -59,7 +59,7 @@ ORDERS: dict[str, Callable[[RunOverview], tuple[Any, ...]]] = {
 
 def survey(root: Path = DEFAULT_ROOT, order: str = "date") -> list[RunOverview]:
     """Every run under `root`, damaged ones last; the newest, best or quickest first."""
-    found = [overview(path.parent) for path in root.glob("*/run.json")]
+    found = map(overview, run_folders(root))
     return sorted(found, key=lambda run: (run.state == "damaged", *ORDERS[order](run)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.runs import find_run, open_run, placed
-from helpers import make_run
+from helpers import cli, make_run
 
 
 @pytest.fixture
@@ -24,9 +25,33 @@ def test_a_run_goes_by_its_name(run, tmp_path):
     assert placed(Path("second")) == Path("second")
 
 
-def test_a_path_that_is_there_comes_before_a_name(run):
-    Path("first").mkdir()
+@pytest.mark.parametrize("file", ["run.json", "manifest.json", None])
+def test_a_model_that_is_there_comes_before_a_name(run, file):
+    if file:
+        Path("first").mkdir()
+    Path("first", file or "").write_text("{")
     assert placed(Path("first")) == Path("first")
+
+
+def test_a_folder_that_is_no_model_hides_no_run(run):
+    Path("first").mkdir()
+    assert find_run(Path("first")).folder == run.folder
+    assert placed(Path("..")) == Path("..")
+
+
+def test_the_newest_run_is_one_whose_figures_are_damaged_too(run, registry):
+    newest = make_run(registry, Path("runs", "second"))
+    (newest.folder / "metrics.jsonl").write_text("{")
+    assert find_run().folder == newest.folder
+    code, out, _ = cli("runs", "show", "--json")
+    found = json.loads(out)
+    assert (code, found["name"], found["state"]) == (0, "second", "damaged")
+
+
+def test_another_root_has_names_of_its_own(run, registry, tmp_path):
+    other = make_run(registry, tmp_path / "other" / "first")
+    root = tmp_path / "other"
+    assert find_run(Path("first"), root).folder == find_run(None, root).folder == other.folder
 
 
 @pytest.mark.parametrize("inside", ["last.safetensors", "exports/onnx-fp32", "exports/nothing"])
