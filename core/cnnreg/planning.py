@@ -28,28 +28,12 @@ def plan(
     data: DataConfig,
     recipe: Recipe,
     *,
-    form: Form | None = None,
-    dropout: float | None = None,
-    weights: str = "",
     progress: Progress | None = None,
+    **wishes: Any,
 ) -> tuple[RunConfig, Dataset]:
-    """Open the data and fix everything that decides the model. Nothing is written.
-
-    The network's form follows from the image size unless `form` is given. `weights`
-    is "pretrained" or the path of a file to start from; empty starts from random ones.
-    """
+    """Open the data and fix everything that decides the model; `wishes` are those of `fix`."""
     dataset = open_for(registry, architecture, data, progress=progress)
-    config = fix(
-        registry,
-        architecture,
-        data,
-        dataset,
-        recipe,
-        form=form,
-        dropout=dropout,
-        weights=weights,
-    )
-    return config, dataset
+    return fix(registry, architecture, data, dataset, recipe, **wishes), dataset
 
 
 def open_for(
@@ -81,9 +65,13 @@ def fix(
     *,
     form: Form | None = None,
     dropout: float | None = None,
-    weights: str = "",
+    weights: Path | str = "",
 ) -> RunConfig:
-    """Everything that decides the model, for data that are open already."""
+    """Everything that decides the model, for data that are open already. Nothing is written.
+
+    The network's form follows from the image size unless `form` is given. `weights`
+    is "pretrained" or the path of a file to start from; empty starts from random ones.
+    """
     entry = registry.architectures.entry(architecture)
     spec = entry.spec
     if weights == PRETRAINED and spec.pretrained is None:
@@ -104,7 +92,7 @@ def fix(
         entry,
         options,
         classes=dataset.classes,
-        moments=_scale(spec, dataset, weights),
+        moments=_scale(spec, dataset, pretrained=weights == PRETRAINED),
         resize=data.resize,
         dataset=dataset.name,
     )
@@ -116,7 +104,7 @@ def fix(
         data_fingerprint=dataset.fingerprint,
         environment=environment(),
         created=now(),
-        weights=weights,
+        weights=str(weights if weights in ("", PRETRAINED) else Path(weights).absolute()),
     )
 
 
@@ -146,9 +134,9 @@ def contract_of(
     )
 
 
-def _scale(spec: ArchitectureSpec, dataset: Dataset, weights: str) -> Moments:
+def _scale(spec: ArchitectureSpec, dataset: Dataset, *, pretrained: bool) -> Moments:
     """The data's own mean and deviation, but those that published weights were made with."""
-    if weights == PRETRAINED and len(spec.pretrained_mean) == dataset.image_shape[0]:
+    if pretrained and len(spec.pretrained_mean) == dataset.image_shape[0]:
         return spec.pretrained_mean, spec.pretrained_std
     return dataset.mean, dataset.std
 

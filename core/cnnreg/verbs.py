@@ -95,7 +95,7 @@ def train(
         chosen,
         form=form,
         dropout=dropout,
-        weights=weights if weights in ("", PRETRAINED) else str(place_of(weights)),
+        weights=weights if weights in ("", PRETRAINED) else place_of(weights),
     )
     dataset.decode()
     try_out(registry, planned, dataset)

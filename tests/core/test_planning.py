@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,9 @@ DATA = DataConfig(name="digits")
 HALF = (0.5, 0.5, 0.5)
 
 
-def planned(registry: Registry, name: str, *, channels: int = 3, weights: str = "") -> RunConfig:
+def planned(
+    registry: Registry, name: str, *, channels: int = 3, weights: Path | str = ""
+) -> RunConfig:
     dataset = SimpleNamespace(
         name="digits",
         classes=("a", "b"),
@@ -58,6 +61,13 @@ def test_published_weights_get_images_at_the_scale_of_their_training(
 ):
     contract = planned(registry, name, channels=channels, weights=weights).contract
     assert (contract.mean, contract.std) == scale
+
+
+def test_weights_to_start_from_are_found_from_any_folder(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for weights in ("w.safetensors", tmp_path / "w.safetensors"):
+        assert planned(registry, "mlp", weights=weights).weights == str(tmp_path / "w.safetensors")
+    assert planned(registry, "mlp").weights == ""
 
 
 def test_of_two_networks_that_a_model_could_not_tell_apart_none_is_trained(registry):

@@ -115,7 +115,7 @@ def command(
             recipe,
             form=form,
             dropout=dropout,
-            weights=PRETRAINED if pretrained else str(weights.absolute()) if weights else "",
+            weights=PRETRAINED if pretrained else weights or "",
             progress=decoding.update,
         )
         report_data(dataset)
