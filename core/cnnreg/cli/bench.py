@@ -11,7 +11,7 @@ from cnnreg.engines import missing
 from cnnreg.errors import MachineError
 from cnnreg.files import disk_errors, write_json
 from cnnreg.plugins import one_line
-from cnnreg.runs import find_run, now
+from cnnreg.runs import find_run, is_run, now
 from cnnreg.specs import to_data
 from cnnreg.timing.bench import BenchOptions
 from cnnreg.timing.race import Race, race
@@ -115,7 +115,7 @@ def command(
         show(raced)
         console().print(f"\n{raced.fastest or NOTHING_PROVEN}", markup=False, soft_wrap=True)
     # Saved last: figures that took minutes must not be lost to a folder that is read-only.
-    folder = output or (paths[0] if (paths[0] / "run.json").is_file() else None)
+    folder = output or (paths[0] if is_run(paths[0]) else None)
     chart, lost = None, None
     try:
         chart = _save(folder, report, raced) if folder else None

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.files import TEMPORARY_PREFIX, disk_errors, read_json, write_json
+from cnnreg.runs.failure import FILE_NAME as FAILURE
+from cnnreg.runs.result import FILE_NAME as RESULT
 
 from .plan import Trial
 from .results import Result
@@ -58,7 +60,7 @@ def _identity(folder: Path) -> Path:
 
 
 def _ending(result: Result) -> str:
-    return "failure.json" if result.diverged else "result.json"
+    return FAILURE if result.diverged else RESULT
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -16,7 +16,7 @@ from cnnreg.files import sweep_temporaries
 from cnnreg.planning import fix, open_for
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, create_run, open_run, read_metrics
+from cnnreg.runs import Run, create_run, is_run, open_run, read_metrics
 from cnnreg.specs import to_data
 
 from .plan import Plan, Trial, fixed_part
@@ -91,7 +91,7 @@ def open_trial(
     Raises UsageError if the folder holds another training.
     """
     planned = fix(registry, trial.architecture, config, dataset, trial.recipe(recipe))
-    if not (folder / "run.json").is_file():
+    if not is_run(folder):
         if folder.is_dir():
             sweep_temporaries(folder)  # of a worker killed before it had begun
         return create_run(planned, folder=folder)

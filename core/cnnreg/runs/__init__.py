@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from .config import PRETRAINED, Change, RunConfig, config_to_data, now
 from .failure import recorded_failure
-from .metrics import read_metrics
+from .metrics import read_metrics, write_metrics
 from .opening import (
     DEFAULT_ROOT,
     create_run,
@@ -36,6 +36,7 @@ from .opening import (
     run_around,
     run_from_data,
 )
+from .result import write_result
 from .run import OF_THE_END, Run
 
 __all__ = [
@@ -58,4 +59,6 @@ __all__ = [
     "recorded_failure",
     "run_around",
     "run_from_data",
+    "write_metrics",
+    "write_result",
 ]

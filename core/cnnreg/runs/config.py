@@ -81,7 +81,7 @@ def config_from_data(folder: Path, data: Any) -> RunConfig:
         DataError,
         OSError,  # by Windows, for a time before 1970 or after 3000
     ) as error:
-        raise ModelFileError(f"Damaged run: {error}.", where=folder / "run.json") from error
+        raise ModelFileError(f"Damaged run: {error}.", where=folder / FILE_NAME) from error
     return config
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from cnnreg.errors import CnnregError, DivergedError, StoppedError
-from cnnreg.files import disk_errors, patiently, write_json
+from cnnreg.errors import CnnregError, DivergedError, ModelFileError, StoppedError
+from cnnreg.files import disk_errors, patiently, read_json, write_json
 from cnnreg.plugins import one_line
 
 from .config import now
 from .run import Run
+
+FILE_NAME = "failure.json"
+DIVERGED, FAILED = "diverged", "failed"
 
 
 @contextmanager
@@ -19,7 +23,7 @@ def recorded_failure(run: Run) -> Iterator[None]:
 
     A stop that was asked for, which leaves a whole checkpoint, is no failure.
     """
-    path = run.folder / "failure.json"
+    path = run.folder / FILE_NAME
     with disk_errors(path):
         patiently(path.unlink, missing_ok=True)
     try:
@@ -28,7 +32,18 @@ def recorded_failure(run: Run) -> Iterator[None]:
         raise
     except Exception as error:
         with suppress(CnnregError):  # a full disk, say: the error itself matters more
-            kind = "diverged" if isinstance(error, DivergedError) else "failed"
+            kind = DIVERGED if isinstance(error, DivergedError) else FAILED
             what = error.what if isinstance(error, CnnregError) else one_line(error)
             write_json(path, {"state": kind, "what": what, "at": now()})
         raise
+
+
+def failure_state(folder: Path) -> str | None:
+    """Whether a training diverged or failed; None if neither. Raises ModelFileError."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    said = read_json(path)
+    if not isinstance(said, dict) or said.get("state") not in (DIVERGED, FAILED):
+        raise ModelFileError("Damaged failure.json.", where=path)
+    return str(said["state"])

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from math import nan
 from pathlib import Path
 from typing import Any
 
 from cnnreg.errors import MachineError, ModelFileError
-from cnnreg.specs import EpochRecord
+from cnnreg.files import write_text
+from cnnreg.specs import EpochRecord, to_data
+
+FILE_NAME = "metrics.jsonl"
+
+
+def write_metrics(folder: Path, history: Iterable[EpochRecord]) -> None:
+    # Written whole from what the checkpoint holds, so the two can never disagree.
+    lines = (json.dumps(to_data(record), allow_nan=False) for record in history)
+    write_text(folder / FILE_NAME, "".join(f"{line}\n" for line in lines))
 
 
 def read_metrics(folder: Path) -> tuple[EpochRecord, ...]:
     """The finished epochs of a run. Raises ModelFileError if the file is damaged."""
-    path = folder / "metrics.jsonl"
+    path = folder / FILE_NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         found = [_lax(json.loads(line)) for line in lines]

@@ -9,12 +9,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from cnnreg.errors import CnnregError, ModelFileError
-from cnnreg.files import in_use, read_json
+from cnnreg.errors import CnnregError
+from cnnreg.files import in_use
 from cnnreg.manifest import FILE_NAME, has_manifest
 from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.registry import Registry
 
+from .failure import failure_state
 from .metrics import read_metrics
 from .opening import DEFAULT_ROOT, open_run, run_folders
 from .run import Run, name_of
@@ -128,15 +129,10 @@ def _state(run: Run, epochs: int, result: Any) -> tuple[str, str]:
         return "finished", ""
     if in_use(run.folder):
         return "being trained", f"(epoch {min(epochs + 1, planned)} of {planned})"
-    failure = run.folder / "failure.json"
-    if failure.exists():
-        said = read_json(failure)
-        if not isinstance(said, dict) or said.get("state") not in ("diverged", "failed"):
-            raise ModelFileError("Damaged failure.json.", where=failure)
-        return said["state"], f"after {epochs} of {planned} epochs"
-    if not run.last.exists():
+    failure = failure_state(run.folder)
+    if failure is None and not run.last.exists():
         return "stopped", "before it began"
-    return "stopped", f"after {epochs} of {planned} epochs"
+    return failure or "stopped", f"after {epochs} of {planned} epochs"
 
 
 def _moment(run: RunOverview) -> float:

@@ -1,9 +1,8 @@
-"""One run: its files, its data, and what is written as it goes."""
+"""One run: its files and its data."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,17 @@ from typing import Any
 from cnnreg.data import Dataset, data_config, open_dataset
 from cnnreg.data.decode import Progress
 from cnnreg.data.listing import Listed, Places, compare_listings, kept, places
-from cnnreg.errors import DataError, ModelFileError, PluginError, UsageError
-from cnnreg.files import disk_errors, patiently, read_json, write_json, write_text
+from cnnreg.errors import DataError, PluginError, UsageError
+from cnnreg.files import disk_errors, patiently, write_text
 from cnnreg.registry import Registry
-from cnnreg.specs import EpochRecord, to_data
 
 from .config import RunConfig, read_config, write_config
+from .result import FILE_NAME as RESULT
+from .result import read_result
 
-RESULT = {"test_accuracy": float, "best_epoch": int, "epochs": int}  # what is read of it
+BEST = "best.safetensors"
 OF_THE_END = (
-    "result.json",
+    RESULT,
     "report.json",
     *(f"{name}.{kind}" for name in ("confusion", "classes", "mistakes") for kind in ("png", "svg")),
 )
@@ -43,7 +43,7 @@ class Run:
 
     @property
     def best(self) -> Path:
-        return self.folder / "best.safetensors"
+        return self.folder / BEST
 
     @property
     def last(self) -> Path:
@@ -77,19 +77,7 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """The outcome, or None while training is not finished. Raises ModelFileError."""
-        path = self.folder / "result.json"
-        if not path.exists():
-            return None
-        result = read_json(path)
-        if not isinstance(result, dict) or not all(
-            isinstance(result.get(name), kind) for name, kind in RESULT.items()
-        ):
-            raise ModelFileError(
-                f"Damaged result: it needs {', '.join(RESULT)}.",
-                where=path,
-                hint="Delete it: `cnnreg resume` measures the test images again.",
-            )
-        return result
+        return read_result(self.folder)
 
     def open_data(
         self,
@@ -198,11 +186,3 @@ class Run:
             return [(str(split), int(size), str(name)) for split, size, name in listed]
         except (OSError, ValueError, TypeError):
             return []
-
-    def write_result(self, result: dict[str, Any]) -> None:
-        write_json(self.folder / "result.json", result)
-
-    def write_metrics(self, history: Iterable[EpochRecord]) -> None:
-        # Written whole from what the checkpoint holds, so the two can never disagree.
-        lines = (json.dumps(to_data(record), allow_nan=False) for record in history)
-        write_text(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from cnnreg.manifest import source_of
 
+from .opening import run_around
+from .run import BEST
+
 HEADER_KEY = "cnnreg"
 MAX_HEADER_BYTES = 16 << 20
 
@@ -29,6 +32,7 @@ def is_outdated(export: Path) -> bool:
 
     False for a folder that is no run's export, or does not say.
     """
-    now = weights_digest(export.resolve().parent.parent / "best.safetensors")
+    run = run_around(export)
+    now = weights_digest(run / BEST) if run else ""
     made_of = source_of(export).get("checkpoint_sha256")
     return bool(now and made_of) and made_of != now

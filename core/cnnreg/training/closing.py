@@ -21,7 +21,7 @@ from cnnreg.networks.summary import write_summary
 from cnnreg.pictures.answers import draw_classes, draw_confusion, draw_mistakes
 from cnnreg.pictures.curves import draw_curves
 from cnnreg.plugins import blaming, one_line
-from cnnreg.runs import Run
+from cnnreg.runs import Run, write_result
 from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import ArchitectureSpec, EpochRecord
 
@@ -60,16 +60,15 @@ def finish(
     batches = judging_batches(dataset.test, run.config.contract, run.config.recipe)
     with blaming(f"Testing '{run.config.contract.architecture}'"):
         report = examine(model, dataset, batches, device=device, epoch=epoch, stop=stop)
-    run.write_result(
-        {
-            "epochs": progress.epoch,
-            "best_epoch": epoch,
-            "val_accuracy": val_accuracy,
-            "test_accuracy": report.accuracy,
-            "seconds": sum(record.seconds for record in progress.history),
-            "stopped_early": progress.epoch < run.config.recipe.epochs,
-        }
-    )
+    result = {
+        "epochs": progress.epoch,
+        "best_epoch": epoch,
+        "val_accuracy": val_accuracy,
+        "test_accuracy": report.accuracy,
+        "seconds": sum(record.seconds for record in progress.history),
+        "stopped_early": progress.epoch < run.config.recipe.epochs,
+    }
+    write_result(run.folder, result)
     show_what_came_of_it(
         run,
         model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def test_an_export_is_outdated_once_its_run_has_other_weights(registry, tmp_path
     for inside, name in ((run.folder, "exports/onnx-fp32"), (run.exports, "onnx-fp32")):
         monkeypatch.chdir(inside)
         assert is_outdated(Path(name))
+    inner = shutil.copytree(run.exports, run.exports / "kept")
+    assert is_outdated(inner / "onnx-fp32")
+    shutil.rmtree(inner)
     (export / "manifest.json").write_text('{"name": "page"}')
     assert not is_outdated(export)
     assert "page" not in cli("runs", "show", run.folder)[1]

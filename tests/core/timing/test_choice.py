@@ -299,6 +299,7 @@ def test_a_proof_of_weights_that_were_replaced_is_none(exported, tmp_path):
     (folder / "model.xml").write_bytes(b"x")
     write_manifest(folder, manifest)
     model = replace(exported, path=folder / "model.xml")
+    (tmp_path / "run" / "run.json").touch()
     best = tmp_path / "run" / "best.safetensors"
     assert doubt(model) == ""
     for digest, holds in (("0ld", True), ("new", False)):

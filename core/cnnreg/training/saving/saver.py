@@ -14,7 +14,7 @@ from cnnreg.data import Dataset
 from cnnreg.errors import DivergedError
 from cnnreg.files import check_room, sweep_temporaries
 from cnnreg.pictures.curves import draw_curves
-from cnnreg.runs import Run, recorded_failure
+from cnnreg.runs import Run, recorded_failure, write_metrics
 from cnnreg.specs import EpochRecord
 from cnnreg.training.distributed.world import ALONE, World
 from cnnreg.training.step import Trainee
@@ -67,7 +67,7 @@ class Saver:
             self.run.begin(dataset)
         self.save()
         if self.world.writes and self.progress.history:  # killed before they were written, perhaps
-            self.run.write_metrics(self.progress.history)
+            write_metrics(self.run.folder, self.progress.history)
 
     def save(self) -> None:
         """Raises DivergedError rather than save weights that are no numbers."""
@@ -91,7 +91,7 @@ class Saver:
             self._save_best(record)
         self.save()
         if self.world.writes:
-            self.run.write_metrics(self.progress.history)
+            write_metrics(self.run.folder, self.progress.history)
         if monotonic() > self._draw_at:
             self.draw()
 

@@ -23,9 +23,10 @@ def test_a_picture_that_a_viewer_holds_open_does_not_hold_the_training(monkeypat
 
     monkeypatch.setattr(saver, "monotonic", lambda: now[0])
     monkeypatch.setattr(saver, "draw_curves", draw_curves)
+    monkeypatch.setattr(saver, "write_metrics", lambda folder, history: None)
     monkeypatch.setattr(Saver, "save", lambda self: None)
     monkeypatch.setattr(Saver, "_refuse_broken_weights", lambda self: None)
-    run = SimpleNamespace(name="run", curves=None, write_metrics=lambda history: None)
+    run = SimpleNamespace(name="run", folder=None, curves=None)
     made = Saver(run, None, SimpleNamespace(history=[]), made_with={})
     while now[0] < 3600:
         now[0] += 1.0  # an epoch
