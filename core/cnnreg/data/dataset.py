@@ -71,7 +71,7 @@ class Dataset:
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""
         for name in ("train", "val", "test"):
-            for size, file in getattr(self, name).listing():
+            for size, file in getattr(self, name).listing:
                 yield name, size, file
 
 

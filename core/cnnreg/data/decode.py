@@ -202,14 +202,14 @@ class Split:
             update(str(samples.pixels.shape).encode())
             update(samples.pixels.tobytes())
             return
-        for size, name in self.listing():
+        for size, name in self.listing:
             update(os.fsencode(f"{name} {size}\n"))
 
-    def listing(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def listing(self) -> list[tuple[int, str]]:
         """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
         files = self._samples.files
-        for path, name in zip(files, relative_names(files, self._root), strict=True):
-            yield (path.stat().st_size if path.exists() else 0), name
+        return list(zip(map(_bytes, files), relative_names(files, self._root), strict=True))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -223,6 +223,13 @@ class Split:
         chosen = np.sort(shuffled(len(self._samples), seed)[:count])
         part = select(self._samples, chosen)
         return Split(part, replace(self._load, cache=None), self._root)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # the latter of a name that the system cannot hold
+        return 0
 
 
 def _without(skipped: Iterable[int], count: int) -> NDArray[np.intp]:

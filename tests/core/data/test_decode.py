@@ -96,6 +96,18 @@ def test_a_split_that_fills_one_subfolder_is_found_again(offer, tmp_path):
     assert again.fingerprint == data.fingerprint
 
 
+def test_each_file_is_asked_for_its_size_once(offer, tmp_path, monkeypatch):
+    data = open_dataset(offer(files(tmp_path / "f", 10)), STUB)
+    asked, stat = [], Path.stat
+    monkeypatch.setattr(
+        Path, "stat", lambda path, **how: (asked.append(path), stat(path, **how))[1]
+    )
+    assert data.fingerprint
+    assert list(data.listing()) == list(data.listing())
+    data.val.identify(lambda update: None)
+    assert len(asked) == len(set(asked)) == 20
+
+
 def test_half_a_character_in_a_name_identifies_like_others(monkeypatch):
     """Windows takes it."""
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogatepass"))

@@ -179,7 +179,7 @@ def test_a_copy_that_was_made_smaller_is_not_tested_on_what_was_trained_on(regis
     model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
     smaller = data_for_model(registry, model, run.best, str(tmp_path / "photos"), None)
     before = run.places()
-    assert all("train" not in before.get(name, ()) for _, name in smaller.test.listing())
+    assert all("train" not in before.get(name, ()) for _, name in smaller.test.listing)
 
 
 @pytest.fixture
