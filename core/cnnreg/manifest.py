@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from .contracts import contract_from_data, interface_from_data
 from .errors import CnnregError, ModelFileError
-from .files import file_digest, read_json, write_json
+from .files import check_schema, file_digest, read_json, write_json
 from .specs import BARE, Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
@@ -51,14 +50,13 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE_NAME
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"format {data['schema']}, this version reads {SCHEMA}")
+        check_schema(data, SCHEMA, path)
         manifest = Manifest(
             format=str(data["format"]),
             precision=data["precision"],
             model=str(data["model"]),
-            contract=contract_from_data(data["contract"]),
-            interface=interface_from_data(data["interface"]),
+            contract=ModelContract.from_data(data["contract"]),
+            interface=Interface.from_data(data["interface"]),
             source=dict(data["source"]),
             parity=dict(data["parity"]),
             environment=dict(data["environment"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .contracts import contract_from_data, interface_from_data
 from .engines import CHECKPOINT, blaming_engine, missing, runtimes_for
 from .errors import FEW, MissingExtraError, ModelFileError, PluginError, UsageError
 from .files import file_digest, typed
@@ -14,7 +13,7 @@ from .plugins import one_line
 from .registry import Registry
 from .runs import Run, is_run, open_run, run_around
 from .runs.overview import exports_of
-from .specs import ModelContract, ModelFile
+from .specs import Interface, ModelContract, ModelFile
 
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
@@ -131,8 +130,8 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
         with blaming_engine(runtime):
             texts = dict(runtime.metadata(path))
         try:
-            contract = contract_from_data(json.loads(texts[CONTRACT_KEY]))
-            interface = interface_from_data(json.loads(texts[INTERFACE_KEY]))
+            contract = ModelContract.from_data(json.loads(texts[CONTRACT_KEY]))
+            interface = Interface.from_data(json.loads(texts[INTERFACE_KEY]))
             split = json.loads(texts.get(SPLIT_KEY, "null"))
             precision = texts[PRECISION_KEY]
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:

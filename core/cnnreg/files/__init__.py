@@ -8,6 +8,7 @@ from .locking import LOCK, in_use, sole_writer
 from .places import CACHE_VARIABLE, HOME_VARIABLE, WINDOWS, home, typed
 from .writing import (
     TEMPORARY_PREFIX,
+    check_schema,
     file_digest,
     patiently,
     read_json,
@@ -25,6 +26,7 @@ __all__ = [
     "TEMPORARY_PREFIX",
     "WINDOWS",
     "check_room",
+    "check_schema",
     "disk_errors",
     "file_digest",
     "full_disk",

@@ -87,6 +87,16 @@ def read_json(path: Path) -> Any:
         raise ModelFileError(f"Not valid JSON: {error}.", where=path) from error
 
 
+def check_schema(data: Any, known: int, path: Path) -> None:
+    """Raises ModelFileError for a file of a later version; KeyError or TypeError without one."""
+    if (schema := data["schema"]) != known:
+        raise ModelFileError(
+            f"The file has format {schema!r:.40}, this version reads {known}.",
+            where=path,
+            hint="Update cnn-registry.",
+        )
+
+
 def unique() -> str:
     return os.urandom(6).hex()
 

@@ -7,10 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cnnreg.contracts import contract_from_data
 from cnnreg.data import DataConfig
 from cnnreg.errors import DataError, ModelFileError
-from cnnreg.files import read_json, write_json
+from cnnreg.files import check_schema, read_json, write_json
 from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.specs import ModelContract, to_data
 
@@ -54,10 +53,9 @@ def read_config(folder: Path) -> RunConfig:
 def config_from_data(folder: Path, data: Any) -> RunConfig:
     """What run.json's `data` says. Raises ModelFileError as `read_config` does."""
     try:
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"format {data['schema']}, this version reads {SCHEMA}")
+        check_schema(data, SCHEMA, folder / FILE_NAME)
         config = RunConfig(
-            contract=contract_from_data(data["contract"]),
+            contract=ModelContract.from_data(data["contract"]),
             recipe=recipe_from_data(data["recipe"]),
             data=DataConfig.from_data(data["data"]),
             data_fingerprint=str(data["data_fingerprint"]),

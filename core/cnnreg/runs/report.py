@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import ModelFileError
-from cnnreg.files import read_json, write_json
+from cnnreg.files import check_schema, read_json, write_json
 from cnnreg.specs import to_data
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def read_report(path: Path) -> Report:
     """Raises ModelFileError if the file is damaged, MachineError if it cannot be read."""
     data = read_json(path)
     try:
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"format {data['schema']}, this version reads {SCHEMA}")
+        check_schema(data, SCHEMA, path)
         report = Report(
             epoch=int(data["epoch"]),
             images=int(data["images"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import get_args
+from typing import Any, get_args
 
 from .architecture import ModelOptions
 from .checks import check, check_name
@@ -38,6 +38,25 @@ class ModelContract:
         check(self.resize in get_args(Resize), f"resize {self.resize!r} is unknown")
         self.options()
 
+    @classmethod
+    def from_data(cls, data: Any) -> ModelContract:
+        """Back from JSON. Raises ValueError, KeyError, TypeError or OverflowError if it is none."""
+        dropout = data["dropout"]
+        channels, height, width = (int(size) for size in data["input_shape"])
+        return cls(
+            architecture=_text(data["architecture"]),
+            plugin=_text(data["plugin"]),
+            num_classes=int(data["num_classes"]),
+            input_shape=(channels, height, width),
+            form=data["form"],
+            dropout=None if dropout is None else float(dropout),
+            classes=tuple(map(_text, data["classes"])),
+            mean=tuple(map(float, data["mean"])),
+            std=tuple(map(float, data["std"])),
+            resize=data["resize"],
+            dataset=_text(data["dataset"]),
+        )
+
     def options(self) -> ModelOptions:
         return ModelOptions(
             num_classes=self.num_classes,
@@ -45,3 +64,9 @@ class ModelContract:
             form=self.form,
             dropout=self.dropout,
         )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, not {value!r:.40}")
+    return value

@@ -30,6 +30,13 @@ class Interface:
     embed: bool = False
     fixed: bool = False
 
+    @classmethod
+    def from_data(cls, data: Any) -> Interface:
+        """Back from JSON. Raises KeyError or TypeError for anything else."""
+        if not all(isinstance(data[name], bool) for name in ("embed", "fixed")):
+            raise TypeError(f"expected true or false, not {data!r:.40}")
+        return cls(embed=data["embed"], fixed=data["fixed"])
+
     @property
     def suffix(self) -> str:
         """Of an export's folder."""

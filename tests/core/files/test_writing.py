@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cnnreg.errors import MachineError
-from cnnreg.files import write_bytes, write_text, writing
+from cnnreg.errors import MachineError, ModelFileError
+from cnnreg.files import check_schema, write_bytes, write_text, writing
 from helpers import on_windows
+
+
+def test_a_file_of_a_later_version_asks_for_it(tmp_path):
+    check_schema({"schema": 1}, 1, tmp_path)
+    with pytest.raises(ModelFileError, match=r"format 2, this version reads 1.*Update cnn-reg"):
+        check_schema({"schema": 2}, 1, tmp_path)
 
 
 def test_the_old_file_survives_a_failing_write(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def test_a_report_reads_back_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("schema", 9), ("confusion", [[1]]), ("classes", [{"surprise": 1}]), ("images", "many")],
+    [("confusion", [[1]]), ("classes", [{"surprise": 1}]), ("images", "many")],
 )
 def test_a_damaged_report_is_refused(tmp_path, field, value):
     path = tmp_path / "report.json"

@@ -83,7 +83,7 @@ def test_a_name_that_no_disk_takes_is_refused_before_anything_is_made(registry, 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("schema", 2),
+        ("schema", None),
         ("contract", {"architecture": "__import__('os')"}),
         ("recipe", {"epochs": "many"}),
         ("recipe", {"surprise": 1}),

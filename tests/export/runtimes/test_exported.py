@@ -27,12 +27,11 @@ WITHOUT_TORCH = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from cnnreg import ModelFile, RuntimeOptions, load_registry
-from cnnreg.contracts import contract_from_data
+from cnnreg import ModelContract, ModelFile, RuntimeOptions, load_registry
 
 format_name, name, path = sys.argv[1:]
 runtime = load_registry().runtimes[name]
-contract = contract_from_data(json.loads(runtime.metadata(Path(path))["contract"]))
+contract = ModelContract.from_data(json.loads(runtime.metadata(Path(path))["contract"]))
 model = ModelFile(path=Path(path), format=format_name, precision="int8", contract=contract)
 session = runtime.open(model, RuntimeOptions(threads=1))
 channels, height, width = contract.input_shape
@@ -45,11 +44,10 @@ assert not heavy, heavy
 INTERRUPTED = """
 import json, signal, sys
 from pathlib import Path
-from cnnreg import ModelFile, RuntimeOptions, load_registry
-from cnnreg.contracts import contract_from_data
+from cnnreg import ModelContract, ModelFile, RuntimeOptions, load_registry
 
 runtime, path = load_registry().runtimes["openvino"], Path(sys.argv[1])
-contract = contract_from_data(json.loads(runtime.metadata(path)["contract"]))
+contract = ModelContract.from_data(json.loads(runtime.metadata(path)["contract"]))
 model = ModelFile(path=path, format="openvino", precision="fp32", contract=contract)
 first = runtime.open(model, RuntimeOptions(threads=1))
 second = runtime.open(model, RuntimeOptions(threads=1))

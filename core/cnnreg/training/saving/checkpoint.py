@@ -19,9 +19,8 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from cnnreg.contracts import contract_from_data
 from cnnreg.errors import ModelFileError
-from cnnreg.files import write_bytes
+from cnnreg.files import check_schema, write_bytes
 from cnnreg.networks.weightless import built_undrawn
 from cnnreg.plugins import blaming
 from cnnreg.runs.weights import HEADER_KEY, MAX_HEADER_BYTES
@@ -170,13 +169,8 @@ def looks_like(content: bytes) -> str:
 def _parse(path: Path, header: str, tensors: dict[str, Tensor]) -> Checkpoint:
     try:
         data = json.loads(header)
-        if data["schema"] != SCHEMA:
-            raise ModelFileError(
-                f"The checkpoint has format {data['schema']}, this version reads {SCHEMA}.",
-                where=path,
-                hint="Update cnn-registry.",
-            )
-        contract = contract_from_data(data["contract"])
+        check_schema(data, SCHEMA, path)
+        contract = ModelContract.from_data(data["contract"])
         state = data["state"]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelFileError(f"Damaged checkpoint header: {error}.", where=path) from error
