@@ -38,6 +38,7 @@ from cnnreg.networks.weightless import weightless
 from cnnreg.planning import fix, plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run, create_run, open_run
 from cnnreg.specs import ExporterSpec, Interface, ModelContract, to_data
 from cnnreg.training.trainer import run_training
@@ -114,7 +115,7 @@ def _settle(options) -> None:
 
 def _original(registry: Registry, name: str, config: DataConfig, options) -> Original:
     run = _trained(registry, name, config, options)
-    return load_original(registry, run, run.open_data(registry))
+    return load_original(registry, run, data_of_run(registry, run))
 
 
 def _trained(registry: Registry, name: str, config: DataConfig, options) -> Run:

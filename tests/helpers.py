@@ -21,6 +21,7 @@ from cnnreg.files import disk, places, writing
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import ArchitectureSpec, EpochRecord, ModelContract, Paper
 from cnnreg.training import closing
@@ -131,7 +132,7 @@ def pictures(*, drawn: bool) -> Iterator[None]:
 
 
 def train(registry: Registry, run: Run, **options: Any) -> list[EpochRecord]:
-    return list(run_training(registry, run, run.open_data(registry), **options))
+    return list(run_training(registry, run, data_of_run(registry, run), **options))
 
 
 def cli(*arguments: str | Path) -> tuple[int, str, str]:

@@ -17,6 +17,7 @@ from torch import nn
 from cnnreg.cli import main
 from cnnreg.errors import StoppedError
 from cnnreg.registry import Catalog, Entry, load_registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import open_run
 from cnnreg.training.distributed.launch import joined, run_of_first
 from cnnreg.training.distributed.sync_norm import synchronised
@@ -85,7 +86,7 @@ def registry_with_tiny():
 
 def small(registry, run):
     """45 training images: batches of 16, 16 and 13, an odd number; 21 to validate on."""
-    data = run.open_data(registry)
+    data = data_of_run(registry, run)
     train, val, test = (
         split.take(count, seed=0)
         for split, count in ((data.train, 45), (data.val, 21), (data.test, 9))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .data import DataConfig, Dataset, data_config, open_dataset
-from .data.config import SPLIT, dataset_of
+from .data import DataConfig, Dataset, open_dataset
 from .data.dataset import Moments
 from .data.decode import Progress
-from .errors import CnnregError, PluginError, UsageError
+from .errors import PluginError, UsageError
 from .machine.environment import environment
 from .recipe import Recipe, read_recipe, recipe_from_data
 from .registry import Entry, Registry
-from .runs import PRETRAINED, RunConfig, now, open_run, run_around
-from .specs import ArchitectureSpec, Form, ModelContract, ModelFile, ModelOptions, Resize
+from .runs import PRETRAINED, RunConfig, now
+from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 
 DEFAULT_DATA = "digits"
 DEFAULT_DOWNLOADS = Path("data")
@@ -171,60 +169,3 @@ def _named_recipe(registry: Registry, name: str, base: Recipe) -> Recipe:
     except UsageError as error:
         what = f"Recipe '{name}' of plugin {entry.origin}: {error.what}"
         raise PluginError(what, where=error.where) from error
-
-
-def data_for_model(
-    registry: Registry,
-    model: ModelFile,
-    path: Path,
-    data: str | Path | None,
-    data_dir: Path | None,
-) -> Dataset:
-    """The data that was named, else the data of the run that the model belongs to.
-
-    Data of the run's kind are split as the run split its own, which may lie elsewhere now:
-    else the model would be tested on what it was trained on. They are known by name alone: a
-    copy whose images were made smaller has other sizes. An export away from its run still
-    tells in which shares.
-    """
-    run_folder = run_around(path)
-    if data is None and run_folder is not None:
-        return open_run(run_folder).open_data(registry, downloads=data_dir)
-    contract = model.contract
-    if not (data or contract.dataset):
-        raise UsageError(
-            "This model was imported without data.",
-            where=path,
-            hint="Name a data set or a folder of class folders with --data.",
-        )
-    config = data_config(
-        str(data or contract.dataset),
-        registry,
-        downloads=data_dir or DEFAULT_DOWNLOADS,
-        resize=contract.resize,
-    )
-    run = before = None
-    with suppress(CnnregError):  # whatever lies above the model, the data have been named
-        run = open_run(run_folder) if run_folder is not None else None
-    if run is None:
-        config = _split_as_told(config, model.split)
-    elif _same_data(registry, run.config.data, config):
-        own, before = run.config.data, run.places()
-        moved = data_dir or not own.downloads.is_dir()
-        downloads = config.downloads if moved else own.downloads
-        config = replace(own, folder=config.folder, downloads=downloads)
-    return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
-
-
-def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
-    """Whether both are read by the same data set, however it is spelt."""
-    known = one.name in registry.datasets and other.name in registry.datasets
-    return known and dataset_of(registry, one.name) is dataset_of(registry, other.name)
-
-
-def _split_as_told(config: DataConfig, told: Any) -> DataConfig:
-    """With the shares and the seed of the run that an export was made of, where it says them."""
-    try:
-        return replace(config, **{name: told[name] for name in SPLIT})
-    except (KeyError, TypeError, ValueError):  # of an older version, or another's hand
-        return config

@@ -13,8 +13,8 @@ from .engines import choose_runtime, open_session
 from .errors import DataError, UsageError
 from .images import fit, from_pixels, read_image
 from .models import find_model
-from .planning import data_for_model
 from .registry import Registry, load_registry
+from .run_data import check_classes, data_for_model
 from .runs import Run, placed
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
@@ -123,11 +123,7 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
     dataset = data_for_model(model.registry, model.file, model.path, data, data_dir)
-    if dataset.classes != model.classes:
-        raise DataError(
-            f"The data has other classes than the model: {_names(dataset.classes)} "
-            f"instead of {_names(model.classes)}."
-        )
+    check_classes(dataset, model.classes)
     images = getattr(dataset, split)
     step(f"evaluating on {len(images)} images")
     started = perf_counter()
@@ -147,7 +143,3 @@ def evaluate(
 
 def _answers(model: Model, pixels: Pixels) -> Logits:
     return answers_of(model.runtime, model.session, model.file, pixels)
-
-
-def _names(classes: tuple[str, ...]) -> str:
-    return f"{len(classes)} ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"

@@ -19,6 +19,7 @@ from .exporting.publishing import ExportResult, publish
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
+from .run_data import data_of_run
 from .runs import PRETRAINED, Run, create_run, find_run, open_run
 from .specs import EpochRecord, Form, Interface, Precision, Resize
 from .timing.bench import BenchOptions
@@ -126,9 +127,8 @@ def export(
     """
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(place_of(run))
-    original = load_original(
-        registry, opened, opened.open_data(registry, folder=_path(data), downloads=_path(data_dir))
-    )
+    dataset = data_of_run(registry, opened, folder=_path(data), downloads=_path(data_dir))
+    original = load_original(registry, opened, dataset)
     return publish(
         registry,
         original,

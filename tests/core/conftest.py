@@ -8,6 +8,7 @@ import pytest
 
 from cnnreg.exporting.original import load_original
 from cnnreg.registry import Catalog, Entry
+from cnnreg.run_data import data_of_run
 from cnnreg.specs import RuntimeSpec
 from helpers import make_run, train
 from toy_format import EXPORTER, Answering
@@ -17,7 +18,7 @@ from toy_format import EXPORTER, Answering
 def original(registry, tmp_path_factory):
     run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
     train(registry, run)
-    return load_original(registry, run, run.open_data(registry))
+    return load_original(registry, run, data_of_run(registry, run))
 
 
 @pytest.fixture

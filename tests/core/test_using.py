@@ -156,7 +156,7 @@ def test_a_run_goes_by_its_name_in_every_verb(registry, run, tmp_path, monkeypat
     with pytest.raises(UnknownNameError):  # of the format: the run was found
         cnnreg.export("first", "tflite", registry=registry)
     again = cnnreg.train("mlp", image_size=8, epochs=1, weights="first", registry=registry)
-    assert again.config.weights == str(Path("runs", "first"))
+    assert again.config.weights == str(Path("runs", "first").absolute())
 
 
 def test_what_is_measured_on_has_its_name_and_place(model, tmp_path):

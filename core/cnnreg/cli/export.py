@@ -20,6 +20,7 @@ from cnnreg.exporting.original import load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
 from cnnreg.registry import Entry, Registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve, served_name
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
@@ -142,7 +143,7 @@ def command(
     opened = find_run(run)
     out = console(stderr=True)
     with out.status("reading the run") as status:
-        dataset = opened.open_data(registry, folder=data, downloads=data_dir)
+        dataset = data_of_run(registry, opened, folder=data, downloads=data_dir)
         original = load_original(registry, opened, dataset)
         results: list[tuple[Job, ExportResult]] = []
         refused: list[GateError | UsageError] = []

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cnnreg.engines import missing
 from cnnreg.files import write_bytes
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import DEFAULT_ROOT, Run, open_run
 
 from .common import console, get_registry, human_time
@@ -79,7 +80,7 @@ def _save_picture(run: Run) -> Path:
 
     from PIL import Image
 
-    dataset = run.open_data(get_registry())
+    dataset = data_of_run(get_registry(), run)
     image = dataset.test.take(1, seed=3)
     pixels, label = image.pixels[0], dataset.classes[int(image.labels[0])]
     buffer = BytesIO()

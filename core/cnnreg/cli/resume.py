@@ -11,6 +11,7 @@ import click
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.recipe import Recipe, flag_of, label
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run, find_run, open_run
 from cnnreg.runs.overview import survey
 
@@ -65,8 +66,9 @@ def command(
     if world.writes:
         _refuse_finished(opened, recipe)
     with DecodeProgress(console(stderr=True)) as decoding:
-        dataset = opened.open_data(
+        dataset = data_of_run(
             registry,
+            opened,
             folder=data,
             downloads=data_dir,
             changed=accept_data,

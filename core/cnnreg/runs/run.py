@@ -1,4 +1,4 @@
-"""One run: its files and its data."""
+"""One run: its files, and which images it is of."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnreg.data import Dataset, data_config, open_dataset
-from cnnreg.data.decode import Progress
-from cnnreg.data.listing import Listed, Places, compare_listings, kept, places
-from cnnreg.errors import DataError, PluginError, UsageError
+from cnnreg.data import Dataset
+from cnnreg.data.listing import Listed, Places, compare_listings, places
 from cnnreg.files import disk_errors, patiently, write_text
-from cnnreg.registry import Registry
 
 from .config import RunConfig, read_config, write_config
 from .result import FILE_NAME as RESULT
@@ -79,72 +76,6 @@ class Run:
         """The outcome, or None while training is not finished. Raises ModelFileError."""
         return read_result(self.folder)
 
-    def open_data(
-        self,
-        registry: Registry,
-        *,
-        folder: Path | None = None,
-        downloads: Path | None = None,
-        progress: Progress | None = None,
-        changed: bool = False,
-        otherwise: str = "train anew",
-    ) -> Dataset:
-        """The run's data, in the same splits and at the same size; `folder` if it has moved.
-
-        Raises DataError if it is not the same; `otherwise` is what one can do then, besides
-        mending it. `changed` allows that, but never other classes; images that were there
-        before stay in their split, so that none that was trained on turns up in the test.
-        A run without data of its own, an imported one, takes what `folder` names.
-        """
-        config = self.config.data
-        if not config.name:
-            return self._open_named(registry, folder, downloads or config.downloads, progress)
-        if config.name not in registry.datasets:
-            raise PluginError(
-                f"The run's data set '{config.name}' is not installed.", where=self.folder
-            )
-        moved = replace(
-            config, folder=folder or config.folder, downloads=downloads or config.downloads
-        )
-        shape = self.config.contract.input_shape
-        dataset = open_dataset(
-            registry, moved, image_shape=shape, before=self.places(), progress=progress
-        )
-        if dataset.fingerprint == self.config.data_fingerprint:
-            return dataset
-        where = moved.folder or f"{moved.name} in {moved.downloads}"
-        if dataset.classes != self.config.contract.classes:
-            raise DataError("The data has other classes than this run.", where=where)
-        if not changed:
-            before = self._listed()
-            is_other = folder and kept(before, dataset.listing()) < len(before) / 2
-            raise DataError(
-                f"The data has changed since this run was trained on it{self.difference(dataset)}.",
-                where=where,
-                hint=f"Is this another folder? Name where the run's own lies now, or {otherwise}."
-                if is_other
-                else "Restore it, name where it lies now with --data or --data-dir, or "
-                f"{otherwise}.",
-            )
-        return dataset
-
-    def _open_named(
-        self, registry: Registry, named: Path | None, downloads: Path, progress: Progress | None
-    ) -> Dataset:
-        if named is None:
-            raise UsageError(
-                "This run was imported without data.",
-                where=self.folder,
-                hint="Name a data set or a folder of class folders with --data.",
-            )
-        contract = self.config.contract
-        config = data_config(str(named), registry, downloads=downloads, resize=contract.resize)
-        shape = contract.input_shape
-        dataset = open_dataset(registry, config, image_shape=shape, progress=progress)
-        if dataset.classes != contract.classes:
-            raise DataError("The data has other classes than this run.", where=named)
-        return dataset
-
     def changed(self, **fields: Any) -> Run:
         """This run with other fields of its configuration; `begin` writes them."""
         return Run(self.folder, replace(self.config, **fields))
@@ -170,14 +101,14 @@ class Run:
 
     def difference(self, dataset: Dataset) -> str:
         """How many images were added, removed and changed; empty where that is not known."""
-        before = self._listed()
+        before = self.listed()
         return f": {compare_listings(before, dataset.listing())}" if before else ""
 
     def places(self) -> Places:
         """The splits that each image was in; empty where that is not known."""
-        return places(self._listed())
+        return places(self.listed())
 
-    def _listed(self) -> list[Listed]:
+    def listed(self) -> list[Listed]:
         """The images as `write_images` kept them; none where that is not known."""
         try:
             # Not by splitlines, which takes some characters of a name for the end of a line.

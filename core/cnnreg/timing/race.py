@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cnnreg.errors import CnnregError, MachineError, UsageError
 from cnnreg.machine.environment import environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
-from cnnreg.planning import data_for_model
 from cnnreg.registry import Registry
+from cnnreg.run_data import data_for_model
 from cnnreg.runs import is_run, open_run
 from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions

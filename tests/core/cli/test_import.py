@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import open_run
 from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import Canary, cli, make_run, train
@@ -110,7 +111,7 @@ def test_trained_further(with_data, tmp_path):
 
 
 def test_without_data_it_predicts(bare, tmp_path, registry, elsewhere):
-    test = elsewhere[1].open_data(registry).test
+    test = data_of_run(registry, elsewhere[1]).test
     pixels, labels = np.asarray(test.pixels[:5])[:, :, :, 0], test.labels[:5]
     for number, picture in enumerate(pixels):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")

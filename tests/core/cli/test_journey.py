@@ -15,6 +15,7 @@ from PIL import Image
 
 from cnnreg.cli.progress import DecodeProgress
 from cnnreg.files import typed
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import open_run
 from helpers import cli, pictures
 
@@ -44,7 +45,7 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def picture(folder, run, registry):
-    test = open_run(run).open_data(registry).test.take(8, seed=1)
+    test = data_of_run(registry, open_run(run)).test.take(8, seed=1)
     paths = []
     for number, pixels in enumerate(test.pixels):
         paths.append(folder / f"digit {number} é.png")
@@ -250,7 +251,7 @@ class Watched(DecodeProgress):
 
 def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run, monkeypatch):
     monkeypatch.setattr("cnnreg.cli.train.DecodeProgress", Watched)
-    data = open_run(run).open_data(registry)
+    data = data_of_run(registry, open_run(run))
     for index in range(60):
         label = int(data.train.labels[index]) % 3
         target = folder / "photos" / ("ace", "two words", "ünï")[label]
@@ -264,7 +265,7 @@ def test_a_folder_of_pictures_is_enough_to_train(folder, picture, registry, run,
     )  # fmt: skip
     assert code == 0, err
     assert list(dict.fromkeys(Watched.seen)) == ["train", "val", "test", "end"]
-    photos = open_run(folder / "photo-run").open_data(registry)
+    photos = data_of_run(registry, open_run(folder / "photo-run"))
     assert [len(split) for split in (photos.train, photos.val, photos.test)] == [29, 8, 23]
     assert open_run(folder / "photo-run").config.contract.classes == ("ace", "two words", "ünï")
     code, _, err = cli("export", folder / "photo-run", "--openvino")

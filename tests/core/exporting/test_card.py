@@ -14,6 +14,7 @@ from cnnreg.exporting.card import Subject, model_card
 from cnnreg.exporting.description import in_words
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.parity import Parity
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run
 from cnnreg.specs import Interface, ModelFile
 from helpers import make_run, train
@@ -36,7 +37,7 @@ PARITY = Parity(
 def original(registry, tmp_path_factory):
     run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
     train(registry, run)
-    return load_original(registry, run, run.open_data(registry))
+    return load_original(registry, run, data_of_run(registry, run))
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import pytest
 from cnnreg.errors import PluginError
 from cnnreg.exporting import original as module
 from cnnreg.exporting.original import load_original
+from cnnreg.run_data import data_of_run
 
 
 def test_the_images_are_those_of_the_validation_and_training_splits(registry, original):
-    data = original.run.open_data(registry)
+    data = data_of_run(registry, original.run)
     val = {image.tobytes() for image in data.val.pixels}
     training = {image.tobytes() for image in data.train.pixels}
     judged, more = np.split(original.images, [len(original.labels)])

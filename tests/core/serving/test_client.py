@@ -15,6 +15,7 @@ from PIL import Image
 import model_server
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.publishing import publish
+from cnnreg.run_data import data_of_run
 from cnnreg.serving import serve
 from cnnreg.specs import Interface
 from cnnreg.using import load, predict
@@ -32,7 +33,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def layout(registry, tmp_path_factory):
     run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
     train(registry, run)
-    original = load_original(registry, run, run.open_data(registry))
+    original = load_original(registry, run, data_of_run(registry, run))
     exporter, embed = registry.exporters["openvino"], Interface(embed=True)
     result = publish(registry, original, exporter, "fp32", interface=embed)
     return serve(result.folder, run.folder / "serving").folder

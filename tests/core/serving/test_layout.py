@@ -17,6 +17,7 @@ from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest, write_manifest
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import now
 from cnnreg.serving import serve
 from cnnreg.serving.layout import model_name
@@ -32,7 +33,7 @@ def exports(registry, tmp_path_factory):
     """The folders of a self-contained export in each format."""
     run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=1)
     train(registry, run)
-    original = load_original(registry, run, run.open_data(registry))
+    original = load_original(registry, run, data_of_run(registry, run))
     embed = Interface(embed=True)
     return {
         name: publish(registry, original, registry.exporters[name], "fp32", interface=embed).folder

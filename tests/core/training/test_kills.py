@@ -35,6 +35,7 @@ import os, sys
 from pathlib import Path
 import torch
 from cnnreg.registry import load_registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import open_run
 from cnnreg.training.saving.saver import Saver
 from cnnreg.training.trainer import run_training
@@ -63,7 +64,7 @@ def save_epoch(self, record, saved=Saver.save_epoch):
 Saver.save_epoch = save_epoch
 registry, run = load_registry(), open_run(folder)
 on_step = die_at("step", lambda progress: None)
-list(run_training(registry, run, run.open_data(registry), on_step=on_step))
+list(run_training(registry, run, data_of_run(registry, run), on_step=on_step))
 """
 
 

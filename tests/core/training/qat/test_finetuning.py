@@ -11,6 +11,7 @@ from cnnreg.exporting.original import load_original
 from cnnreg.files import file_digest
 from cnnreg.images import normalise
 from cnnreg.recipe import Recipe
+from cnnreg.run_data import data_of_run
 from cnnreg.training.qat.fake_quant import fake_quantised, input_ranges
 from cnnreg.training.qat.finetuning import EPOCHS, finetuned, gentle
 from helpers import make_run, train
@@ -20,7 +21,7 @@ from helpers import make_run, train
 def original(registry, tmp_path_factory):
     run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
     train(registry, run)
-    return load_original(registry, run, run.open_data(registry))
+    return load_original(registry, run, data_of_run(registry, run))
 
 
 def tune(registry, original, on_step=lambda progress: None):

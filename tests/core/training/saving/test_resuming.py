@@ -12,6 +12,7 @@ import torch
 
 from cnnreg.errors import ModelFileError, StoppedError
 from cnnreg.registry import Catalog
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import OF_THE_END, open_run, read_metrics
 from cnnreg.training.saving import resuming
 from cnnreg.training.saving.checkpoint import read_checkpoint, save_checkpoint
@@ -90,7 +91,7 @@ def test_the_gpu_is_one_of_the_facts(registry, whole, monkeypatch):
     from cnnreg.training.feeding.splits import training_batches
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "RTX 9999")
-    config, dataset = whole.config, whole.open_data(registry)
+    config, dataset = whole.config, data_of_run(registry, whole)
     batches = training_batches(dataset, config.contract, config.recipe)
     facts = {
         name: resuming.made_with(whole, batches, dataset.val, "plugin", torch.device(name))
@@ -147,7 +148,7 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
     said = []
     records = train(registry, stopped.changed(recipe=recipe), note=said.append)
     assert said == [f"not bit-exact: batch size was 64, is {batch_size}"]
-    left = len(stopped.open_data(registry).train) - 5 * 64
+    left = len(data_of_run(registry, stopped).train) - 5 * 64
     assert sum(count for number, count in seen) == left
     assert min(count for _, count in seen) >= 2
     assert [record.epoch for record in records] == [2]

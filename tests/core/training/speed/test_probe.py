@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cnnreg.training.speed.probe import has_bf16
 from torch import nn
 
 from cnnreg.errors import MachineError, StoppedError
@@ -21,6 +20,7 @@ from cnnreg.training.feeding.batches import Batch
 from cnnreg.training.saving.checkpoint import read_checkpoint
 from cnnreg.training.saving.state import seed_streams
 from cnnreg.training.speed import probe
+from cnnreg.training.speed.probe import has_bf16
 from helpers import make_run, stop_at, train
 
 AUTO = {"precision": "auto", "layout": "auto", "compile": "auto"}

@@ -1,0 +1,145 @@
+"""Which images belong to a run, or to a model that was made of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .data import DataConfig, Dataset, data_config, open_dataset
+from .data.config import SPLIT, dataset_of
+from .data.decode import Progress
+from .data.listing import kept
+from .errors import CnnregError, DataError, PluginError, UsageError
+from .planning import DEFAULT_DOWNLOADS
+from .registry import Registry
+from .runs import Run, open_run, run_around
+from .specs import ModelFile
+
+
+def data_of_run(
+    registry: Registry,
+    run: Run,
+    *,
+    folder: Path | None = None,
+    downloads: Path | None = None,
+    progress: Progress | None = None,
+    changed: bool = False,
+    otherwise: str = "train anew",
+) -> Dataset:
+    """The run's data, in the same splits and at the same size; `folder` if it has moved.
+
+    Raises DataError if it is not the same; `otherwise` is what one can do then, besides
+    mending it. `changed` allows that, but never other classes; images that were there
+    before stay in their split, so that none that was trained on turns up in the test.
+    A run without data of its own, an imported one, takes what `folder` names.
+    """
+    own, contract = run.config.data, run.config.contract
+    downloads = downloads or own.downloads
+    if own.name:
+        if own.name not in registry.datasets:
+            raise PluginError(
+                f"The run's data set '{own.name}' is not installed.", where=run.folder
+            )
+        config = replace(own, folder=folder or own.folder, downloads=downloads)
+    elif folder is None:
+        raise _nameless(run.folder)
+    else:
+        config = data_config(str(folder), registry, downloads=downloads, resize=contract.resize)
+    dataset = open_dataset(
+        registry,
+        config,
+        image_shape=contract.input_shape,
+        before=run.places(),
+        progress=progress,
+    )
+    where = config.folder or f"{config.name} in {config.downloads}"
+    check_classes(dataset, contract.classes, where)
+    if own.name and not changed and dataset.fingerprint != run.config.data_fingerprint:
+        before = run.listed()
+        is_other = folder and kept(before, dataset.listing()) < len(before) / 2
+        raise DataError(
+            f"The data has changed since this run was trained on it{run.difference(dataset)}.",
+            where=where,
+            hint=f"Is this another folder? Name where the run's own lies now, or {otherwise}."
+            if is_other
+            else f"Restore it, name where it lies now with --data or --data-dir, or {otherwise}.",
+        )
+    return dataset
+
+
+def data_for_model(
+    registry: Registry,
+    model: ModelFile,
+    path: Path,
+    data: str | Path | None,
+    data_dir: Path | None,
+) -> Dataset:
+    """The data that was named, else the data of the run that the model belongs to.
+
+    Data of the run's kind are split as the run split its own, which may lie elsewhere now:
+    else the model would be tested on what it was trained on. They are known by name alone: a
+    copy whose images were made smaller has other sizes. An export away from its run still
+    tells in which shares.
+    """
+    run_folder = run_around(path)
+    if data is None and run_folder is not None:
+        return data_of_run(registry, open_run(run_folder), downloads=data_dir)
+    contract = model.contract
+    if not (data or contract.dataset):
+        raise _nameless(path)
+    config = data_config(
+        str(data or contract.dataset),
+        registry,
+        downloads=data_dir or DEFAULT_DOWNLOADS,
+        resize=contract.resize,
+    )
+    run = before = None
+    with suppress(CnnregError):  # whatever lies above the model, the data have been named
+        run = open_run(run_folder) if run_folder is not None else None
+    if run is None:
+        config = _split_as_told(config, model.split)
+    elif _same_data(registry, run.config.data, config):
+        own, before = run.config.data, run.places()
+        moved = data_dir or not own.downloads.is_dir()
+        downloads = config.downloads if moved else own.downloads
+        config = replace(own, folder=config.folder, downloads=downloads)
+    return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
+
+
+def check_classes(
+    dataset: Dataset, classes: tuple[str, ...], where: Path | str | None = None
+) -> None:
+    if dataset.classes != classes:
+        raise DataError(
+            f"The data has other classes than the model: {_names(dataset.classes)} "
+            f"instead of {_names(classes)}.",
+            where=where,
+        )
+
+
+def _names(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)} ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
+
+
+def _nameless(model: Path) -> UsageError:
+    return UsageError(
+        "This model was imported without data.",
+        where=model,
+        hint="Name a data set or a folder of class folders with --data.",
+    )
+
+
+def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
+    """Whether both are read by the same data set, however it is spelt."""
+    known = one.name in registry.datasets and other.name in registry.datasets
+    return known and dataset_of(registry, one.name) is dataset_of(registry, other.name)
+
+
+def _split_as_told(config: DataConfig, told: Any) -> DataConfig:
+    """With the shares and the seed of the run that an export was made of, where it says them."""
+    try:
+        return replace(config, **{name: told[name] for name in SPLIT})
+    except (KeyError, TypeError, ValueError):  # of an older version, or another's hand
+        return config
