@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, get_args
 
 from .engines import CHECKPOINT, blaming_engine, missing, runtimes_for
 from .errors import FEW, MissingExtraError, ModelFileError, PluginError, UsageError
@@ -13,7 +14,7 @@ from .plugins import one_line
 from .registry import Registry
 from .runs import Run, is_run, open_run, run_around
 from .runs.overview import exports_of
-from .specs import Interface, ModelContract, ModelFile
+from .specs import Interface, ModelContract, ModelFile, Precision
 
 CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
@@ -128,12 +129,14 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
         if runtime.metadata is None:
             continue
         with blaming_engine(runtime):
-            texts = dict(runtime.metadata(path))
+            texts: dict[str, Any] = dict(runtime.metadata(path))
         try:
             contract = ModelContract.from_data(json.loads(texts[CONTRACT_KEY]))
             interface = Interface.from_data(json.loads(texts[INTERFACE_KEY]))
             split = json.loads(texts.get(SPLIT_KEY, "null"))
             precision = texts[PRECISION_KEY]
+            if precision not in get_args(Precision):
+                raise ValueError(f"precision {precision!r:.40} is unknown")
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ModelFileError(
                 f"The file does not say how to use it: {one_line(error)}.",
@@ -143,7 +146,7 @@ def _bare_file(registry: Registry, path: Path) -> ModelFile:
         return ModelFile(
             path=path,
             format=format_name,
-            precision=precision,  # type: ignore[arg-type]  # checked by the contract's writer
+            precision=precision,
             contract=contract,
             interface=interface,
             split=split,

@@ -138,7 +138,7 @@ def settings() -> tuple[Field[Any], ...]:
 
 
 def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
-    """`base`, or the defaults, changed by `data`; for what a file says.
+    """`base`, or the defaults, changed by `data`: what a file says, or a command's flags.
 
     Raises TypeError or ValueError for a field that is unknown, of another type or out of range.
     """

@@ -98,6 +98,7 @@ def test_a_bare_file_must_carry_a_contract(registry, tmp_path, monkeypatch):
         {"contract": "["},
         {"interface": '{"embed": 1}'},
         {"split": "{"},
+        {"precision": "fp4"},
         None,
     ):
         texts.clear()
