@@ -46,7 +46,7 @@ def main(file: Path, output: Path, key: str = "") -> int:
         limit(size)
         refuse_programs(file)
         tensors = select(read(file), key)
-        write({name: plain(name, tensor) for name, tensor in checked(tensors, size)}, output)
+        write({name: plain(tensor) for name, tensor in checked(tensors, size)}, output)
     except Refused as refused:
         refusal = refused
     except Exception as error:  # noqa: BLE001 - whatever a foreign file makes of its reader
@@ -148,7 +148,7 @@ def checked(tensors: dict[str, Tensor], size: int) -> list[tuple[str, Tensor]]:
     return list(tensors.items())
 
 
-def plain(name: str, tensor: Tensor) -> Tensor:
+def plain(tensor: Tensor) -> Tensor:
     """In memory of its own, row by row."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
