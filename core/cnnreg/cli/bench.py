@@ -147,10 +147,10 @@ def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:
     write_json(folder / "bench.json", report)
     if missing(("matplotlib",)):
         return None
-    from cnnreg.timing.charts import draw_latencies
-
     path = folder / "bench.png"
     try:
+        from cnnreg.pictures.latencies import draw_latencies
+
         draw_latencies(raced.results, raced.contract.architecture, machine_lines(raced), path)
     except MachineError:
         raise

@@ -128,14 +128,11 @@ def csv_text(results: Iterable[Result]) -> str:
 
 def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     """report.md, results.csv, results.json, curves.png and curves.svg."""
-    from cnnreg.pictures.canvas import drawing
-
-    from .picture import draw_comparison
+    from cnnreg.pictures.comparison import draw_comparison
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with drawing():
-        draw_comparison(results, name, (folder / "curves.png", folder / "curves.svg"))
+    draw_comparison(results, name, folder / "curves.png")
     write_json(folder / "results.json", report_data(name, results))
     write_text(folder / "report.md", markdown(name, results, "curves.png"))
     # Last: Excel, where it is open, lets nobody write it.

@@ -1,1 +1,1 @@
-"""Learning curves, answers and mistakes as pictures. May import matplotlib."""
+"""Learning curves, answers, comparisons and times as pictures. May import matplotlib."""

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from cnnreg.runs.report import ClassResult, Report
 
-from .canvas import drawable, drawing, labels, save, shorten
+from .canvas import drawing, drawn, labels, save, shorten
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -234,8 +234,8 @@ def _short_names(report: Report, longest: int) -> dict[str, str]:
 
 
 def _head(figure: Figure, title: str, what: str, top: float | None = None) -> None:
-    text = f"{shorten(title, 80) if drawable(title) else ''}\n{what}"
-    figure.suptitle(text.strip(), fontsize=10, x=0.012, y=top, ha="left", linespacing=1.4)
+    text = f"{drawn(shorten(title, 80))}\n{what}"
+    figure.suptitle(text, fontsize=10, x=0.012, y=top, ha="left", linespacing=1.4)
 
 
 def _percent(share: float, position: object = None) -> str:

@@ -74,6 +74,11 @@ def labels(classes: Sequence[str], longest: int = 24) -> list[str]:
     ]
 
 
+def drawn(text: str) -> str:
+    """One line, with a question mark for each letter that no font has."""
+    return "".join(letter if drawable(letter) else "?" for letter in text)
+
+
 def shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 

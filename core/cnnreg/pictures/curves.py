@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cnnreg.specs import EpochRecord
 
-from .canvas import FORMATS, drawing, save
+from .canvas import FORMATS, drawing, drawn, save
 
 TRAINING, VALIDATION, BEST = "#8a94a6", "#0f62fe", "#da1e28"
 
@@ -37,7 +37,8 @@ def _curves(history: Sequence[EpochRecord], title: str) -> Figure:
         for record in best:
             axes.axvline(record.epoch, color=BEST, linewidth=0.8, linestyle=":")
             axes.plot(record.epoch, scale * getattr(record, f"val_{name}"), "o", color=BEST)
-        _finish(axes, name)
+        axes_of_epochs(axes, "accuracy (%)" if name == "accuracy" else "cross-entropy loss")
+        axes.legend(frameon=False, fontsize=8)
     for record in best:
         accuracy.set_title(
             f"best: {100 * record.val_accuracy:.2f} % at epoch {record.epoch}",
@@ -45,14 +46,13 @@ def _curves(history: Sequence[EpochRecord], title: str) -> Figure:
             color=BEST,
             loc="right",
         )
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(drawn(title), fontsize=11)
     return figure
 
 
-def _finish(axes: Axes, name: str) -> None:
+def axes_of_epochs(axes: Axes, label: str) -> None:
     axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy (%)" if name == "accuracy" else "cross-entropy loss")
+    axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)

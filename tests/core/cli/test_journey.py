@@ -223,7 +223,7 @@ def test_a_chart_that_cannot_be_drawn_costs_the_chart_alone(run, tmp_path, monke
     def broken(*arguments):
         raise ValueError("no such\nletter")
 
-    monkeypatch.setattr("cnnreg.timing.charts.draw_latencies", broken)
+    monkeypatch.setattr("cnnreg.pictures.latencies.draw_latencies", broken)
     options = (*BRIEFLY, "--output", tmp_path, "--json")
     code, out, err = cli("bench", run / "exports/onnx-fp32", *options)
     assert code == 0

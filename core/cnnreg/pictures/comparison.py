@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cnnreg.files import write_bytes
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from .results import Cell, Result, best_rates, cells, panels
+from cnnreg.comparing.results import Cell, Result, best_rates, cells, panels
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .canvas import drawing, drawn, save
+from .curves import axes_of_epochs
 
 # IBM's palette for charts of categories: told apart by the colour-blind too.
 COLOURS = ("#0f62fe", "#da1e28", "#198038", "#8a3ffc", "#b28600", "#009d9a", "#161616", "#ee5396")
 HEIGHT, WIDTH = 3.4, 11.0  # inches of one network on one data set
 
 
-def draw_comparison(results: Sequence[Result], title: str, paths: Sequence[Path]) -> None:
+def draw_comparison(results: Sequence[Result], title: str, path: Path) -> None:
     """A row for each network and data set: training loss, validation accuracy.
 
     An optimizer at its best rate is a line, the mean of its seeds, in a band from the
@@ -27,8 +27,11 @@ def draw_comparison(results: Sequence[Result], title: str, paths: Sequence[Path]
     as one does that diverged.
     Its other rates are thin lines.
     """
-    from matplotlib.figure import Figure
+    with drawing():
+        save(_comparison(results, title), path)
 
+
+def _comparison(results: Sequence[Result], title: str) -> Figure:
     table = [cell for cell in cells(results) if cell.results]
     best = set(map(id, best_rates(table)))
     grouped = panels(table)
@@ -42,19 +45,17 @@ def draw_comparison(results: Sequence[Result], title: str, paths: Sequence[Path]
                 colour, leading = colours[cell.optimizer], id(cell) in best
                 _draw(axes, cell, curve, scale, colour, leading=leading)
             _look_at(axes, [cell for cell in group if id(cell) in best], curve, scale)
-        _finish(loss, f"{architecture} on {data}", "training loss")
-        _finish(accuracy, "", "validation accuracy (%)")
+        axes_of_epochs(loss, "training loss")
+        axes_of_epochs(accuracy, "validation accuracy (%)")
+        loss.set_title(drawn(f"{architecture} on {data}"), fontsize=10, loc="left")
         accuracy.legend(
             frameon=False, fontsize=8, title="best rate (others thin)", title_fontsize=8,
             loc="center left", bbox_to_anchor=(1.0, 0.5),
         )  # fmt: skip
     seeds = max(len(cell.results) for cell in table)
     over = "one seed" if seeds == 1 else f"mean and range of {seeds} seeds"
-    figure.suptitle(f"{title}: {over}", fontsize=11)
-    for path in paths:
-        buffer = BytesIO()
-        figure.savefig(buffer, format=path.suffix[1:], dpi=130)
-        write_bytes(path, buffer.getvalue())
+    figure.suptitle(drawn(f"{title}: {over}"), fontsize=11)
+    return figure
 
 
 def _draw(axes: Axes, cell: Cell, curve: str, scale: int, colour: str, *, leading: bool) -> None:
@@ -69,7 +70,7 @@ def _draw(axes: Axes, cell: Cell, curve: str, scale: int, colour: str, *, leadin
     if not leading:
         axes.plot(epochs, means, color=colour, linewidth=0.7, alpha=0.4)
         return
-    label = cell.label + (f", {cell.diverged} diverged" if cell.diverged else "")
+    label = drawn(cell.label) + (f", {cell.diverged} diverged" if cell.diverged else "")
     axes.plot(epochs, means, color=colour, linewidth=1.6, marker="o", markersize=3, label=label)
     lows, highs = [min(items) for items in together], [max(items) for items in together]
     axes.fill_between(epochs, lows, highs, color=colour, alpha=0.15, linewidth=0)
@@ -82,8 +83,6 @@ def _draw(axes: Axes, cell: Cell, curve: str, scale: int, colour: str, *, leadin
 
 def _look_at(axes: Axes, leading: Sequence[Cell], curve: str, scale: int) -> None:
     """Limits by what matters: a rate that went astray may leave the picture."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     values = [
         scale * value
         for cell in leading
@@ -103,14 +102,3 @@ def _look_at(axes: Axes, leading: Sequence[Cell], curve: str, scale: int) -> Non
     else:
         margin = 0.05 * (high - low) + 0.01
         axes.set_ylim(low - margin, high + margin)
-
-
-def _finish(axes: Axes, title: str, label: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .bench import BenchResult
+from matplotlib.figure import Figure
+
+from cnnreg.timing.bench import BenchResult
+
+from .canvas import drawing, drawn, save
 
 BASELINE, OTHER, TAIL = "#8a94a6", "#0f62fe", "#161616"
 
@@ -17,18 +21,12 @@ def draw_latencies(
 
     Above them stand the model and the lines that say which `machine` it is.
     """
-    from cnnreg.pictures.canvas import drawing
-
     with drawing():
-        title = "\n".join(map(_drawn, (f"{model} on {machine[0]}", *machine[1:])))
-        _draw(results, title, path)
+        title = "\n".join(map(drawn, (f"{model} on {machine[0]}", *machine[1:])))
+        save(_latencies(results, title), path, ("png",))
 
 
-def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from cnnreg.pictures.canvas import save
-
+def _latencies(results: Sequence[BenchResult], title: str) -> Figure:
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
     axes = figure.subplots()
     places = range(len(results))
@@ -48,7 +46,7 @@ def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
             fontsize=8,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )
-    axes.set_yticks(list(places), [_drawn(result.label) for result in results])
+    axes.set_yticks(list(places), [drawn(result.label) for result in results])
     axes.invert_yaxis()
     axes.set_xlim(0, limit)
     circumstances = f"milliseconds for {results[0].batch} image(s)"
@@ -56,11 +54,4 @@ def _draw(results: Sequence[BenchResult], title: str, path: Path) -> None:
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)
-    save(figure, path, ("png",))
-
-
-def _drawn(text: str) -> str:
-    """With a question mark for each letter that no font has: runs may be called anything."""
-    from cnnreg.pictures.canvas import drawable
-
-    return "".join(letter if drawable(letter) else "?" for letter in text)
+    return figure
