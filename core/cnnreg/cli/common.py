@@ -19,6 +19,7 @@ from cnnreg.plugins import quiet_stdout, results_stdout
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import to_data
 from cnnreg.termination import stop_if_asked
+from cnnreg.texts import aligned
 
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
@@ -118,22 +119,18 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     A title that starts with ">" is of a column aligned to the right.
     """
-    lines = [[title.lstrip(">") for title in titles], *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines = aligned(titles, rows)
     out = results_stdout()
     # A last column of text is cut at the edge of a terminal, or left out where that would leave
     # nothing to read; never where a program reads.
     if out.isatty() and not titles[-1].startswith(">"):
-        room = get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-        if room < min(widths[-1], READABLE):
-            lines, widths = [line[:-1] for line in lines], widths[:-1]
-        else:
-            widths[-1] = min(widths[-1], room)
-    for number, line in enumerate(lines):
-        cells = [
-            cell.rjust(width) if title.startswith(">") else _cut(cell, width).ljust(width)
-            for title, cell, width in zip(titles, line, widths, strict=False)
+        *before, last = map(len, lines[0])
+        room = get_terminal_size().columns - sum(before) - 2 * len(before)
+        readable = room >= min(last, READABLE)
+        lines = [
+            [*cells, _cut(text.rstrip(), room)] if readable else cells for *cells, text in lines
         ]
+    for number, cells in enumerate(lines):
         if number == 0:
             click.secho("  ".join(cells).rstrip(), file=out, bold=True)
         else:
@@ -143,6 +140,21 @@ def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def titled_table(titles: Sequence[str], **look: Any) -> Any:
+    """An empty table of rich's with these titles: one that starts with ">" is of figures,
+    aligned to the right and never folded.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, **look)
+    for title in titles:
+        if title.startswith(">"):
+            table.add_column(title[1:], justify="right", no_wrap=True)
+        else:
+            table.add_column(title, overflow="fold")
+    return table
 
 
 def console(*, stderr: bool = False) -> Any:

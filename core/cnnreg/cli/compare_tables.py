@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .common import console
+from .common import console, titled_table
 
 if TYPE_CHECKING:
     from cnnreg.comparing.results import Result
@@ -34,13 +34,9 @@ def show(results: list[Result]) -> None:
 
 
 def _print_table(out: Any, title: str, table: list[Any]) -> None:
-    from rich.table import Table
-
     from cnnreg.comparing.report import HEADINGS, row
 
-    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for place, heading in enumerate(HEADINGS):
-        shown.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    shown = titled_table(HEADINGS, title=title, title_justify="left")
     for cell in table:
         shown.add_row(*row(cell))
     out.print(shown)

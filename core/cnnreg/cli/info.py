@@ -10,7 +10,7 @@ from cnnreg.engines import missing
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
 
-from .common import console, get_registry, human_count, json_option, print_json
+from .common import console, get_registry, human_count, json_option, print_json, titled_table
 from .list import shape_text
 
 if TYPE_CHECKING:
@@ -102,15 +102,9 @@ def _print(
 
 
 def _stage_table(stages: list[Stage]) -> Any:
-    from rich.table import Table
+    from cnnreg.networks.summary import TITLES, stage_row
 
-    from cnnreg.networks.summary import stage_row
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("stage", "layer", "kernel", "stride"):
-        table.add_column(column, overflow="fold")
-    for column in ("blocks", "output", "parameters", "MACs"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = titled_table(TITLES)
     for stage in stages:
         table.add_row(*stage_row(stage)[:-1], human_count(stage.macs))
     table.add_section()

@@ -15,7 +15,15 @@ from cnnreg.registry import Entry, Registry
 from cnnreg.scaffold import write_plugin
 from cnnreg.specs import ArchitectureSpec, to_data
 
-from .common import ListingGroup, console, folder_type, get_registry, json_option, print_json
+from .common import (
+    ListingGroup,
+    console,
+    folder_type,
+    get_registry,
+    json_option,
+    print_json,
+    titled_table,
+)
 
 KINDS = ("architectures", "datasets", "optimizers", "recipes", "exporters", "runtimes")
 
@@ -38,11 +46,8 @@ def show(as_json: bool) -> None:
         print_json([{**to_data(s), "offers": offers[s.name]} for s in registry.plugins])
         return
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("plugin", "package", "state", "offers"):
-        table.add_column(column, overflow="fold")
+    table = titled_table(("plugin", "package", "state", "offers"))
     colours = {"loaded": "green", "failed": "red", "off": "dim"}
     for status in registry.plugins:
         texts = [f"{kind}: {', '.join(names)}" for kind, names in offers[status.name].items()]

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.files import disk_errors, write_json, write_text
+from cnnreg.markdown import escape
+from cnnreg.markdown import table as markdown_table
 
 from .results import Cell, Result, Spread, best_rates, cells, panels
 from .verdict import METHOD, verdicts
 
-HEADINGS = ("optimizer", "rate", "n", "validation %", "test %", "epochs", "minutes")
+HEADINGS = ("optimizer", ">rate", ">n", ">validation %", ">test %", ">epochs", ">minutes")
 BEST_TITLE = "Each optimizer at its best learning rate, by validation accuracy"
 
 CSV_COLUMNS = (
@@ -74,7 +76,7 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
 
 
 def row(cell: Cell) -> tuple[str, ...]:
-    """A contestant's line of a table, below HEADINGS."""
+    """A contestant's line of a table, below HEADINGS, plain text."""
     seeds, finished = len(cell.results) + len(cell.failed), len(cell.finished)
     nothing = "diverged" if cell.diverged else "failed"
     return (
@@ -101,18 +103,18 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell
 
 
 def markdown(name: str, results: Sequence[Result], picture: str) -> str:
-    lines = [f"# {name}", ""]
+    lines = [f"# {escape(name)}", ""]
     said = verdicts(cells(results))
-    lines += [f"- {verdict.text}" for verdict in said]
+    lines += [f"- {escape(verdict.text)}" for verdict in said]
     lines += ["", METHOD, ""] if said else []
     lost = failures(results)
-    lines += [*(f"- {line}" for line in lost), ""] if lost else []
+    lines += [*(f"- {escape(line)}" for line in lost), ""] if lost else []
     lines += [f"![learning curves]({picture})", "", f"## {BEST_TITLE}", "", note(results), ""]
     for title, _, best in sections(results):
-        lines += [f"### {title}", "", *_markdown_table(best), ""]
+        lines += [f"### {escape(title)}", "", _table(best), ""]
     lines += ["## All", ""]
     for title, table, _ in sections(results):
-        lines += [f"### {title}", "", *_markdown_table(table), ""]
+        lines += [f"### {escape(title)}", "", _table(table), ""]
     return "\n".join(lines)
 
 
@@ -139,9 +141,8 @@ def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     write_text(folder / "results.csv", csv_text(results))
 
 
-def _markdown_table(table: Sequence[Cell]) -> list[str]:
-    lines = [f"| {' | '.join(HEADINGS)} |", f"|---|{'--:|' * (len(HEADINGS) - 1)}"]
-    return lines + [f"| {' | '.join(row(cell))} |" for cell in table]
+def _table(table: Sequence[Cell]) -> str:
+    return markdown_table(HEADINGS, [tuple(map(escape, row(cell))) for cell in table])
 
 
 def _percent(spread: Spread | None) -> str:

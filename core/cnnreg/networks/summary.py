@@ -9,11 +9,12 @@ from torch import nn
 
 from cnnreg.files import write_json, write_text
 from cnnreg.specs import ModelContract, to_data
+from cnnreg.texts import aligned
 
 from .anatomy import Stage, count_macs, count_parameters, stages
 
-TITLES = ("stage", "layer", "kernel", "stride", "blocks", "output", "parameters", "MACs")
-NUMBERS = {"stride", "blocks", "output", "parameters", "MACs"}  # aligned to the right
+TITLES = ("stage", "layer", "kernel", ">stride", ">blocks", ">output", ">parameters", ">MACs")
+"""Of `aligned`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ def as_text(summary: Summary) -> str:
         f"input {size}, {summary.num_classes} classes"
     )
     total = ("total", "", "", "", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
-    lines = _align([TITLES, *map(stage_row, summary.stages), total])
+    table = aligned(TITLES, [*map(stage_row, summary.stages), total])
+    lines = ["  ".join(cells).rstrip() for cells in table]
     rule = "-" * max(map(len, lines))
     lines[-1:-1] = lines[1:1] = [rule]
     return "\n".join([head, "", *lines, ""])
@@ -74,14 +76,3 @@ def stage_row(stage: Stage) -> tuple[str, ...]:
         f"{stage.parameters:,}",
         f"{stage.macs:,}",
     )
-
-
-def _align(table: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if title in NUMBERS else cell.ljust(width)
-            for title, cell, width in zip(TITLES, row, widths, strict=True)
-        ).rstrip()
-        for row in table
-    ]

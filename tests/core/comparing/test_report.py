@@ -8,9 +8,18 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
+from markdown_it import MarkdownIt
 
 from cnnreg.comparing import report
-from cnnreg.comparing.report import csv_text, markdown, note, report_data, row, write_report
+from cnnreg.comparing.report import (
+    HEADINGS,
+    csv_text,
+    markdown,
+    note,
+    report_data,
+    row,
+    write_report,
+)
 from cnnreg.comparing.results import cells, failed_result
 from cnnreg.errors import MachineError
 from cnnreg.files import write_text
@@ -79,6 +88,25 @@ def test_the_markdown_has_both_tables_and_the_verdict():
     assert "| adam | 0.1 |" not in best
     assert "| adam | 0.1 |" in everything
     assert "has the highest mean validation accuracy" in best
+
+
+def test_what_a_name_or_an_error_holds_is_no_markdown():
+    evil = "<img src=x> ![y](z) |"
+    lost = failed_result(trial("adam", architecture=evil), f"Out of {evil}.")
+    won = [result(trial(name, architecture="net <b>"), 0.5) for name in ("sgd", evil)]
+    text = markdown(evil, [lost, *won], "curves.png")
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+    assert "html_block" not in {token.type for token in tokens}
+    assert "html_inline" not in {child.type for child in inline}
+    assert [child.attrs["src"] for child in inline if child.type == "image"] == ["curves.png"]
+    assert {len(line) for line in _rows(tokens)} == {len(HEADINGS)}
+
+
+def _rows(tokens):
+    """The cells of each line of the tables."""
+    kinds = [token.type for token in tokens if token.type in ("tr_open", "th_open", "td_open")]
+    return [line.split() for line in " ".join(kinds).split("tr_open")[1:]]
 
 
 def test_a_table_that_is_open_in_excel_costs_nothing_else(tmp_path, monkeypatch):
