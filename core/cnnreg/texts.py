@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
 
 
 def aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
@@ -20,3 +21,19 @@ def aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[s
         ]
         for line in lines
     ]
+
+
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """The first of them: "a, b, c, ..."."""
+    known = list(names)
+    return ", ".join([*known[:most], *["..."] * (len(known) > most)])
+
+
+def matches(pattern: str, *names: str) -> bool:
+    """Whether one of them has it as a part, or is what it means with * and ?; in any case."""
+    wanted = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
+    return any(fnmatch(name.lower(), wanted) for name in names)
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

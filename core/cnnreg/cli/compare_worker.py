@@ -10,9 +10,10 @@ from cnnreg.data import expanded
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
+from cnnreg.texts import percent
 
 from .boundary import as_known
-from .common import console, human_time, percent, say
+from .common import console, human_time, say
 from .progress import TrainingProgress
 from .train import report_data
 

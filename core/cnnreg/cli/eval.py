@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from cnnreg.runs import find_run
+from cnnreg.texts import percent
 from cnnreg.using import SPLITS, evaluate, load
 
-from .common import console, folder_type, get_registry, json_option, percent, print_json, say
+from .common import console, folder_type, get_registry, json_option, print_json, say
 from .data_options import data_options
 
 

@@ -25,6 +25,7 @@ from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve, served_name
 from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
 from cnnreg.termination import stop_if_asked, terminable
+from cnnreg.texts import percent
 
 from .common import (
     NumberRange,
@@ -33,7 +34,6 @@ from .common import (
     get_registry,
     human_bytes,
     json_option,
-    percent,
     print_json,
     say,
 )

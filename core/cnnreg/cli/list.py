@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatch
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from cnnreg.errors import UnknownNameError
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.specs import Shape, to_data
+from cnnreg.texts import matches
 
 from .common import get_registry, human_count, json_option, print_columns, print_json
 
@@ -44,8 +44,7 @@ def _catalog(registry: Registry, kind: str) -> Catalog[Any]:
 
 def _matches(entry: Entry[Any], pattern: str) -> bool:
     texts = (entry.spec.name, getattr(entry.spec, "family", ""), *getattr(entry.spec, "tags", ()))
-    wanted = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
-    return any(fnmatch(text, wanted) for text in texts)
+    return matches(pattern, *texts)
 
 
 def _print_table(kind: str, entries: Iterable[Entry[Any]], conflicts: frozenset[str]) -> None:

@@ -17,8 +17,7 @@ from rich.progress import (
 
 from cnnreg.runs import Run
 from cnnreg.specs import EpochRecord
-
-from .common import percent
+from cnnreg.texts import percent
 
 if TYPE_CHECKING:
     from cnnreg.training.saving.progress import Progress as TrainingState

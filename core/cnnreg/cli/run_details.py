@@ -12,12 +12,12 @@ from cnnreg.runs.overview import changes, overview, usual_recipe
 from cnnreg.runs.report import Report, read_report
 from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import to_data
+from cnnreg.texts import percent
 
 from .common import (
     console,
     human_bytes,
     human_time,
-    percent,
     print_columns,
     say,
     show_time,

@@ -10,6 +10,7 @@ from cnnreg.errors import UsageError
 from cnnreg.runs import DEFAULT_ROOT, find_run, no_run
 from cnnreg.runs.overview import ORDERS, RunOverview, matching, survey
 from cnnreg.specs import to_data
+from cnnreg.texts import percent
 
 from .common import (
     ListingGroup,
@@ -17,7 +18,6 @@ from .common import (
     get_registry,
     human_time,
     json_option,
-    percent,
     print_columns,
     print_json,
     say,

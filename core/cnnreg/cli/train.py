@@ -17,6 +17,7 @@ from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, Run, create_run
 from cnnreg.specs import Form, Resize
+from cnnreg.texts import percent
 from cnnreg.using import place_of
 
 from .common import (
@@ -27,7 +28,6 @@ from .common import (
     human_count,
     human_time,
     json_option,
-    percent,
     print_json,
     say,
 )

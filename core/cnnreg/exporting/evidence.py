@@ -14,6 +14,7 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.report import ClassResult, Report, make_report, read_report
 from cnnreg.specs import ModelFile
+from cnnreg.texts import percent
 
 from .parity import Parity
 
@@ -50,7 +51,7 @@ def accuracy(report: Report, split: str) -> str:
         note = f"The {WORST} classes recognised worst:\n\n"
     rows = [_class_row(one) for one in shown]
     return (
-        f"{_percent(report.accuracy)} of {report.images:,} {split} images (top-1), "
+        f"{percent(report.accuracy)} of {report.images:,} {split} images (top-1), "
         f"measured with the original network.\n\n{note}"
         + table(("class", ">images", ">recognised", ">right when said"), rows)
     )
@@ -60,8 +61,8 @@ def _class_row(one: ClassResult) -> tuple[str, ...]:
     return (
         escape(one.name),
         f"{one.support:,}",
-        _percent(one.accuracy),
-        _percent(one.precision),
+        percent(one.accuracy),
+        percent(one.precision),
     )
 
 
@@ -70,8 +71,8 @@ def proof(registry: Registry, parities: dict[str, Parity]) -> str:
         (
             escape(title_of(registry, name)),
             f"{parity.images:,}",
-            _percent(parity.agreement),
-            f"{_percent(parity.original_accuracy)} → {_percent(parity.exported_accuracy)}"
+            percent(parity.agreement),
+            f"{percent(parity.original_accuracy)} → {percent(parity.exported_accuracy)}"
             + f" on {parity.judged:,} of them" * (parity.judged != parity.images),
             f"{parity.largest_difference:.1e}",
         )
@@ -136,7 +137,3 @@ def limits(data: str, report: Report, split: str) -> str:
         )
         lines.append(f"- Mixed up most often: {'; '.join(pairs)}.")
     return "\n".join(lines)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"

@@ -10,8 +10,7 @@ from cnnreg.planning import contract_of
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelContract, Resize, Shape
 
-from .fitting import Fit
-from .reading import printable
+from .fitting import Fit, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +37,9 @@ def agreed_classes(
     else:
         what = f"The data has {len(dataset.classes)} other classes"
     raise DataError(
-        f"{what}: {_beginning(dataset.classes)} instead of {_beginning(classes)}.",
+        f"{what}: {listed(dataset.classes)} instead of {listed(classes)}.",
         hint="Import with --classes alone, or with data of the same classes.",
     )
-
-
-def _beginning(names: tuple[str, ...]) -> str:
-    return ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def image_shape(

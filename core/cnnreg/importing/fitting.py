@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from cnnreg import texts
 from cnnreg.errors import ModelFileError
 from cnnreg.networks.weightless import built_weightless
 from cnnreg.plugins import blaming
@@ -18,8 +19,6 @@ from cnnreg.training.groups import head_of
 from cnnreg.training.saving.foreign import forms_of, named_as
 
 from .reading import printable
-
-SHOWN = 3  # differences that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,7 @@ class Fit:
 
 
 def listed(names: Iterable[str]) -> str:
-    shown = [printable(name, 120) for name in names]
-    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+    return texts.listed(printable(name, 120) for name in names)
 
 
 def best_fit(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from cnnreg.files import in_use
 from cnnreg.manifest import FILE_NAME, has_manifest
 from cnnreg.recipe import MEASURED, Recipe
 from cnnreg.registry import Registry
+from cnnreg.texts import matches
 
 from .failure import failure_state
 from .metrics import read_metrics
@@ -46,8 +46,7 @@ class RunOverview:
 
     def matches(self, pattern: str) -> bool:
         """Name, network and data are compared: a part of one, or one with * and ?."""
-        wanted = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
-        return any(fnmatch(text.lower(), wanted) for text in (self.name, self.network, self.data))
+        return matches(pattern, self.name, self.network, self.data)
 
 
 ORDERS: dict[str, Callable[[RunOverview], tuple[Any, ...]]] = {

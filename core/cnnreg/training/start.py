@@ -16,6 +16,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.specs import ArchitectureSpec
+from cnnreg.texts import listed
 
 from .building import build_model, build_optimizer, memory_format, refuse_unshareable
 from .distributed.world import ALONE, World
@@ -97,7 +98,7 @@ def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -
     taken = copy_fitting(model, named, architecture.name, where)
     fresh = [name for name in own if name not in taken and not name.endswith("_tracked")]
     source = Path(weights).name if where else "the pretrained weights"
-    rest = f"; new: {_listed(fresh)}" if fresh else ""
+    rest = f"; new: {listed(fresh)}" if fresh else ""
     return f"took {len(taken)} of {len(own)} tensors from {source}{rest}"
 
 
@@ -127,7 +128,3 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             hint="`cnnreg import` makes a run of other files of tensors.",
         )
     return read_tensors(path)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import click
 import pytest
 
 from cnnreg.cli import common
+from cnnreg.cli import list as list_module
+from cnnreg.registry import Catalog
 from helpers import cli
 
 
@@ -32,6 +35,19 @@ def test_every_architecture_is_listed_with_its_cost(registry):
 def test_patterns(pattern, names):
     _, out, _ = cli("list", pattern, "--json")
     assert {item["name"] for item in json.loads(out)} == set(names)
+
+
+def test_a_tag_is_found_in_upper_and_lower_case(monkeypatch, registry):
+    net = registry.architectures.entry("resnet20")
+    tagged = replace(net, spec=replace(net.spec, tags=("CIFAR",)))
+    monkeypatch.setattr(
+        list_module,
+        "get_registry",
+        lambda: replace(registry, architectures=Catalog("architecture", [tagged])),
+    )
+    for pattern in ("cifar", "CIFAR", "Cif*"):
+        code, out, err = cli("list", pattern)
+        assert (code, "resnet20" in out) == (0, True), err
 
 
 @pytest.mark.parametrize(

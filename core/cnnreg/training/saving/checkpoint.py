@@ -25,6 +25,7 @@ from cnnreg.networks.weightless import built_undrawn
 from cnnreg.plugins import blaming
 from cnnreg.runs.weights import HEADER_KEY, MAX_HEADER_BYTES
 from cnnreg.specs import ArchitectureSpec, ModelContract, to_data
+from cnnreg.texts import listed
 
 SCHEMA = 1
 MAX_TENSORS = 20_000
@@ -114,9 +115,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
         or expected[name].shape != weights[name].shape
     )
     if differing:
-        shown = ", ".join(differing[:3]) + (", ..." if len(differing) > 3 else "")
         raise ModelFileError(
-            f"The weights do not fit this network: {len(differing)} tensors differ ({shown}).",
+            f"The weights do not fit this network: {len(differing)} tensors differ "
+            f"({listed(differing)}).",
             where=path,
             hint="Was the plugin that built it changed since?",
         )
