@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -22,6 +22,7 @@ from .bench_tables import machine_lines, show
 from .common import (
     NumberRange,
     console,
+    end,
     folder_type,
     get_registry,
     json_option,
@@ -120,24 +121,17 @@ def command(
     try:
         chart = _save(folder, report, raced) if folder else None
     except MachineError as error:
-        lost = error
+        what = f"The report was not kept: {error.what}"
+        lost = MachineError(what, where=error.where, hint=error.hint)
     if as_json:  # after what can be stopped: that is a document too
         print_json(report)
     if lost:
-        _end(lost, as_json, f"the report was not kept: {lost.what} [{lost.where}]")
+        end(lost, as_json=as_json)
     if chart and not as_json:
         saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
         console().print(saved, markup=False, soft_wrap=True)
     if raced.failure:
-        _end(raced.failure, as_json, str(raced.failure))
-
-
-def _end(error: MachineError, as_json: bool, remark: str) -> NoReturn:
-    """An error after the figures: with --json stdout has its one document by then."""
-    if not as_json:
-        raise error
-    say(remark)
-    raise click.exceptions.Exit(error.exit_code) from error
+        end(raced.failure, as_json=as_json)
 
 
 def _save(folder: Path, report: dict[str, Any], raced: Race) -> Path | None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
+from cnnreg.errors import CnnregError
 from cnnreg.files import WINDOWS
 from cnnreg.plugins import quiet_stdout, results_stdout
 from cnnreg.registry import Registry, load_registry
@@ -112,6 +113,14 @@ def print_json(data: Any) -> None:
     stop_if_asked()  # a document of its own, and there is but one
     # ASCII alone: a pipe on Windows has the encoding of a console, which lacks most letters.
     click.echo(json.dumps(to_data(data), indent=2, allow_nan=False), file=results_stdout())
+
+
+def end(error: CnnregError, *, as_json: bool) -> NoReturn:
+    """Raise an error that comes after the results: with --json stdout has its one document."""
+    if not as_json:
+        raise error
+    say(str(error))
+    raise click.exceptions.Exit(error.exit_code) from error
 
 
 def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

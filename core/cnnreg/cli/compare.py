@@ -23,14 +23,7 @@ from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
 
-from .common import (
-    console,
-    folder_type,
-    get_registry,
-    json_option,
-    print_json,
-    say,
-)
+from .common import console, end, folder_type, get_registry, json_option, print_json, say
 from .compare_tables import show
 from .compare_worker import Worker
 from .data_options import data_options, image_options
@@ -153,14 +146,11 @@ def command(
     write_report(folder, name, results)
     if as_json:  # one document: a report that cannot be written is an error alone
         print_json({"folder": folder, **report_data(name, results)})
-        if failure:
-            raise click.exceptions.Exit(failure.exit_code)
-        return
-    out = console()
-    for label, file in (("report", "report.md"), ("curves", "curves.png")):
-        out.print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    else:
+        for label, file in (("report", "report.md"), ("curves", "curves.png")):
+            console().print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
     if failure:
-        raise failure
+        end(failure, as_json=as_json)
 
 
 def _storage_of(folder: Path, named: str | None) -> str | None:

@@ -18,6 +18,7 @@ from cnnreg.specs import ArchitectureSpec, to_data
 from .common import (
     ListingGroup,
     console,
+    end,
     folder_type,
     get_registry,
     json_option,
@@ -87,10 +88,8 @@ def check(name: str, as_json: bool) -> None:
     if as_json:
         print_json(results)
     failed = sum(not result.passed for checks in results.values() for result in checks)
-    if failed and as_json:  # stdout has its document
-        raise click.exceptions.Exit(PluginError.exit_code)
     if failed:
-        raise PluginError(f"{failed} conformance checks of '{name}' failed.")
+        end(PluginError(f"{failed} conformance checks of '{name}' failed."), as_json=as_json)
 
 
 def _known(registry: Registry, name: str) -> Entry[ArchitectureSpec]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import click
 from cnnreg.errors import DataError, UsageError
 from cnnreg.using import Guess, load, predict
 
-from .common import console, folder_type, get_registry, json_option, print_json, say, spread
+from .common import console, end, folder_type, get_registry, json_option, print_json, say, spread
 
 
 def _files(
@@ -49,8 +48,7 @@ def command(
             failed += 1
             results.append({"image": str(image), "error": error.what, "hint": error.hint})
             if not as_json:
-                start = click.style("error:", fg="red", bold=True)
-                click.echo(f"{start} {image}: {error.what} {error.hint}".rstrip(), err=True)
+                say(f"{image}: {error.what} {error.hint}".rstrip())
         else:
             found = [{"class": g.name, "probability": g.probability} for g in guesses]
             results.append({"image": str(image), "top": found})
@@ -59,8 +57,7 @@ def command(
     if as_json:
         print_json({"predictions": results})
     if failed:
-        click.echo(f"{failed} of {len(images)} images could not be used.", err=True)
-        sys.exit(DataError.exit_code)
+        end(DataError(f"{failed} of {len(images)} images could not be used."), as_json=as_json)
 
 
 def _print(image: Path, guesses: list[Guess]) -> None:

@@ -121,7 +121,7 @@ def test_a_report_that_cannot_be_kept_is_shown_all_the_same(bench, monkeypatch):
     monkeypatch.setattr("cnnreg.cli.bench.write_json", full)
     code, out, err = bench("--json")
     assert (code, "results" in json.loads(out)) == (5, True)
-    assert "note: the report was not kept: The disk is full. [there]" in err
+    assert "note: The report was not kept: The disk is full. [there]" in err
 
 
 SLOW = replace(

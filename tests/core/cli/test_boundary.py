@@ -189,8 +189,9 @@ def test_a_failed_check_is_one_document(monkeypatch):
 
     failed = conformance.Outcome(check="parameters", passed=False, reason="one too many")
     monkeypatch.setattr(conformance, "check_architecture", lambda *arguments: [failed])
-    code, out, _ = cli("plugins", "check", "mlp", "--json")
+    code, out, err = cli("plugins", "check", "mlp", "--json")
     assert code == 6
+    assert err == "note: 1 conformance checks of 'mlp' failed.\n"
     assert json.loads(out)["mlp"][0]["reason"] == "one too many"
 
 

@@ -169,11 +169,14 @@ def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
     code, out, err = cli("predict", run, picture[0], folder / "broken.jpg", folder / "none.png")
     assert code == 3
     assert out.count("%") == 3
-    assert f"error: {folder / 'broken.jpg'}: " in err
-    assert "2 of 3 images could not be used" in err
+    assert f"note: {folder / 'broken.jpg'}: " in err
+    assert "error: 2 of 3 images could not be used." in err
     code, out, err = cli("predict", run, folder)
     assert code == 3
-    assert f"error: {folder}: This is a folder. Name images in it: {typed(folder)}/*.jpg" in err
+    assert f"note: {folder}: This is a folder. Name images in it: {typed(folder)}/*.jpg" in err
+    code, out, err = cli("predict", run, picture[0], folder / "none.png", "--json")
+    assert (code, len(json.loads(out)["predictions"])) == (3, 2)
+    assert "note: 1 of 2 images could not be used." in err
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +219,7 @@ def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path
     code, out, err = cli("bench", run / "exports/onnx-fp32", *options)
     assert code == 5
     assert json.loads(out)["results"]
-    assert "the report was not kept" in err
+    assert "note: The report was not kept: " in err
 
 
 def test_a_chart_that_cannot_be_drawn_costs_the_chart_alone(run, tmp_path, monkeypatch):

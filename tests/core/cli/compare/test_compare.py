@@ -109,6 +109,7 @@ def test_a_contestant_that_fails_does_not_keep_the_others_from_a_report(
         states = [(of["optimizer"], bool(of["failure"])) for of in json.loads(out)["trials"]]
         assert sorted(states) == [("adam", True)] * 2 + [("sgd", False)] * 2
         assert f"set aside: mlp-digits-adam-0.001-seed0: {said}" in err
+        assert f"note: {said}" in err
         got, out, err = cli("compare", "--resume", tmp_path / "x")
         assert got == code
         assert f"adam 0.001, seed 0, failed: {said}" in out
