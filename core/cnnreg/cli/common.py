@@ -18,7 +18,7 @@ from cnnreg.errors import CnnregError
 from cnnreg.files import WINDOWS
 from cnnreg.plugins import quiet_stdout, results_stdout
 from cnnreg.registry import Registry, load_registry
-from cnnreg.specs import to_data
+from cnnreg.specs import Shape, to_data
 from cnnreg.termination import stop_if_asked
 from cnnreg.texts import aligned
 
@@ -190,6 +190,11 @@ def human_count(number: int | float) -> str:
         if number >= size:
             return f"{number / size:.2f} {unit}"
     return str(number)
+
+
+def shape_text(shape: Shape) -> str:
+    channels, height, width = shape
+    return f"{channels}x{height}x{width}"
 
 
 def human_bytes(number: int) -> str:

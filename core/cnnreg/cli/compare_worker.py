@@ -14,8 +14,8 @@ from cnnreg.texts import percent
 
 from .boundary import as_known
 from .common import console, human_time, say
+from .following import note_data
 from .progress import TrainingProgress
-from .train import report_data
 
 if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan, Trial
@@ -95,7 +95,7 @@ class Worker:
             )
         if trial.data not in self._reported:
             self._reported.add(trial.data)
-            report_data(dataset)
+            note_data(dataset)
         self._say(result)
         return result
 

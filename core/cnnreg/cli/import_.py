@@ -16,11 +16,10 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import Form, Resize
 
-from .common import console, folder_type, get_registry, json_option, print_json, say
+from .common import console, folder_type, get_registry, json_option, print_json, say, shape_text
 from .data_options import data_options
-from .list import shape_text
+from .following import note_data
 from .progress import DecodeProgress
-from .train import report_data
 
 if TYPE_CHECKING:
     from cnnreg.importing.importer import Import
@@ -139,7 +138,7 @@ def _open(
         dataset = open_for(
             registry, architecture, config, channels=channels, progress=decoding.update
         )
-        report_data(dataset)
+        note_data(dataset)
     return replace(config, image_size=dataset.image_shape[1]), dataset
 
 

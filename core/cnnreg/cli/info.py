@@ -10,8 +10,15 @@ from cnnreg.engines import missing
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
 
-from .common import console, get_registry, human_count, json_option, print_json, titled_table
-from .list import shape_text
+from .common import (
+    console,
+    get_registry,
+    human_count,
+    json_option,
+    print_json,
+    shape_text,
+    titled_table,
+)
 
 if TYPE_CHECKING:
     from cnnreg.networks.anatomy import Stage

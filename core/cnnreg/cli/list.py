@@ -9,10 +9,10 @@ import click
 
 from cnnreg.errors import UnknownNameError
 from cnnreg.registry import Catalog, Entry, Registry
-from cnnreg.specs import Shape, to_data
+from cnnreg.specs import to_data
 from cnnreg.texts import matches
 
-from .common import get_registry, human_count, json_option, print_columns, print_json
+from .common import get_registry, human_count, json_option, print_columns, print_json, shape_text
 
 KINDS = ("architectures", "datasets", "optimizers", "recipes", "formats", "runtimes")
 
@@ -86,11 +86,6 @@ def _exporter(entry: Entry[Any]) -> tuple[str, ...]:
 
 def _runtime(entry: Entry[Any]) -> tuple[str, ...]:
     return entry.spec.title, ", ".join(entry.spec.formats)
-
-
-def shape_text(shape: Shape) -> str:
-    channels, height, width = shape
-    return f"{channels}x{height}x{width}"
 
 
 _LAYOUTS = {

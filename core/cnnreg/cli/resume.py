@@ -17,9 +17,9 @@ from cnnreg.runs.overview import survey
 
 from .common import console, folder_type, get_registry, json_option, say
 from .data_options import moved_data_options
+from .following import follow, note_data
 from .progress import DecodeProgress
 from .recipe_options import changing_options
-from .train import follow, report_data
 
 UNFINISHED = ("stopped", "failed")
 LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does
@@ -75,7 +75,7 @@ def command(
             otherwise="say --accept-data to go on with it",
             progress=decoding.update,
         )
-        report_data(dataset)
+        note_data(dataset)
     if dataset.fingerprint != opened.config.data_fingerprint:
         say(f"the images have changed{opened.difference(dataset)}")
     if world.writes and opened.result is not None:

@@ -20,9 +20,9 @@ from .common import (
     human_time,
     print_columns,
     say,
+    shape_text,
     show_time,
 )
-from .list import shape_text
 
 CONFUSIONS = 10  # pairs that are told
 LISTED = 30  # classes that are printed; the JSON has all

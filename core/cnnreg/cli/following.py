@@ -1,0 +1,98 @@
+"""A training as a person sees it: what is trained on what, each epoch, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from cnnreg.data import Dataset
+from cnnreg.errors import StoppedError
+from cnnreg.files import typed
+from cnnreg.registry import Registry
+from cnnreg.runs import Run
+from cnnreg.texts import percent
+
+from .common import console, human_count, human_time, print_json, say, shape_text
+from .progress import TrainingProgress
+
+if TYPE_CHECKING:
+    from cnnreg.training.distributed.world import World
+
+
+def note_data(dataset: Dataset) -> None:
+    """What a user should know of the images: shares asked for in vain, files skipped."""
+    context = click.get_current_context()
+    for name, option in (("val", "val_fraction"), ("test", "test_fraction")):
+        asked = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if asked and name in dataset.own_splits:
+            flag = option.replace("_", "-")
+            say(f"--{flag} is not used: the data come with a {name} split of their own")
+    for name in ("train", "val", "test"):
+        split = getattr(dataset, name)
+        for error in split.skipped:
+            say(f"skipped an unreadable {name} image: {error.where}: {error.what}")
+        if split.note:
+            say(split.note)
+
+
+def follow(
+    registry: Registry, run: Run, dataset: Dataset, *, device: str, world: World, as_json: bool
+) -> None:
+    """Train to the end, showing each step, and say what came of it."""
+    from cnnreg.training.trainer import run_training
+
+    out = console(stderr=True)
+    _announce(out, registry, run, dataset)
+    with TrainingProgress(out, run, len(dataset.train)) as bar:
+        try:
+            for record in run_training(
+                registry, run, dataset, device=device, world=world, on_step=bar.step, note=say
+            ):
+                bar.epoch(record)
+        except StoppedError as stop:
+            start = "cnnreg" if world.size == 1 else "torchrun ... -m cnnreg"
+            stop.hint = f"Go on with: {start} resume {typed(run.folder)}"
+            raise
+    if not world.writes:
+        return
+    result = run.result or {}
+    if as_json:
+        print_json({"run": run.folder, **result})
+        return
+    shown = console()
+    shown.print(
+        f"[green]✓[/] [bold]{run.config.contract.architecture}[/] on {run.config.data.label}: "
+        f"test accuracy [bold]{percent(result['test_accuracy'])}[/], validation "
+        f"{percent(result['val_accuracy'])} at epoch {result['best_epoch']} of "
+        f"{result['epochs']}, {human_time(result['seconds'])}"
+    )
+    for label, text in (
+        ("run", run.folder),
+        ("curves", run.curves),
+        ("more", f"cnnreg runs show {typed(run.folder)}"),
+        ("next", f"cnnreg export {typed(run.folder)} --openvino"),
+    ):
+        shown.print(f"  {label:<6} {text}", markup=False, soft_wrap=True)
+
+
+def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
+    from cnnreg.networks.weightless import built_weightless
+
+    contract, recipe = run.config.contract, run.config.recipe
+    spec = registry.architecture_of(contract)
+    form = f", small form: {spec.small_form}" if contract.form == "small" else ""
+    network = built_weightless(lambda: spec.build(contract.options()))
+    count = human_count(sum(p.numel() for p in network.parameters()))
+    out.print(f"[bold]{spec.name}[/] ({count} parameters){form}")
+    out.print(
+        f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "
+        f"{len(dataset.test)} test images of {shape_text(contract.input_shape)}, "
+        f"{contract.num_classes} classes"
+    )
+    out.print(
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), batch "
+        f"{recipe.batch_size}, up to {recipe.epochs} epochs, patience {recipe.patience or 'none'}, "
+        f"seed {recipe.seed}"
+    )
