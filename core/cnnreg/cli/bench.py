@@ -29,9 +29,8 @@ from .common import (
     print_json,
     say,
     spread,
-    threads_option,
 )
-from .data_options import data_options
+from .options import data_options
 
 NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
 
@@ -48,7 +47,9 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
     show_default=True,
     help="CPU, GPU, NPU: where supported. Repeat for several, or: all.",
 )
-@threads_option
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
+)
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option(

@@ -22,9 +22,6 @@ from cnnreg.specs import Shape, to_data
 from cnnreg.termination import stop_if_asked
 from cnnreg.texts import aligned
 
-threads_option = click.option(
-    "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
-)
 folder_type = click.Path(path_type=Path)
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -64,6 +61,8 @@ def wildcards(path: Path) -> list[Path]:
 
 class NumberRange(click.FloatRange):
     """click's own takes NaN, which is within any limits and beyond none."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)

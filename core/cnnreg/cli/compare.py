@@ -23,10 +23,19 @@ from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
 
-from .common import console, end, folder_type, get_registry, json_option, print_json, say
+from .common import (
+    NumberRange,
+    console,
+    end,
+    folder_type,
+    get_registry,
+    json_option,
+    print_json,
+    say,
+)
 from .compare_tables import show
 from .compare_worker import Worker
-from .data_options import data_options, image_options
+from .options import Listed, data_dir_option, device_option, image_options
 from .progress import DecodeProgress
 from .recipe_options import recipe_options
 
@@ -40,13 +49,30 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 
 @click.command()
 @click.argument("architectures", nargs=-1)
-@data_options
-@click.option("--optimizers", default=CLASSICS, show_default=True, help="Names, with commas.")
-@click.option("--lrs", help="Learning rates, with commas; default: the recipe's of each network.")
+@click.option(
+    "--data",
+    type=Listed(click.STRING),
+    default=DEFAULT_DATA,
+    show_default=True,
+    help="Data sets of `cnnreg list --kind datasets`, or folders of class folders, with commas.",
+)
+@data_dir_option
+@click.option(
+    "--optimizers",
+    type=Listed(click.STRING),
+    default=CLASSICS,
+    show_default=True,
+    help="Names, with commas.",
+)
+@click.option(
+    "--lrs",
+    type=Listed(NumberRange()),
+    help="Learning rates, with commas; default: the recipe's of each network.",
+)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @image_options
 @recipe_options(SWEPT)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@device_option
 @click.option("--output", type=folder_type, help="Default: comparisons/ and the contestants.")
 @click.option("--resume", type=folder_type, help="Go on with the comparison in this folder.")
 @click.option(
@@ -64,10 +90,10 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @json_option
 def command(
     architectures: tuple[str, ...],
-    data: str | None,
+    data: tuple[str, ...],
     data_dir: Path | None,
-    optimizers: str,
-    lrs: str | None,
+    optimizers: tuple[str, ...],
+    lrs: tuple[float, ...] | None,
     seeds: int,
     image_size: int | None,
     resize: Resize,
@@ -100,9 +126,9 @@ def command(
         planned = make_plan(
             registry,
             architectures,
-            _names("--data", data or DEFAULT_DATA),
-            _names("--optimizers", optimizers),
-            _rates(lrs) if lrs is not None else [],
+            data,
+            optimizers,
+            lrs or (),
             seeds,
             recipe_name,
             recipe_flags,
@@ -192,9 +218,9 @@ def _refuse_other_options() -> None:
 def make_plan(
     registry: Registry,
     architectures: tuple[str, ...],
-    data: list[str],
-    optimizers: list[str],
-    rates: list[float],
+    data: tuple[str, ...],
+    optimizers: tuple[str, ...],
+    rates: tuple[float, ...],
     seeds: int,
     recipe_name: str | None,
     recipe_flags: dict[str, Any],
@@ -215,8 +241,8 @@ def make_plan(
     plan = Plan(
         recipes=recipes,
         data=by_label([data_config(text, registry, **settings) for text in data]),
-        optimizers=tuple(optimizers),
-        learning_rates=tuple(rates),
+        optimizers=tuple(dict.fromkeys(optimizers)),
+        learning_rates=tuple(dict.fromkeys(rates)),
         seeds=seeds,
     )
     for trial in plan.trials():
@@ -225,17 +251,3 @@ def make_plan(
         except ValueError as error:
             raise UsageError(f"{error}.") from error
     return plan
-
-
-def _names(option: str, text: str) -> list[str]:
-    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not names:
-        raise UsageError(f"{option} is empty.")
-    return names
-
-
-def _rates(text: str) -> list[float]:
-    try:
-        return list(dict.fromkeys(float(part) for part in _names("--lrs", text)))
-    except ValueError as error:
-        raise UsageError(f"--lrs takes numbers with commas between, not '{text}'.") from error

@@ -11,15 +11,14 @@ from cnnreg.texts import percent
 from cnnreg.using import SPLITS, evaluate, load
 
 from .common import console, folder_type, get_registry, json_option, print_json, say
-from .data_options import data_options
+from .options import data_options, engine_options
 
 
 @click.command("eval")
 @click.argument("model", type=folder_type, required=False)
 @data_options
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
-@click.option("--runtime", help="Engine to use; default: the format's own.")
-@click.option("--device", default="CPU", show_default=True)
+@engine_options
 @json_option
 def command(
     model: Path | None,

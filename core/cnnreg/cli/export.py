@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -37,8 +37,8 @@ from .common import (
     print_json,
     say,
 )
-from .data_options import moved_data_options
 from .export_target import Job, jobs_for, spared
+from .options import Listed, moved_data_options
 
 
 class ExportCommand(click.Command):
@@ -50,16 +50,6 @@ class ExportCommand(click.Command):
             for number, (name, entry) in enumerate(_formats().items())
         ]
         return [*flags, *super().get_params(ctx)]
-
-
-class Precisions(click.ParamType[Any]):
-    """One, or several with commas between them."""
-
-    name = "fp32,fp16,int8"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Precision, ...]:
-        known = click.Choice[Precision](["fp32", "fp16", "int8"])
-        return tuple(known.convert(part.strip(), param, ctx) for part in str(value).split(","))
 
 
 def _formats() -> dict[str, Entry[ExporterSpec]]:
@@ -75,7 +65,8 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 @click.option(
     "--precision",
     "precisions",
-    type=Precisions(),
+    type=Listed(click.Choice(get_args(Precision))),
+    metavar="fp32,fp16,int8",
     multiple=True,
     callback=lambda ctx, param, given: tuple(chain.from_iterable(given)),
     help="One, or several with commas between them; default: fp32.",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -16,30 +15,38 @@ from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import Form, Resize
 
-from .common import console, folder_type, get_registry, json_option, print_json, say, shape_text
-from .data_options import data_options
+from .common import (
+    NumberRange,
+    console,
+    folder_type,
+    get_registry,
+    json_option,
+    print_json,
+    say,
+    shape_text,
+)
 from .following import note_data
+from .options import (
+    Listed,
+    data_options,
+    image_size_option,
+    resize_option,
+    run_output_option,
+)
 from .progress import DecodeProgress
 
 if TYPE_CHECKING:
     from cnnreg.importing.importer import Import
 
 
-def numbers(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[float, ...] | None:
-    """One for each channel, or one for all."""
-    if text is None:
-        return None
-    try:
-        values = tuple(float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        values = ()
-    if not values or not all(map(isfinite, values)):
-        raise click.BadParameter(f"{text!r} is not a number, nor several with commas between.")
-    if max(values) > 1:
-        raise click.BadParameter(f"{text!r} is not of pixels of 0 to 1: divide by 255.")
-    return values
+class Level(NumberRange):
+    """Of pixels of 0 to 1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number > 1:
+            self.fail(f"{value} is not of pixels of 0 to 1: divide by 255.", param, ctx)
+        return number
 
 
 @click.command("import")
@@ -52,21 +59,15 @@ def numbers(
 @click.option(
     "--form", type=click.Choice(get_args(Form)), help="Default: the one that fits, by image size."
 )
-@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width.")
+@image_size_option
 @click.option(
     "--mean",
-    callback=numbers,
+    type=Listed(Level(0)),
     help="Of the pixels, 0 to 1; default: the data's, or those of the network's published weights.",
 )
-@click.option("--std", callback=numbers, help="Likewise, their deviation.")
-@click.option(
-    "--resize",
-    type=click.Choice(get_args(Resize)),
-    default="squash",
-    show_default=True,
-    help="How images of another shape are made to fit.",
-)
-@click.option("--output", type=folder_type, help="The run's folder; default: a new one in runs/.")
+@click.option("--std", type=Listed(Level(0)), help="Likewise, their deviation.")
+@resize_option
+@run_output_option
 @json_option
 def command(
     file: Path,
@@ -108,17 +109,15 @@ def command(
     )
     with console(stderr=True).status(f"reading {file.name}"):
         weights = read_weights(file, key)
-    config = (
-        replace(
-            data_config(data, registry, downloads=data_dir or DEFAULT_DOWNLOADS),
+    opened = None
+    if data:
+        config = data_config(
+            data,
+            registry,
+            downloads=data_dir or DEFAULT_DOWNLOADS,
             image_size=image_size,
             resize=resize,
         )
-        if data
-        else None
-    )
-    opened = None
-    if config:
         channels = channels_of(registry, architecture, weights, form)
         opened = _open(registry, architecture, config, channels)
     planned = plan_import(registry, architecture, weights, wishes, data=opened, note=say)

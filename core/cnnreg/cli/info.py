@@ -19,6 +19,7 @@ from .common import (
     shape_text,
     titled_table,
 )
+from .options import form_option, image_size_option
 
 if TYPE_CHECKING:
     from cnnreg.networks.anatomy import Stage
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--form", type=click.Choice(["standard", "small"]), help="Default: by image size.")
-@click.option("--image-size", type=click.IntRange(8, 4096), help="Height and width to show it at.")
+@form_option
+@image_size_option
 @click.option("--classes", type=click.IntRange(2), help="Number of classes.")
 @click.option("--channels", type=click.IntRange(1), help="Channels of the images.")
 @json_option

@@ -12,6 +12,7 @@ from cnnreg.errors import DataError, UsageError
 from cnnreg.using import Guess, load, predict
 
 from .common import console, end, folder_type, get_registry, json_option, print_json, say, spread
+from .options import engine_options
 
 
 def _files(
@@ -32,8 +33,7 @@ def _files(
 @click.argument("model", type=folder_type)
 @click.argument("images", nargs=-1, required=True, callback=_files)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes shown.")
-@click.option("--runtime", help="Engine to use; default: the format's own.")
-@click.option("--device", default="CPU", show_default=True)
+@engine_options
 @json_option
 def command(
     model: Path, images: tuple[Path, ...], top: int, runtime: str | None, device: str, as_json: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 REFRESH = 0.1  # seconds between two redraws of the numbers
 
 
-class DecodeProgress:
-    """A bar for each split that has files to decode."""
+class Shown:
+    """What is shown while it is entered."""
 
-    def __init__(self, out: Console) -> None:
-        columns = (TextColumn("decoding {task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=out, transient=True)
-        self._tasks: dict[str, Any] = {}
+    _progress: Progress
 
-    def __enter__(self) -> DecodeProgress:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -45,13 +42,22 @@ class DecodeProgress:
     ) -> None:
         self._progress.stop()
 
+
+class DecodeProgress(Shown):
+    """A bar for each split that has files to decode."""
+
+    def __init__(self, out: Console) -> None:
+        columns = (TextColumn("decoding {task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=out, transient=True)
+        self._tasks: dict[str, Any] = {}
+
     def update(self, split: str, done: int, total: int) -> None:
         if split not in self._tasks:
             self._tasks[split] = self._progress.add_task(split, total=total)
         self._progress.update(self._tasks[split], completed=done)
 
 
-class TrainingProgress:
+class TrainingProgress(Shown):
     """A bar for the whole training, with the numbers of the epoch in work; a line an epoch."""
 
     def __init__(self, out: Console, run: Run, images: int) -> None:
@@ -70,18 +76,6 @@ class TrainingProgress:
             *columns, console=out, transient=True, disable=not out.is_terminal
         )
         self._task = self._progress.add_task("", total=self._recipe.epochs * images, numbers="")
-
-    def __enter__(self) -> TrainingProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def step(self, state: TrainingState) -> None:
         if monotonic() - self._shown < REFRESH:

@@ -16,10 +16,10 @@ from cnnreg.runs import Run, find_run, open_run
 from cnnreg.runs.overview import survey
 
 from .common import console, folder_type, get_registry, json_option, say
-from .data_options import moved_data_options
 from .following import follow, note_data
+from .options import device_option, moved_data_options
 from .progress import DecodeProgress
-from .recipe_options import changing_options
+from .recipe_options import setting_options
 
 UNFINISHED = ("stopped", "failed")
 LENGTH = ("epochs", "patience")  # how long it goes on, not what a step does
@@ -28,13 +28,13 @@ CHANGEABLE = (*LENGTH, "batch_size", "accumulate", "learning_rate")
 
 @click.command()
 @click.argument("run", type=folder_type, required=False)
-@changing_options(CHANGEABLE)
+@setting_options(CHANGEABLE, default="the run's")
 @click.option(
     "--accept-changes",
     is_flag=True,
     help="Go on with another batch size or rate, no longer as if never stopped.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@device_option
 @moved_data_options
 @click.option(
     "--accept-data", is_flag=True, help="Go on although images were added, removed or changed."

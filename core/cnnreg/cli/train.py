@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -17,9 +18,16 @@ from cnnreg.runs import PRETRAINED, create_run
 from cnnreg.specs import Form, Resize
 from cnnreg.using import place_of
 
-from .common import NumberRange, console, folder_type, get_registry, json_option, say
-from .data_options import data_options, image_options
+from .common import NumberRange, console, get_registry, json_option, say
 from .following import follow, note_data
+from .options import (
+    Listed,
+    data_options,
+    device_option,
+    form_option,
+    image_options,
+    run_output_option,
+)
 from .progress import DecodeProgress
 from .recipe_options import recipe_options
 
@@ -37,16 +45,20 @@ class NamedPath(click.Path):
 @image_options
 @recipe_options()
 @click.option("--dropout", type=NumberRange(0, 0.99), help="Default: the paper's own.")
-@click.option("--form", type=click.Choice(get_args(Form)), help="Default: by image size.")
+@form_option
 @click.option("--pretrained", is_flag=True, help="Start from the published ImageNet weights.")
 @click.option(
     "--weights",
     type=NamedPath(exists=True, path_type=Path),
     help="Start from this checkpoint or run; what fits is taken, at least half.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--log", help="Loggers to tell each epoch: tensorboard, mlflow, or both.")
-@click.option("--output", type=folder_type, help="The run's folder; default: a new one in runs/.")
+@device_option
+@click.option(
+    "--log",
+    type=Listed(click.STRING),
+    help="Loggers to tell each epoch: tensorboard, mlflow, or both.",
+)
+@run_output_option
 @json_option
 def command(
     architecture: str,
@@ -61,7 +73,7 @@ def command(
     pretrained: bool,
     weights: Path | None,
     device: str,
-    log: str | None,
+    log: tuple[str, ...] | None,
     output: Path | None,
     recipe_name: str | None,
     as_json: bool,
@@ -81,7 +93,7 @@ def command(
     if pretrained and weights:
         raise UsageError("--pretrained and --weights are two beginnings; choose one.")
     choose_device(device, world)
-    loggers = choose_loggers(registry, log)
+    loggers = choose_loggers(registry, log or ())
     config = data_config(
         data or DEFAULT_DATA,
         registry,
@@ -114,13 +126,13 @@ def command(
     follow(registry, run, dataset, device=device, world=world, as_json=as_json)
 
 
-def choose_loggers(registry: Registry, text: str | None) -> tuple[str, ...]:
+def choose_loggers(registry: Registry, names: Iterable[str]) -> tuple[str, ...]:
     """Raises UnknownNameError, or MissingExtraError if a logger lacks its package."""
     hook = registry.manager.hook.cnnreg_epoch_finished
     known = {found.plugin_name: found.plugin for found in hook.get_hookimpls()}
-    names = dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip())
-    for name in names:
+    chosen = tuple(dict.fromkeys(names))
+    for name in chosen:
         if name not in known:
             raise UnknownNameError("logger", name, known)
         need(known[name])
-    return tuple(names)
+    return chosen

@@ -182,7 +182,7 @@ def test_a_canary_through_the_front_door(tmp_path):
     [
         (["--arch", "mpl"], 2, "Did you mean mlp"),
         ([], 2, "--arch"),
-        (["--arch", "mlp", "--mean", "a"], 2, "not a number"),
+        (["--arch", "mlp", "--mean", "a"], 2, "not a valid number"),
         (["--arch", "mlp", "--mean", "123.675,116.28,103.53"], 2, "divide by 255"),
         (["--arch", "vgg11"], 4, "does not fit 'vgg11'"),
         (["--arch", "mlp", "--image-size", "32"], 4, "for [300, 1024]"),
