@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from cnnreg.comparing.folder import (
 from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
-from cnnreg.errors import UsageError
+from cnnreg.errors import CnnregError, UsageError
 from cnnreg.files import typed
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
@@ -41,6 +42,7 @@ from .recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan
+    from cnnreg.comparing.results import Result
 
 DEFAULT_ROOT = Path("comparisons")
 WITH_RESUME = ("resume", "device", "data_dir", "storage", "heartbeat", "as_json")
@@ -114,7 +116,6 @@ def command(
     With --storage any number of machines that run it share the work.
     """
     from cnnreg.comparing.database import Database
-    from cnnreg.comparing.report import report_data, write_report
     from cnnreg.comparing.study import Study
     from cnnreg.comparing.work import DataSets, describe_plan
     from cnnreg.training.building import choose_device
@@ -161,8 +162,22 @@ def command(
         results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
+    _tell(folder, name, results, study.failures, as_json=as_json)
+
+
+def _tell(
+    folder: Path,
+    name: str,
+    results: list[Result],
+    failures: Mapping[str, CnnregError],
+    *,
+    as_json: bool,
+) -> None:
+    """Show and write the report, of what there is; raises what a contestant failed of."""
+    from cnnreg.comparing.report import report_data, write_report
+
     finished = {result.trial.name for result in results if not result.failure}  # by others, too
-    failure = next((why for of, why in study.failures.items() if of not in finished), None)
+    failure = next((why for of, why in failures.items() if of not in finished), None)
     if failure and all(result.failure for result in results):
         raise failure
     if not results:
