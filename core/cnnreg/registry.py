@@ -23,6 +23,9 @@ from .specs import (
 OURS = "cnn-registry"
 """The distribution that this is."""
 
+KINDS = ("architectures", "datasets", "optimizers", "recipes", "formats", "runtimes")
+"""What a registry holds, in the words of its users."""
+
 
 class Named(Protocol):
     @property
@@ -102,6 +105,18 @@ class Registry:
     exporters: Catalog[ExporterSpec]
     runtimes: Catalog[RuntimeSpec]
 
+    def catalogs(self) -> dict[str, Catalog[Any]]:
+        """All of them, by KINDS."""
+        every = (
+            self.architectures,
+            self.datasets,
+            self.optimizers,
+            self.recipes,
+            self.exporters,
+            self.runtimes,
+        )
+        return dict(zip(KINDS, every, strict=True))
+
     def architecture_of(self, contract: ModelContract) -> ArchitectureSpec:
         return self.entry_of(contract).spec
 
@@ -139,7 +154,7 @@ def load_registry(only: Iterable[str] | None = None) -> Registry:
         datasets=collector.catalog("dataset", DatasetSpec),
         optimizers=collector.catalog("optimizer", OptimizerSpec),
         recipes=collector.catalog("recipe", RecipeSpec),
-        exporters=collector.catalog("exporter", ExporterSpec),
+        exporters=collector.catalog("format", ExporterSpec, hook_name="cnnreg_exporters"),
         runtimes=collector.catalog("runtime", RuntimeSpec),
         plugins=collector.statuses(),
         manager=collector.loaded.manager,
@@ -153,8 +168,9 @@ class _Collector:
         self.loaded = loaded
         self.broken: dict[str, str] = {}
 
-    def catalog(self, kind: str, spec_type: type[S]) -> Catalog[S]:
-        hook = getattr(self.loaded.manager.hook, f"cnnreg_{kind}s")
+    def catalog(self, kind: str, spec_type: type[S], hook_name: str = "") -> Catalog[S]:
+        """`kind` is the users' word, and the hook's where no other is named."""
+        hook = getattr(self.loaded.manager.hook, hook_name or f"cnnreg_{kind}s")
         entries: list[Entry[S]] = []
         for implementation in hook.get_hookimpls():
             name = implementation.plugin_name

@@ -247,7 +247,7 @@ def test_a_format_is_asked_for_a_precision_that_it_has(registry: Registry) -> No
     engine = RuntimeSpec(name="toy", title="Toy", formats=("toy",), open=open_file, devices=dict)
     own = replace(
         registry,
-        exporters=Catalog("exporter", [Entry(exporter, plugin)]),
+        exporters=Catalog("format", [Entry(exporter, plugin)]),
         runtimes=Catalog("runtime", [Entry(engine, plugin)]),
     )
     (outcome,) = check_architecture(SOUND, export_checks(own))

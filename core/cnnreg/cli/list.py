@@ -8,13 +8,11 @@ from typing import Any
 import click
 
 from cnnreg.errors import UnknownNameError
-from cnnreg.registry import Catalog, Entry, Registry
+from cnnreg.registry import KINDS, Entry
 from cnnreg.specs import to_data
 from cnnreg.texts import matches
 
 from .common import get_registry, human_count, json_option, print_columns, print_json, shape_text
-
-KINDS = ("architectures", "datasets", "optimizers", "recipes", "formats", "runtimes")
 
 
 @click.command()
@@ -23,23 +21,16 @@ KINDS = ("architectures", "datasets", "optimizers", "recipes", "formats", "runti
 @json_option
 def command(pattern: str | None, kind: str, as_json: bool) -> None:
     """Show what the registry holds. PATTERN is a part of a name, or uses * and ?."""
-    registry = get_registry()
-    catalog = _catalog(registry, kind)
+    catalog = get_registry().catalogs()[kind]
     entries = [e for e in catalog.entries if pattern is None or _matches(e, pattern)]
     if kind == "architectures":
         entries.sort(key=lambda entry: (entry.spec.family, entry.spec.parameters))
     if not entries and pattern is not None:
-        raise UnknownNameError(kind.removesuffix("s"), pattern, catalog)
+        raise UnknownNameError(catalog.kind, pattern, catalog)
     if as_json:
         print_json([{**to_data(e.spec), "plugin": e.plugin.name} for e in entries])
         return
     _print_table(kind, entries, catalog.conflicts())
-
-
-def _catalog(registry: Registry, kind: str) -> Catalog[Any]:
-    name = "exporters" if kind == "formats" else kind
-    catalog: Catalog[Any] = getattr(registry, name)
-    return catalog
 
 
 def _matches(entry: Entry[Any], pattern: str) -> bool:

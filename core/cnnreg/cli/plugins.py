@@ -26,8 +26,6 @@ from .common import (
     titled_table,
 )
 
-KINDS = ("architectures", "datasets", "optimizers", "recipes", "exporters", "runtimes")
-
 
 @click.group(cls=ListingGroup)
 def command() -> None:
@@ -40,8 +38,8 @@ def show(as_json: bool) -> None:
     """Show every plugin found: its package, its state, and what it offers."""
     registry = get_registry()
     offers: dict[str, dict[str, list[str]]] = {status.name: {} for status in registry.plugins}
-    for kind in KINDS:
-        for entry in getattr(registry, kind).entries:
+    for kind, catalog in registry.catalogs().items():
+        for entry in catalog.entries:
             offers[entry.plugin.name].setdefault(kind, []).append(entry.spec.name)
     if as_json:
         print_json([{**to_data(s), "offers": offers[s.name]} for s in registry.plugins])

@@ -11,6 +11,7 @@ import pytest
 
 from cnnreg.cli import common
 from cnnreg.cli import list as list_module
+from cnnreg.errors import UnknownNameError
 from cnnreg.registry import Catalog
 from helpers import cli
 
@@ -80,6 +81,16 @@ def test_a_pattern_that_fits_nothing_suggests():
     code, _, err = cli("list", "resnett50")
     assert code == 2
     assert "resnet50" in err
+
+
+def test_a_format_is_called_so_everywhere(registry):
+    with pytest.raises(UnknownNameError, match="Unknown format 'onx'"):
+        registry.exporters["onx"]
+    _, _, err = cli("list", "--kind", "formats", "onx")
+    assert "Unknown format 'onx'" in err
+    _, out, _ = cli("plugins", "--json")
+    offers = {plugin["name"]: plugin["offers"] for plugin in json.loads(out)}
+    assert offers["onnx"] == {"formats": ["onnx"]}
 
 
 def test_info_shows_the_stages_and_their_sum():
