@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from cnnreg.comparing.folder import (
 from cnnreg.comparing.liveness import HEARTBEAT, MISSED
 from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
-from cnnreg.errors import CnnregError, UsageError
+from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
 from cnnreg.registry import Registry
@@ -27,14 +26,12 @@ from cnnreg.specs import Resize
 from .common import (
     NumberRange,
     console,
-    end,
     folder_type,
     get_registry,
     json_option,
-    print_json,
     say,
 )
-from .compare_tables import show
+from .compare_tables import tell
 from .compare_worker import Worker
 from .options import Listed, data_dir_option, device_option, image_options
 from .progress import DecodeProgress
@@ -42,7 +39,6 @@ from .recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from cnnreg.comparing.plan import Plan
-    from cnnreg.comparing.results import Result
 
 DEFAULT_ROOT = Path("comparisons")
 WITH_RESUME = ("resume", "device", "data_dir", "storage", "heartbeat", "as_json")
@@ -162,36 +158,7 @@ def command(
         results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
-    _tell(folder, name, results, study.failures, as_json=as_json)
-
-
-def _tell(
-    folder: Path,
-    name: str,
-    results: list[Result],
-    failures: Mapping[str, CnnregError],
-    *,
-    as_json: bool,
-) -> None:
-    """Show and write the report, of what there is; raises what a contestant failed of."""
-    from cnnreg.comparing.report import report_data, write_report
-
-    finished = {result.trial.name for result in results if not result.failure}  # by others, too
-    failure = next((why for of, why in failures.items() if of not in finished), None)
-    if failure and all(result.failure for result in results):
-        raise failure
-    if not results:
-        raise UsageError("This comparison holds no trials.", where=folder)
-    if not as_json:
-        show(results)
-    write_report(folder, name, results)
-    if as_json:  # one document: a report that cannot be written is an error alone
-        print_json({"folder": folder, **report_data(name, results)})
-    else:
-        for label, file in (("report", "report.md"), ("curves", "curves.png")):
-            console().print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
-    if failure:
-        end(failure, as_json=as_json)
+    tell(folder, name, results, study.failures, as_json=as_json)
 
 
 def _storage_of(folder: Path, named: str | None) -> str | None:

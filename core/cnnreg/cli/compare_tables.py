@@ -1,16 +1,49 @@
-"""A comparison's tables and verdicts on the terminal."""
+"""What came of a comparison: its report, and tables and verdicts on the terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import console, titled_table
+from cnnreg.errors import CnnregError, UsageError
+
+from .common import console, end, print_json, titled_table
 
 if TYPE_CHECKING:
     from cnnreg.comparing.results import Result
 
 
-def show(results: list[Result]) -> None:
+def tell(
+    folder: Path,
+    name: str,
+    results: list[Result],
+    failures: Mapping[str, CnnregError],
+    *,
+    as_json: bool,
+) -> None:
+    """Show and write the report, of what there is; raises what a contestant failed of."""
+    from cnnreg.comparing.report import report_data, write_report
+
+    finished = {result.trial.name for result in results if not result.failure}  # by others, too
+    failure = next((why for of, why in failures.items() if of not in finished), None)
+    if failure and all(result.failure for result in results):
+        raise failure
+    if not results:
+        raise UsageError("This comparison holds no trials.", where=folder)
+    if not as_json:
+        _show(results)
+    write_report(folder, name, results)
+    if as_json:  # one document: a report that cannot be written is an error alone
+        print_json({"folder": folder, **report_data(name, results)})
+    else:
+        for label, file in (("report", "report.md"), ("curves", "curves.png")):
+            console().print(f"{label:<6} {folder / file}", markup=False, soft_wrap=True)
+    if failure:
+        end(failure, as_json=as_json)
+
+
+def _show(results: list[Result]) -> None:
     from cnnreg.comparing.report import BEST_TITLE, failures, note, sections
     from cnnreg.comparing.results import cells
     from cnnreg.comparing.verdict import METHOD, verdicts
