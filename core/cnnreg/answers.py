@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .engines import blaming_engine, settings_of
 from .errors import MachineError, ModelFileError
+from .machine.devices import kind_of
 from .specs import ModelFile, RuntimeSpec, Session
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def answers_of(
         return logits
     device = settings_of(runtime, session).get("device", "CPU")
     what = f"{runtime.title} answered with NaN or infinity on {device}."
-    if device != "CPU":
+    if kind_of(device) != "CPU":
         raise MachineError(what, where=model.path, hint="Try --device CPU.")
     exact = model.precision == "fp32"
     cure = "Train it again, or import other weights." if exact else "Export the run again as fp32."

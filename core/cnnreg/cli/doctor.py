@@ -13,6 +13,7 @@ from cnnreg.errors import MachineError, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
+from cnnreg.machine.devices import kind_of
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
 from cnnreg.plugins import one_line
@@ -110,7 +111,7 @@ def _graphics_mends(runtimes: list[dict[str, Any]]) -> list[dict[str, str]]:
     engine = next((facts for facts in runtimes if facts["name"] == ENGINE), None)
     if engine is None or engine["missing"]:
         return []
-    if any(name.startswith("GPU") for name in engine["devices"]):
+    if any(kind_of(name) == "GPU" for name in engine["devices"]):
         return []
     problem = engine["details"].get("GPU", {}).get("problem", "")
     seen = intel_graphics()

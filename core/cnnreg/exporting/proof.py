@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cnnreg.answers import logits_of, softmax
 from cnnreg.engines import makers_of, open_session, plugin_of, runtimes_for
 from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
-from cnnreg.machine.devices import devices_of, place_of
+from cnnreg.machine.devices import alike, devices_of, place_of
 from cnnreg.plugins import one_line, quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
@@ -76,14 +76,19 @@ def prove(
 
 
 def _places(runtimes: Sequence[RuntimeSpec], device: str) -> list[str]:
-    """Where each compares: on the device, or on the processor if it has none such."""
-    has = [device != "CPU" and device in devices_of(runtime) for runtime in runtimes]
-    if device != "CPU" and not any(has):
+    """Where each compares: on the device, by its own name for it, or else on the processor."""
+    if device == "CPU":
+        return [device] * len(runtimes)
+    places = [
+        next((own for own in devices_of(runtime) if alike(own, device)), "CPU")
+        for runtime in runtimes
+    ]
+    if set(places) == {"CPU"}:
         raise MachineError(
             f"{device} is not seen any more, so nothing can be proven on it.",
             hint="`cnnreg doctor` shows what is.",
         )
-    return [device if there else "CPU" for there in has]
+    return places
 
 
 def _opened(runtime: RuntimeSpec, exported: ModelFile, place: str) -> Session:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from cnnreg.machine.devices import Facts
+from cnnreg.machine.devices import Facts, kind_of
 from cnnreg.machine.environment import has_vnni
 from cnnreg.specs import Precision
 
@@ -39,7 +39,7 @@ def plans(
     `devices` and `details` are what the engine tells, `isa` the processor's instruction sets.
     """
     # The first is the one inside the processor, where there is one.
-    gpu = min((name for name in devices if name.startswith("GPU")), default=None)
+    gpu = min((name for name in devices if kind_of(name) == "GPU"), default=None)
     if target == "cpu":
         return [_for_processor(isa)]
     if target == "igpu":

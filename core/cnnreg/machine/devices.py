@@ -39,7 +39,7 @@ def place_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:
     """The device's full name, its driver and the engine's version: texts, empty if not told."""
     names = [name for own, name in devices_of(runtime).items() if alike(own, device)]
     # A processor has no driver, and asking for the details of all devices takes its time.
-    told = {} if alike(device, "CPU") else details_of(runtime)
+    told = {} if kind_of(device) == "CPU" else details_of(runtime)
     drivers = [facts.get("driver", "") for own, facts in told.items() if alike(own, device)]
     versions = [f"{name} {installed(name) or ''}".strip() for name in runtime.requires]
     return {
@@ -47,6 +47,11 @@ def place_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:
         "driver": "".join(drivers[:1]),
         "engine": ", ".join(versions),
     }
+
+
+def kind_of(device: str) -> str:
+    """GPU of GPU.0."""
+    return device.partition(".")[0].upper()
 
 
 def alike(one: str, other: str) -> bool:

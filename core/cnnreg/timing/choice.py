@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from cnnreg.exporting.targets import ENGINE, plans
-from cnnreg.machine.devices import alike, details_of, devices_of, place_of
+from cnnreg.machine.devices import alike, details_of, devices_of, kind_of, place_of
 from cnnreg.machine.environment import has_vnni, instruction_sets
 from cnnreg.manifest import Manifest, has_manifest, read_manifest
 from cnnreg.runs.weights import is_outdated
@@ -159,7 +159,7 @@ def proof_of(contestant: Contestant) -> Proof:
         doubt = _doubt(contestant, read_manifest(model.path.parent))
     if doubt:
         return Proof(doubt, curable=_is_curable(contestant))
-    return Proof(one_by_one=not (alike(device, "CPU") or model.interface.fixed))
+    return Proof(one_by_one=not (kind_of(device) == "CPU" or model.interface.fixed))
 
 
 def _doubt(contestant: Contestant, manifest: Manifest) -> str:
@@ -171,7 +171,7 @@ def _doubt(contestant: Contestant, manifest: Manifest) -> str:
     proven_on = str(parity.get("device", "CPU"))
     if not alike(proven_on, device):
         return f"proven on {proven_on}"
-    if alike(device, "CPU"):
+    if kind_of(device) == "CPU":
         # Processors agree but for sums of int8 products, which without VNNI may overflow.
         loses = manifest.precision == "int8" and not has_vnni(instruction_sets())
         exact = has_vnni(manifest.environment.get("isa") or ())
@@ -185,7 +185,7 @@ def _doubt(contestant: Contestant, manifest: Manifest) -> str:
 def _is_curable(contestant: Contestant) -> bool:
     """Whether `export --target igpu` writes such a file and proves it on this device."""
     runtime, model, device = contestant.runtime, contestant.model, contestant.device
-    if (runtime.name, model.format) != (ENGINE, ENGINE) or alike(device, "CPU"):
+    if (runtime.name, model.format) != (ENGINE, ENGINE) or kind_of(device) == "CPU":
         return False
     planned = plans("igpu", devices_of(runtime), (), details_of(runtime))
     return any(plan.precision == model.precision and alike(plan.device, device) for plan in planned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cnnreg import MachineError, UsageError
+from cnnreg.machine.devices import alike, kind_of
 from cnnreg.machine.environment import processor_name
 
 SEVERAL = {"AUTO", "MULTI", "HETERO", "BATCH"}  # OpenVINO's names for a choice of devices
@@ -28,11 +29,9 @@ def checked_device(name: str, known: Iterable[str]) -> str:
         raise UsageError(
             f"{device} leaves open what runs where; name one device.", hint=f"There are {listed}."
         )
-    kind, _, number = device.partition(".")
-    kind = "GPU" if kind == "IGPU" else kind
-    device = f"{kind}.{number}" if number else kind
-    same = {device, *((kind, f"{kind}.0") if number in {"", "0"} else ())}
-    if same.isdisjoint(available):
+    if kind_of(device) == "IGPU":
+        device = device.removeprefix("I")
+    if not any(alike(device, one) for one in available):
         raise MachineError(
             f"{device} not found; there are {listed}.", hint=f"Use --device {available[0]}."
         )

@@ -54,6 +54,17 @@ def test_it_is_proven_on_the_device_it_is_for_where_an_engine_has_it(toy, origin
     assert told == {"device_name": "Iris Xe", "driver": "32.0", "engine": f"numpy {np.__version__}"}
 
 
+def test_each_engine_has_its_own_name_for_the_device(toy, original, tmp_path):
+    registry, exporter = toy(engines=2)
+    plain, rich = registry.runtimes.specs
+    numbered = {**GRAPHICS, "devices": lambda: {"CPU": "some processor", "GPU.0": "Iris Xe"}}
+    registry = with_runtimes(
+        registry, dataclasses.replace(plain, **numbered), dataclasses.replace(rich, **GRAPHICS)
+    )
+    result = publish(registry, original, exporter, "fp32", output=tmp_path, device="GPU")
+    assert [parity.device for parity in result.parity.values()] == ["GPU.0", "GPU"]
+
+
 def test_a_device_that_is_gone_is_not_replaced_by_the_processor(toy, original, tmp_path):
     registry, exporter = toy(engines=2)
     with pytest.raises(MachineError, match="GPU is not seen any more") as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnreg.machine.devices import alike, details_of, devices_of, place_of
+from cnnreg.machine.devices import alike, details_of, devices_of, kind_of, place_of
 from cnnreg.machine.environment import installed
 from cnnreg.specs import RuntimeSpec
 
@@ -48,3 +48,7 @@ def test_what_a_driver_does_not_tell_is_empty():
 )
 def test_a_device_may_be_named_with_its_number(one, other, same):
     assert alike(one, other) is same
+
+
+def test_a_kind_of_device_is_what_stands_before_its_number():
+    assert [kind_of(name) for name in ("GPU", "gpu.1", "CPU")] == ["GPU", "GPU", "CPU"]

@@ -10,17 +10,13 @@ from typing import Any
 
 from cnnreg.files import file_digest
 from cnnreg.machine.compiled import keeping, shelf
+from cnnreg.machine.devices import kind_of
 from cnnreg.specs import Precision
 
 from .hardware import core, driver_version, full_name, ov
 
 KEPT = ("GPU", "NPU")
 """Devices that compile for seconds. A processor is ready as soon as a file would be read."""
-
-
-def kind_of(device: str) -> str:
-    """GPU of GPU.0."""
-    return device.partition(".")[0]
 
 
 def settings(device: str, precision: Precision, threads: int | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from cnnreg.machine.devices import kind_of
 from cnnreg.plugins import one_line
 from cnnreg_export.untracked import untracked
 
@@ -40,14 +41,14 @@ def driver_version(device: str) -> str:
 def device_details() -> Mapping[str, Mapping[str, str]]:
     """By device: capabilities, type, execution units, driver; for a GPU that is not there, why."""
     found = {name: _details(name) for name in core().available_devices}
-    if not any(name.startswith("GPU") for name in found) and (problem := _gpu_problem()):
+    if not any(kind_of(name) == "GPU" for name in found) and (problem := _gpu_problem()):
         found["GPU"] = {"problem": problem}
     return found
 
 
 def _details(device: str) -> dict[str, str]:
     facts = {"capabilities": told(device, "OPTIMIZATION_CAPABILITIES")}
-    if not device.startswith("CPU"):
+    if kind_of(device) != "CPU":
         facts["type"] = told(device, "DEVICE_TYPE").rpartition(".")[2].lower()
         facts["execution units"] = told(device, "GPU_EXECUTION_UNITS_COUNT")
         facts["driver"] = driver_version(device)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.machine.devices import kind_of
 from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import checked_device
 from cnnreg_export.runtimes.image_input import ImageInput
 
-from .compiling import compile_model, kind_of, settings, was_loaded
+from .compiling import compile_model, settings, was_loaded
 from .hardware import core, ov
 
 if TYPE_CHECKING:
