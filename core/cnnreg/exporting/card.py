@@ -77,10 +77,9 @@ def model_card(subject: Subject) -> str:
 
 
 def _network(subject: Subject) -> str:
-    spec = subject.original.model.architecture
-    assert spec is not None, "an original is a checkpoint"
+    spec = subject.original.architecture
     contract = subject.exported.contract
-    parameters, macs = subject.original.cost()
+    parameters, macs = subject.original.cost
     channels, height, width = contract.input_shape
     form = f" In its {contract.form} form: {spec.small_form}." if contract.form == "small" else ""
     return "\n".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.data.config import FOLDER, SPLIT
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cnnreg.data import Dataset
-    from cnnreg.specs import Labels, Logits, ModelContract, Pixels
+    from cnnreg.specs import ArchitectureSpec, Labels, Logits, ModelContract, Pixels
     from cnnreg.training.saving.checkpoint import Checkpoint
 
 CALIBRATION_IMAGES = 300
@@ -25,7 +26,7 @@ LEAST_IMAGES = 256
 MOST_IMAGES = 5000  # where a thousand leave open whether an accuracy keeps to its budget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Original:
     """A trained run with its answers on the images that every export is compared on.
 
@@ -34,6 +35,7 @@ class Original:
 
     run: Run
     model: ModelFile
+    architecture: ArchitectureSpec
     checkpoint: Checkpoint
     images: Pixels  # of the validation split, then of the training split if those are few
     labels: Labels  # of the former
@@ -41,7 +43,7 @@ class Original:
     calibration: Pixels
     logits: Logits
     dataset: Dataset
-    kept: dict[str, Any] = field(default_factory=dict)  # from file to file: what is made once
+    kept: dict[str, Any] = field(default_factory=dict)  # what exporters make once for all files
 
     @property
     def split(self) -> dict[str, Any]:
@@ -69,30 +71,25 @@ class Original:
         """The network with the checkpoint's or other weights, new each time: it may be changed."""
         from cnnreg.training.saving.checkpoint import model_of
 
-        assert self.model.architecture is not None, "an original is a checkpoint"
         checkpoint = replace(self.checkpoint, model=weights or self.checkpoint.model)
-        return model_of(checkpoint, self.model.architecture, self.model.path)
+        return model_of(checkpoint, self.architecture, self.model.path)
 
+    @cached_property
     def with_more_images(self) -> Original:
-        """The same compared on up to five times as many images, if there are more; made once."""
+        """The same compared on up to five times as many images, if there are more."""
         if len(self.dataset.val) <= len(self.labels):
             return self
-        if "more" not in self.kept:
-            val = self.dataset.val.take(MOST_IMAGES, seed=0)
-            logits = _answers(self.build(), val.pixels, self.model.contract)
-            self.kept["more"] = replace(self, images=val.pixels, labels=val.labels, logits=logits)
-        more: Original = self.kept["more"]
-        return more
+        val = self.dataset.val.take(MOST_IMAGES, seed=0)
+        logits = _answers(self.build(), val.pixels, self.model.contract)
+        return replace(self, images=val.pixels, labels=val.labels, logits=logits)
 
+    @cached_property
     def cost(self) -> tuple[int, int]:
-        """Parameters, and the multiply-accumulates of one image; counted once."""
+        """Parameters, and the multiply-accumulates of one image."""
         from cnnreg.networks.anatomy import count_macs, count_parameters
 
-        if "cost" not in self.kept:
-            network, shape = self.build(), self.model.contract.input_shape
-            self.kept["cost"] = count_parameters(network), count_macs(network, shape)
-        cost: tuple[int, int] = self.kept["cost"]
-        return cost
+        network = self.build()
+        return count_parameters(network), count_macs(network, self.model.contract.input_shape)
 
 
 def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
@@ -105,9 +102,9 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     from cnnreg.training.saving.checkpoint import model_of, read_checkpoint
 
     model = checkpoint_of(registry, run)
-    assert model.architecture is not None, "a checkpoint names its architecture"
+    architecture = registry.architecture_of(model.contract)
     checkpoint = read_checkpoint(model.path)
-    network = model_of(checkpoint, model.architecture, model.path)
+    network = model_of(checkpoint, architecture, model.path)
     val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
     images, others = val.pixels, val.labels[:0]
     if (few := LEAST_IMAGES - len(images)) > 0:
@@ -116,6 +113,7 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     return Original(
         run=run,
         model=model,
+        architecture=architecture,
         checkpoint=checkpoint,
         images=images,
         labels=val.labels,

@@ -56,7 +56,7 @@ class Writer:
         parity = self._compared(exported, self.original)
         settled = all(found.settles(self.max_drop) for found in parity.values())
         if self.precision == "int8" and not settled:
-            more = self.original.with_more_images()
+            more = self.original.with_more_images
             if more is not self.original:
                 self.step(f"comparing {title} on {len(more.images):,} images: near its budget")
                 parity = self._compared(exported, more)
@@ -76,7 +76,7 @@ class Writer:
             calibration=self.original.calibration,
             interface=self.interface,
             quantisation=attempt.quantisation,
-            kept={} if attempt.weights else self.original.kept.setdefault("exporters", {}),
+            kept={} if attempt.weights else self.original.kept,
         )
         room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
         name = f"Exporter '{self.exporter.name}'"

@@ -8,6 +8,7 @@ from math import atan2, cos, log, pi, sin, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from cnnreg.engines import CHECKPOINT
 from cnnreg.exporting.targets import ENGINE, plans
 from cnnreg.machine.devices import alike, details_of, devices_of, kind_of, place_of
 from cnnreg.machine.environment import has_vnni, instruction_sets
@@ -149,7 +150,7 @@ def proof_of(contestant: Contestant) -> Proof:
     that its run has since replaced was compared with another original.
     """
     model, device = contestant.model, contestant.device
-    if model.architecture is not None:
+    if model.format == CHECKPOINT:
         return Proof()
     if not has_manifest(model.path.parent):
         doubt = "no manifest beside it"

@@ -26,14 +26,14 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
 
 
 def test_more_images_are_those_of_the_validation_split(registry, original, monkeypatch):
-    assert original.with_more_images() is original  # all are in it
+    assert original.with_more_images is original  # all are in it
     monkeypatch.setattr(module, "VERIFICATION_IMAGES", 20)
     monkeypatch.setattr(module, "LEAST_IMAGES", 20)
     few = load_original(registry, original.run, original.dataset)
-    more = few.with_more_images()
+    more = few.with_more_images
     assert (len(few.labels), len(more.labels)) == (20, len(original.labels))
     assert len(few.others) == 0
-    assert more is few.with_more_images()
+    assert more is few.with_more_images
     judged = {image.tobytes() for image in original.images[: len(original.labels)]}
     assert {image.tobytes() for image in more.images} == judged
     np.testing.assert_allclose(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from scipy.stats import t as students_t
@@ -286,7 +285,7 @@ def test_the_cure_is_for_what_a_target_writes(exported, runtime, device, precisi
 
 
 def test_a_checkpoint_is_the_original_and_a_bare_file_proves_nothing(exported, tmp_path):
-    checkpoint = replace(exported, path=tmp_path / "none", architecture=SimpleNamespace())
+    checkpoint = replace(exported, path=tmp_path / "none", format="checkpoint")
     assert doubt(checkpoint, device="GPU") == ""
     (exported.path.parent / FILE_NAME).unlink()
     assert doubt(exported) == "no manifest beside it"
