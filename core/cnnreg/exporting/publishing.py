@@ -36,8 +36,9 @@ from .budget import DEFAULT_MINUTES, Attempt, Quantised
 from .card import FILE_NAME as CARD
 from .card import Subject, model_card
 from .description import in_words
+from .order import Order
 from .original import Original
-from .parity import DEFAULT_MAX_DROP, Parity, within
+from .parity import Parity, within
 from .proof import FAULTS
 from .quantising import Trial, int8_within_budget
 from .writing import Writer
@@ -79,6 +80,25 @@ def publish(
     Raises GateError, with nothing published and an older export left as it was; where int8
     costs too much, an fp16 file is published in its stead, unless `fp16_instead` is False.
     """
+    return _published(
+        Order(
+            registry=registry,
+            original=original,
+            exporter=exporter,
+            precision=precision,
+            output=output,
+            max_drop=max_drop,
+            max_minutes=max_minutes,
+            interface=interface,
+            device=device,
+            fp16_instead=fp16_instead,
+            step=step,
+        )
+    )
+
+
+def _published(order: Order) -> ExportResult:
+    exporter, precision = order.exporter, order.precision
     if precision not in exporter.precisions:
         raise UsageError(
             f"{exporter.title} is not written in {precision}.",
@@ -86,78 +106,30 @@ def publish(
         )
     need(exporter)
     started = perf_counter()
-    root = output or original.run.exports
-    target = root / f"{exporter.name}-{precision}{interface.suffix}"
-    budget = DEFAULT_MAX_DROP.get(precision, 0.0) if max_drop is None else max_drop
-    with disk_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-    with sole_writer(root):
-        sweep_temporaries(root)
-        if target.exists() and not is_export_alone(target):
-            raise UsageError(
-                "The target exists, and holds what is no part of an export.",
-                where=target,
-                hint="Move it away, or go elsewhere with --output.",
-            )
-        elsewhere = root.resolve() != original.run.exports.resolve()
-        source = source_of(target)
-        if elsewhere and source and not same_run(source, original.source):
-            raise UsageError(
-                f"The target exists, and is an export of another run, '{source.get('run')}'.",
-                where=target,
-                hint="Move it away, or go elsewhere with --output.",
-            )
-        with temporary_folder(target) as scratch:
-            write = Writer(
-                registry, original, exporter, precision, interface, budget, device, scratch, step
-            )
-            quantised = None
-            if precision == "int8":
-                trial, quantised = int8_within_budget(
-                    registry,
-                    original,
-                    write,
-                    refines=exporter.refines,
-                    minutes=max_minutes,
-                    step=step,
-                )
-            else:
-                trial = write(Attempt(way="fast"))
+    with disk_errors(order.root):
+        order.root.mkdir(parents=True, exist_ok=True)
+    with sole_writer(order.root):
+        sweep_temporaries(order.root)
+        _refuse_target(order)
+        with temporary_folder(order.target) as scratch:
+            trial, quantised = _tried(order, scratch)
             if trial.refused is None:
                 folder = trial.model.path.parent
-                words = in_words(trial.model.contract, interface)
-                subject = Subject(registry, original, exporter, trial.model, words, trial.parity)
-                write_text(folder / CARD, model_card(subject))
-                manifest = replace(
-                    planned(original, exporter, precision, interface),
-                    model=trial.model.path.name,
-                    parity={name: to_data(result) for name, result in trial.parity.items()},
-                    quantised=to_data(quantised),
-                )
-                write_manifest(folder, manifest)
+                _complete(folder, order, trial, quantised)
                 size = sum(path.stat().st_size for path in folder.iterdir())
-                publish_folder(folder, target)
+                publish_folder(folder, order.target)
     if trial.refused is not None:
-        hint = _cure(precision, trial.parity[trial.refused])
-        lossy = precision == "int8" and not trial.faulty
-        if lossy and fp16_instead and "fp16" in exporter.precisions:
-            hint = _fp16_instead(
-                registry,
-                original,
-                exporter,
-                output=output,
-                max_drop=max_drop,
-                interface=interface,
-                device=device,
-                step=step,
-            )
-        raise _refusal(registry, trial, hint)
+        title, parity = title_of(order.registry, trial.refused), trial.parity[trial.refused]
+        raise GateError(
+            f"Not published: {exporter.name} {precision} in {title}: {parity.complaint}.",
+            hint=_cure(order, trial, parity),
+        )
     return ExportResult(
-        folder=target,
-        model=target / trial.model.path.name,
+        folder=order.target,
+        model=order.target / trial.model.path.name,
         format=exporter.name,
         precision=precision,
-        interface=interface,
+        interface=order.interface,
         bytes=size,
         seconds=perf_counter() - started,
         parity=trial.parity,
@@ -165,46 +137,74 @@ def publish(
     )
 
 
-def _refusal(registry: Registry, trial: Trial, hint: str) -> GateError:
-    assert trial.refused is not None
-    return GateError(
-        f"Not published: {trial.model.format} {trial.model.precision} in "
-        f"{title_of(registry, trial.refused)}: {trial.parity[trial.refused].complaint}.",
-        hint=hint,
-    )
-
-
-def _fp16_instead(
-    registry: Registry,
-    original: Original,
-    exporter: ExporterSpec,
-    *,
-    output: Path | None,
-    max_drop: float | None,
-    interface: Interface,
-    device: str,
-    step: Callable[[str], None],
-) -> str:
-    """Have an fp16 export of this checkpoint where int8 costs too much; says what came of it."""
-    folder = (output or original.run.exports) / f"{exporter.name}-fp16{interface.suffix}"
-    with suppress(CnnregError, OSError):
-        if _is_there(folder, original, DEFAULT_MAX_DROP["fp16"] if max_drop is None else max_drop):
-            return f"Use fp16, which is there ({folder}), or allow more with --max-drop."
-    try:
-        publish(
-            registry,
-            original,
-            exporter,
-            "fp16",
-            output=output,
-            max_drop=max_drop,
-            interface=interface,
-            device=device,
-            step=step,
+def _refuse_target(order: Order) -> None:
+    """Raises UsageError if what is there is not this run's export alone."""
+    target, original = order.target, order.original
+    if target.exists() and not is_export_alone(target):
+        raise UsageError(
+            "The target exists, and holds what is no part of an export.",
+            where=target,
+            hint="Move it away, or go elsewhere with --output.",
         )
+    elsewhere = order.root.resolve() != original.run.exports.resolve()
+    source = source_of(target)
+    if elsewhere and source and not same_run(source, original.source):
+        raise UsageError(
+            f"The target exists, and is an export of another run, '{source.get('run')}'.",
+            where=target,
+            hint="Move it away, or go elsewhere with --output.",
+        )
+
+
+def _tried(order: Order, scratch: Path) -> tuple[Trial, Quantised | None]:
+    """The file that was asked for; of int8, the first that holds, or the one that lost least."""
+    write = Writer(order, scratch)
+    if order.precision == "int8":
+        return int8_within_budget(order, write)
+    return write(Attempt(way="fast")), None
+
+
+def _complete(folder: Path, order: Order, trial: Trial, quantised: Quantised | None) -> None:
+    """Add what an export tells of itself, the manifest last."""
+    words = in_words(trial.model.contract, order.interface)
+    subject = Subject(
+        order.registry, order.original, order.exporter, trial.model, words, trial.parity
+    )
+    write_text(folder / CARD, model_card(subject))
+    manifest = replace(
+        planned(order.original, order.exporter, order.precision, order.interface),
+        model=trial.model.path.name,
+        parity={name: to_data(result) for name, result in trial.parity.items()},
+        quantised=to_data(quantised),
+    )
+    write_manifest(folder, manifest)
+
+
+def _cure(order: Order, trial: Trial, parity: Parity) -> str:
+    """What to do about a refusal; an fp16 file may come of it."""
+    if order.precision == "int8" and not trial.faulty and order.fp16_instead:
+        other = replace(order, precision="fp16")
+        if other.precision in other.exporter.precisions:
+            return _published_instead(other)
+    if parity.complaint in FAULTS:
+        return "The network itself holds: export it without --embed and --serve-layout."
+    if order.precision == "fp32":
+        return "The network computes something the format does not carry over faithfully."
+    if "accuracy drops" in parity.complaint:
+        return "Keep a higher precision, or allow more with --max-drop."
+    return "Keep a higher precision."
+
+
+def _published_instead(order: Order) -> str:
+    """Have this fp16 export where int8 costs too much; says what came of it."""
+    with suppress(CnnregError, OSError):
+        if _is_there(order.target, order.original, order.budget):
+            return f"Use fp16, which is there ({order.target}), or allow more with --max-drop."
+    try:
+        _published(order)
     except CnnregError as error:
         return f"Allow more with --max-drop; fp16 is no way out: {error.what}"
-    return f"Use fp16, published instead ({folder}), or allow more with --max-drop."
+    return f"Use fp16, published instead ({order.target}), or allow more with --max-drop."
 
 
 def _is_there(folder: Path, original: Original, max_drop: float) -> bool:
@@ -216,16 +216,6 @@ def _is_there(folder: Path, original: Original, max_drop: float) -> bool:
         return all(within(max_drop, Parity(**found).drop) for found in manifest.parity.values())
     except TypeError:  # written by another hand
         return False
-
-
-def _cure(precision: Precision, parity: Parity) -> str:
-    if parity.complaint in FAULTS:
-        return "The network itself holds: export it without --embed and --serve-layout."
-    if precision == "fp32":
-        return "The network computes something the format does not carry over faithfully."
-    if "accuracy drops" in parity.complaint:
-        return "Keep a higher precision, or allow more with --max-drop."
-    return "Keep a higher precision."
 
 
 def planned(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile
 
 from .budget import Attempt, Quantised, Verdict, search
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnnreg.training.saving.progress import Progress
 
+    from .order import Order
     from .original import Original
 
 RANKING_IMAGES = 32
@@ -48,13 +48,7 @@ class Trial:
 
 
 def int8_within_budget(
-    registry: Registry,
-    original: Original,
-    write: Callable[[Attempt], Trial],
-    *,
-    refines: bool,
-    minutes: float,
-    step: Callable[[str], None],
+    order: Order, write: Callable[[Attempt], Trial]
 ) -> tuple[Trial, Quantised | None]:
     """The file to publish and how it came about; or, with None, the one that lost least."""
     started = perf_counter()
@@ -72,11 +66,11 @@ def int8_within_budget(
 
     attempt = search(
         judge,
-        refines=refines,
-        layer_errors=lambda: _layer_errors(original),
-        finetuned=lambda on_step: _finetuned(registry, original, on_step),
-        minutes=minutes,
-        step=step,
+        refines=order.exporter.refines,
+        layer_errors=lambda: _layer_errors(order.original),
+        finetuned=lambda on_step: _finetuned(order, on_step),
+        minutes=order.max_minutes,
+        step=order.step,
     )
     assert best is not None, "the first attempt was written, or has raised"
     if attempt is None:
@@ -86,7 +80,7 @@ def int8_within_budget(
         way=attempt.way,
         float_layers=attempt.quantisation.float_layers,
         epochs=attempt.epochs,
-        calibration_images=len(original.calibration),
+        calibration_images=len(order.original.calibration),
         judging_images=worst.decided_on,
         original_accuracy=worst.original_accuracy,
         accuracy=worst.exported_accuracy,
@@ -106,13 +100,12 @@ def _layer_errors(original: Original) -> Iterator[tuple[str, float]]:
     return layer_errors(original.build(), inputs)
 
 
-def _finetuned(
-    registry: Registry, original: Original, on_step: Callable[[Progress], None]
-) -> Iterable[dict[str, Tensor]]:
+def _finetuned(order: Order, on_step: Callable[[Progress], None]) -> Iterable[dict[str, Tensor]]:
     from cnnreg.training.qat.finetuning import finetuned
 
+    original = order.original
     return finetuned(
-        registry,
+        order.registry,
         original.checkpoint,
         original.run.config.recipe,
         original.dataset,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from cnnreg.errors import PluginError
 from cnnreg.files import disk_errors, full_disk
 from cnnreg.manifest import is_clutter
 from cnnreg.plugins import blaming
-from cnnreg.registry import Registry
-from cnnreg.specs import ExporterSpec, ExportRequest, Interface, ModelFile, Precision
+from cnnreg.specs import ExportRequest, ModelFile
 
 from .budget import Attempt
 from .description import describe
+from .order import Order
 from .original import Original
 from .parity import Parity
 from .proof import prove
@@ -25,63 +24,59 @@ from .quantising import Trial
 class Writer:
     """Writes and compares one file for each attempt, in folders of their own under `scratch`."""
 
-    registry: Registry
-    original: Original
-    exporter: ExporterSpec
-    precision: Precision
-    interface: Interface
-    max_drop: float
-    device: str
+    order: Order
     scratch: Path
-    step: Callable[[str], None]
     count: int = 0
 
     def __call__(self, attempt: Attempt) -> Trial:
+        order, original = self.order, self.order.original
         self.count += 1
         folder = self.scratch / str(self.count)
         with disk_errors(folder):
             folder.mkdir()
-        title = f"{self.exporter.title} {self.precision}"
+        title = f"{order.exporter.title} {order.precision}"
         if self.count > 1:
             title += f" ({attempt.title})"
-        self.step(f"writing {title}")
+        order.step(f"writing {title}")
         exported = ModelFile(
             path=self._write(attempt, folder),
-            format=self.exporter.name,
-            precision=self.precision,
-            contract=self.original.model.contract,
-            interface=self.interface,
+            format=order.exporter.name,
+            precision=order.precision,
+            contract=original.model.contract,
+            interface=order.interface,
         )
-        self.step(f"comparing {title} with the original")
-        parity = self._compared(exported, self.original)
-        settled = all(found.settles(self.max_drop) for found in parity.values())
-        if self.precision == "int8" and not settled:
-            more = self.original.with_more_images
-            if more is not self.original:
-                self.step(f"comparing {title} on {len(more.images):,} images: near its budget")
+        order.step(f"comparing {title} with the original")
+        parity = self._compared(exported, original)
+        settled = all(found.settles(order.budget) for found in parity.values())
+        if order.precision == "int8" and not settled:
+            more = original.with_more_images
+            if more is not original:
+                order.step(f"comparing {title} on {len(more.images):,} images: near its budget")
                 parity = self._compared(exported, more)
         return Trial(exported, parity)
 
     def _compared(self, exported: ModelFile, original: Original) -> dict[str, Parity]:
-        return prove(self.registry, original, exported, max_drop=self.max_drop, device=self.device)
+        order = self.order
+        return prove(order.registry, original, exported, max_drop=order.budget, device=order.device)
 
     def _write(self, attempt: Attempt, folder: Path) -> Path:
-        contract = self.original.model.contract
+        order, original = self.order, self.order.original
+        contract = original.model.contract
         request = ExportRequest(
-            model=self.original.build(attempt.weights),
+            model=original.build(attempt.weights),
             contract=contract,
-            precision=self.precision,
+            precision=order.precision,
             folder=folder,
-            metadata=describe(contract, self.precision, self.interface, self.original.split),
-            calibration=self.original.calibration,
-            interface=self.interface,
+            metadata=describe(contract, order.precision, order.interface, original.split),
+            calibration=original.calibration,
+            interface=order.interface,
             quantisation=attempt.quantisation,
-            kept={} if attempt.weights else self.original.kept,
+            kept={} if attempt.weights else original.kept,
         )
-        room = full_disk(self.scratch.parent, needed=self.original.model.path.stat().st_size)
-        name = f"Exporter '{self.exporter.name}'"
+        room = full_disk(self.scratch.parent, needed=original.model.path.stat().st_size)
+        name = f"Exporter '{order.exporter.name}'"
         with blaming(name), room:
-            written = self.exporter.write(request)
+            written = order.exporter.write(request)
         if not isinstance(written, Path):
             raise PluginError(f"{name} returned {type(written).__name__}, a Path is needed.")
         if not (written.is_file() and written.parent == folder):
