@@ -121,7 +121,12 @@ def _is_there(module: str) -> bool:
         return False
 
 
+def require(modules: tuple[str, ...], extra: str) -> None:
+    """Raises MissingExtraError if one of these modules is not installed."""
+    if name := missing(modules):
+        raise MissingExtraError(name, extra)
+
+
 def need(spec: object) -> None:
     """Raises MissingExtraError if an exporter, a runtime or a logger lacks a package."""
-    if name := missing(getattr(spec, "requires", ())):
-        raise MissingExtraError(name, getattr(spec, "extra", ""))
+    require(getattr(spec, "requires", ()), getattr(spec, "extra", ""))

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from .engines import CHECKPOINT, blaming_engine, missing, runtimes_for
-from .errors import FEW, MissingExtraError, ModelFileError, PluginError, UsageError
+from .engines import CHECKPOINT, blaming_engine, require, runtimes_for
+from .errors import FEW, ModelFileError, PluginError, UsageError
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
 from .plugins import one_line
@@ -97,8 +97,7 @@ def _instead_of(folder: Path) -> str:
 
 def _single_file(registry: Registry, path: Path) -> ModelFile:
     if path.suffix == ".safetensors":
-        if missing(("torch", "safetensors")):
-            raise MissingExtraError("torch", "train")
+        require(("torch", "safetensors"), "train")
         from .training.saving.checkpoint import read_checkpoint
 
         return _checkpoint(registry, path, read_checkpoint(path).contract)

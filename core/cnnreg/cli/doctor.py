@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from cnnreg.engines import missing
-from cnnreg.errors import MachineError, pip_line
+from cnnreg.errors import CnnregError, MachineError, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
-from cnnreg.machine.devices import kind_of
+from cnnreg.machine.devices import details_of, kind_of, listed_devices
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
 from cnnreg.plugins import one_line
@@ -77,14 +77,14 @@ def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
     if facts["missing"]:
         return facts
     try:
-        facts["devices"] = dict(spec.devices())
-        facts["details"] = {} if spec.details is None else dict(spec.details())
+        facts["devices"] = listed_devices(spec)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a broken driver is what this command is for
+        what = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
         mend = getattr(error, "hint", "") or "reinstall its package"
-        return {**facts, "missing": one_line(error), "mend": mend}
-    return facts
+        return {**facts, "missing": what, "mend": mend}
+    return {**facts, "details": _try(lambda: details_of(spec), {})}
 
 
 def _kept_bytes() -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnreg.engines import missing
+from cnnreg.errors import pip_line
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
 
@@ -100,7 +101,7 @@ def _print(
         facts.add_row(label, str(text))
     out.print(facts)
     if stages is None:
-        out.print('\nThe stage table needs torch: pip install "cnn-registry[train]"')
+        out.print(f"\nThe stage table needs torch: {pip_line('torch', 'train')}", markup=False)
         return
     out.print(
         f"\nStages at {shape_text(options.input_shape)}, {options.num_classes} classes, "

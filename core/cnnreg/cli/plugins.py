@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cnnreg.discovery import discovered
-from cnnreg.engines import missing
-from cnnreg.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
+from cnnreg.engines import require
+from cnnreg.errors import PluginError, UnknownNameError, UsageError
 from cnnreg.files import typed
 from cnnreg.plugins import disabled_plugins, set_disabled
 from cnnreg.registry import Entry, Registry
@@ -71,8 +71,7 @@ def check(name: str, as_json: bool) -> None:
     registry = get_registry()
     entries = [e for e in registry.architectures.entries if e.plugin.name == name]
     entries = entries or [_known(registry, name)]
-    if lacking := missing(("torch",)):
-        raise MissingExtraError(lacking, "train")
+    require(("torch",), "train")
     results: dict[str, list[Outcome]] = {}
     for entry in entries:
         if not as_json:

@@ -10,7 +10,7 @@ import click
 from rich.rule import Rule
 from rich.text import Text
 
-from cnnreg.engines import missing
+from cnnreg.engines import require
 from cnnreg.files import write_bytes
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import DEFAULT_ROOT, Run, open_run
@@ -43,10 +43,7 @@ NEXT = (
 @click.command()
 def command() -> None:
     """A minute, offline: train a small net, export, prove, time, and use it."""
-    if lacking := missing(("torch", "onnx", "nncf")):
-        from cnnreg.errors import MissingExtraError
-
-        raise MissingExtraError(lacking, "train")
+    require(("torch", "onnx", "nncf"), "train")
     from .app import run as run_line
 
     started = perf_counter()

@@ -121,11 +121,13 @@ def _drops(spec: ArchitectureSpec) -> bool:
     """Whether two passes over the same images differ: a network need not drop by layers."""
     import torch
 
+    from cnnreg.training.step import heads
+
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         model = build_small(spec, dropout=0.5).train()
         images, _ = _images(spec, LEARNING_BATCH)
-        first, second = (_heads(model(images))[0] for _ in range(2))
+        first, second = (heads(model(images))[0] for _ in range(2))
     return not torch.equal(first, second)
 
 
@@ -245,14 +247,12 @@ def _learns(spec: ArchitectureSpec) -> str:
     )
 
 
-def _heads(output: Any) -> tuple[Any, ...]:
-    return output if isinstance(output, tuple) else (output,)
-
-
 def _loss(output: Any, labels: torch.Tensor, aux_weight: float) -> torch.Tensor:
     from torch.nn.functional import cross_entropy
 
-    main, *auxiliary = [cross_entropy(head, labels) for head in _heads(output)]
+    from cnnreg.training.step import heads
+
+    main, *auxiliary = [cross_entropy(head, labels) for head in heads(output)]
     return main + aux_weight * sum(auxiliary, start=main.new_zeros(()))
 
 

@@ -77,16 +77,14 @@ class _Subjects:
 
 def _subject(spec: ArchitectureSpec) -> _Subject:
     import numpy as np
-    import torch
 
-    from cnnreg.images import normalise
+    from cnnreg.networks.inference import logits_of_model
 
     contract = _contract(spec)
     model = build_small(spec, size=contract.input_shape[1]).eval()
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (IMAGES, *contract.input_shape[1:], 3), dtype=np.uint8)
-    with torch.no_grad():
-        logits = model(torch.from_numpy(normalise(pixels, contract.mean, contract.std))).numpy()
+    logits = logits_of_model(deepcopy(model), pixels, contract)
     return _Subject(spec=spec, model=model, contract=contract, pixels=pixels, logits=logits)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnnreg.errors import DataError, MachineError
 from cnnreg.images import fit, from_pixels, read_image
+from cnnreg.machine.environment import usable_processors
 from cnnreg.specs import Resize, Samples, Shape
 
 from .cache import Cache, Store, cache_key, is_large
@@ -119,7 +120,7 @@ class Loader:
 
         total = len(samples)
         blocks = [range(first, min(first + BLOCK, total)) for first in range(0, total, BLOCK)]
-        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        pool = ThreadPoolExecutor(max_workers=usable_processors())
         try:
             for block, failed in zip(blocks, pool.map(fill, blocks), strict=True):
                 yield from failed

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cnnreg.errors import InUseError, MachineError
+from cnnreg.errors import InUseError
+
+from .disk import disk_errors
 
 LOCK = ".cnnreg-lock"
 
@@ -18,12 +20,11 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
     # A moment's patience: `in_use` holds it for as long as a look takes.
     lock = FileLock(folder / LOCK, timeout=0.2)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InUseError("In use by another process.", where=folder) from error
-    except OSError as error:
-        raise MachineError(f"Cannot write: {error.strerror or error}.", where=folder) from error
+    with disk_errors(folder):
+        try:
+            lock.acquire()
+        except Timeout as error:  # an OSError too
+            raise InUseError("In use by another process.", where=folder) from error
     try:
         yield
     finally:

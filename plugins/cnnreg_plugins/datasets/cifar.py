@@ -11,14 +11,13 @@ from cnnreg import (
     DataError,
     DataRequest,
     DatasetSpec,
-    MissingExtraError,
     Samples,
     SourceData,
     hookimpl,
 )
 from cnnreg.files import temporary_folder
 
-from .downloads import Published, download, move_files, search_roots
+from .downloads import Published, download, from_torchvision, move_files, search_roots
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
@@ -37,7 +36,7 @@ class Cifar:
             title=self.title,
             folder=self.folder,
             urls=(f"https://www.cs.toronto.edu/~kriz/{self.archive}",),
-            fetch=lambda root: _torchvision(self.loader, root, download=True),
+            fetch=partial(from_torchvision, self.loader, download=True),
             by_hand=(self.archive,),
             by_hand_folder="",
             megabytes=self.megabytes,
@@ -58,8 +57,8 @@ def open_cifar(cifar: Cifar, request: DataRequest) -> SourceData:
     # The batches are pickles. torchvision unpickles none before it has compared every
     # one with its published md5, and no other file can be made to have that md5.
     try:
-        train = _torchvision(cifar.loader, folder.parent, train=True)
-        test = _torchvision(cifar.loader, folder.parent, train=False)
+        train = from_torchvision(cifar.loader, folder.parent, train=True)
+        test = from_torchvision(cifar.loader, folder.parent, train=False)
     except RuntimeError as error:
         raise DataError(
             f"{cifar.title} is incomplete or damaged here: its md5 sums differ.",
@@ -98,14 +97,6 @@ def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"Damaged archive: {error}.", where=archive) from error
     return target
-
-
-def _torchvision(loader: str, root: Path, **options: bool) -> Any:
-    try:
-        from torchvision import datasets
-    except ImportError as error:
-        raise MissingExtraError("torchvision", "train") from error
-    return getattr(datasets, loader)(root=root, **options)
 
 
 @hookimpl

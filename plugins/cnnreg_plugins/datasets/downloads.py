@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
-from cnnreg import DataRequest, MachineError
+from cnnreg import DataRequest, MachineError, MissingExtraError
 from cnnreg.files import disk_errors, patiently, temporary_folder
 from cnnreg.plugins import one_line
 
@@ -51,6 +52,15 @@ def download(published: Published, request: DataRequest) -> Path:
     except (OSError, RuntimeError, EOFError) as error:  # network; torchvision's wrong md5
         raise _missing(published, root, f"the download failed ({one_line(error)})") from error
     return target
+
+
+def from_torchvision(name: str, root: Path, **options: bool) -> Any:
+    """Its data set of that name, whose files lie below `root`."""
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise MissingExtraError("torchvision", "train") from error
+    return getattr(datasets, name)(root=root, **options)
 
 
 def move_files(source: Path, target: Path) -> None:

@@ -12,13 +12,12 @@ from cnnreg import (
     DataError,
     DataRequest,
     DatasetSpec,
-    MissingExtraError,
     Samples,
     SourceData,
     hookimpl,
 )
 
-from .downloads import Published, download, search_roots
+from .downloads import Published, download, from_torchvision, search_roots
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,20 +32,12 @@ PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-lab
 FILES = tuple(f"{part}-ubyte" for part in PARTS)
 
 
-def _fetch(name: str, root: Path) -> None:
-    try:
-        from torchvision import datasets
-    except ImportError as error:
-        raise MissingExtraError("torchvision", "train") from error
-    getattr(datasets, name)(root=root, download=True)
-
-
 def _published(title: str, name: str, megabytes: int, *servers: str) -> Published:
     return Published(
         title=title,
         folder=f"{name}/raw",
         urls=tuple(f"{server}{FILES[-1]}.gz" for server in servers),
-        fetch=partial(_fetch, name),
+        fetch=partial(from_torchvision, name, download=True),
         by_hand=tuple(f"{file}.gz" for file in FILES),
         by_hand_folder=f"{name}/raw",
         megabytes=megabytes,

@@ -97,6 +97,17 @@ def test_whatever_breaks_the_rest_is_shown(machine, monkeypatch):
     assert "OpenVINO" in text
 
 
+def test_details_that_fail_leave_the_engine_usable(machine):
+    def broken():
+        raise RuntimeError("a driver's fault")
+
+    machine(lambda: {"CPU": "i5"}, broken)
+    data, text = report()
+    assert data["runtimes"][0]["missing"] is None
+    assert data["runtimes"][0]["devices"] == {"CPU": "i5"}
+    assert "CPU (i5)" in text
+
+
 def test_the_processor_is_told_in_what_it_means(machine, monkeypatch):
     machine(lambda: {"CPU": "i5"})
     facts = doctor.environment()

@@ -9,7 +9,7 @@ from io import StringIO
 import click
 import pytest
 
-from cnnreg.cli import common
+from cnnreg.cli import common, info
 from cnnreg.cli import list as list_module
 from cnnreg.errors import UnknownNameError
 from cnnreg.registry import Catalog
@@ -111,3 +111,10 @@ def test_info_suggests_the_nearest_name():
     code, _, err = cli("info", "mobilnet_v2")
     assert code == 2
     assert "mobilenet_v2" in err
+
+
+def test_without_torch_the_line_that_brings_the_stages_is_whole(monkeypatch):
+    monkeypatch.setattr(info, "missing", lambda modules: modules[0])
+    code, out, _ = cli("info", "mlp")
+    assert code == 0
+    assert 'pip install "cnn-registry[train]"' in out

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cnnreg.cli import plugins
+from cnnreg import engines
 from cnnreg.files import typed
 from helpers import cli
 
 
 def test_a_check_without_torch_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(plugins, "missing", lambda modules: modules[0])
+    monkeypatch.setattr(engines, "missing", lambda modules: next(iter(modules), None))
     code, out, err = cli("plugins", "check", "mlp")
     assert (code, out) == (5, "")
     assert "needs the package 'torch'" in err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnreg.data import Split, open_dataset
+from cnnreg.data import Split, decode, open_dataset
 from cnnreg.data.listing import places
 from cnnreg.errors import DataError, MachineError
 from cnnreg.specs import Samples
@@ -161,3 +161,13 @@ def test_images_that_do_not_fit_in_memory(offer):
     data = open_dataset(offer(samples()), replace(STUB, image_size=10**6))
     with pytest.raises(MachineError, match="GB of memory"):
         len(data.train)
+
+
+def test_no_more_threads_than_a_container_may_run(offer, tmp_path, monkeypatch):
+    asked, pool = [], decode.ThreadPoolExecutor
+    monkeypatch.setattr(decode, "usable_processors", lambda: 3)
+    monkeypatch.setattr(
+        decode, "ThreadPoolExecutor", lambda max_workers: asked.append(max_workers) or pool(1)
+    )
+    assert len(open_dataset(offer(files(tmp_path / "f", 50)), STUB).test) == 20
+    assert asked == [3]

@@ -13,14 +13,13 @@ from torch import Tensor
 from cnnreg.data import Dataset
 from cnnreg.errors import GateError
 from cnnreg.images import normalise
-from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
-from cnnreg.training.building import choose_device
+from cnnreg.training.building import build_optimizer, choose_device
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.distributed.world import ALONE
 from cnnreg.training.feeding.splits import class_weights, judging_batches, training_batches
-from cnnreg.training.groups import body_of, parameter_groups
+from cnnreg.training.groups import body_of
 from cnnreg.training.loop import train
 from cnnreg.training.saving.checkpoint import Checkpoint, model_of
 from cnnreg.training.saving.progress import Progress
@@ -54,7 +53,7 @@ def finetuned(
     if recipe.optimizer not in registry.optimizers:
         raise GateError(f"the run's optimizer, {recipe.optimizer}, is not installed")
     contract, device = checkpoint.contract, choose_device("auto")
-    architecture = registry.entry_of(contract).spec
+    architecture = registry.architecture_of(contract)
     recipe = gentle(recipe)
     with deterministic(device):
         seed_streams(recipe.seed)
@@ -63,11 +62,8 @@ def finetuned(
         ranges = input_ranges(model, samples)
         model.to(device)
         with fake_quantised(model, ranges):
-            groups = parameter_groups(model, recipe, frozenset())
-            with blaming(f"Optimizer '{recipe.optimizer}'"):
-                optimizer = registry.optimizers[recipe.optimizer].build(groups, recipe)
             step = Step(
-                Trainee(model, optimizer),
+                Trainee(model, build_optimizer(registry, model, recipe)),
                 recipe,
                 name=architecture.name,
                 device=device,

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cnnreg.errors import GateError
+from cnnreg.errors import GateError, PluginError
 from cnnreg.exporting.budget import OutOfTimeError
 from cnnreg.exporting.original import load_original
 from cnnreg.files import file_digest
 from cnnreg.images import normalise
 from cnnreg.recipe import Recipe
+from cnnreg.registry import Catalog, Entry
 from cnnreg.run_data import data_of_run
 from cnnreg.training.qat.fake_quant import fake_quantised, input_ranges
 from cnnreg.training.qat.finetuning import EPOCHS, finetuned, gentle
@@ -102,3 +103,11 @@ def test_without_the_runs_optimizer_it_cannot_begin(registry, original):
     run = replace(original.run, config=replace(original.run.config, recipe=recipe))
     with pytest.raises(GateError, match="optimizer, elsewhere, is not installed"):
         next(iter(tune(registry, replace(original, run=run))))
+
+
+def test_what_is_no_optimizer_is_its_plugins_fault(registry, original):
+    name = original.run.config.recipe.optimizer
+    broken = replace(registry.optimizers[name], build=lambda groups, recipe: object())
+    catalog = Catalog("optimizer", [Entry(broken, registry.plugins[0])])
+    with pytest.raises(PluginError, match=f"'{name}' is no torch.optim.Optimizer but object"):
+        next(iter(tune(replace(registry, optimizers=catalog), original)))
