@@ -17,7 +17,6 @@ from cnnreg.machine.devices import details_of, kind_of, listed_devices
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
 from cnnreg.plugins import one_line
-from cnnreg.registry import Registry
 from cnnreg.specs import ExporterSpec, RuntimeSpec
 
 from .common import console, get_registry, human_bytes, json_option, print_json
@@ -52,7 +51,7 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        _print(registry, report)
+        _print(report)
 
 
 def _try(look: Callable[[], Found], otherwise: Found) -> Found:
@@ -123,7 +122,7 @@ def _graphics_mends(runtimes: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [{"what": f"{known} by {engine['title']}{why}", "mend": mend}]
 
 
-def _print(registry: Registry, report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from cnnreg.errors import DataError, UnknownNameError, UsageError
 from cnnreg.registry import OURS, Registry
 from cnnreg.specs import DatasetSpec, Resize
+from cnnreg.specs.data import DOWNLOADS
 
 FOLDER = "folder"
 """The data set that reads a folder of class folders."""
@@ -33,7 +34,7 @@ class DataConfig:
 
     name: str
     folder: Path | None = None
-    downloads: Path = Path("data")
+    downloads: Path = DOWNLOADS
     image_size: int | None = None  # height and width; None: chosen from data and network
     resize: Resize = "squash"
     split_seed: int = 0
@@ -83,7 +84,7 @@ def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
     `settings` are the other fields of DataConfig. A path that is no folder raises
     DataError, a mere word that names nothing UnknownNameError, wrong settings UsageError.
     """
-    settings["downloads"] = expanded(settings.get("downloads", "data")).absolute()
+    settings["downloads"] = expanded(settings.get("downloads", DOWNLOADS)).absolute()
     if text in registry.datasets:
         return _checked(name=text, **settings)
     folder = expanded(text)

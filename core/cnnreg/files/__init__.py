@@ -5,14 +5,13 @@ from __future__ import annotations
 from .disk import check_room, disk_errors, full_disk
 from .folders import publish_folder, sweep_temporaries, temporary_folder
 from .locking import LOCK, in_use, sole_writer
-from .places import CACHE_VARIABLE, HOME_VARIABLE, WINDOWS, home, typed
+from .places import CACHE_VARIABLE, WINDOWS, home, typed
 from .writing import (
     TEMPORARY_PREFIX,
     check_schema,
     file_digest,
     patiently,
     read_json,
-    sync_folder,
     unique,
     write_bytes,
     write_json,
@@ -21,7 +20,6 @@ from .writing import (
 
 __all__ = [
     "CACHE_VARIABLE",
-    "HOME_VARIABLE",
     "LOCK",
     "TEMPORARY_PREFIX",
     "WINDOWS",
@@ -37,7 +35,6 @@ __all__ = [
     "read_json",
     "sole_writer",
     "sweep_temporaries",
-    "sync_folder",
     "temporary_folder",
     "typed",
     "unique",

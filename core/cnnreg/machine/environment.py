@@ -35,7 +35,7 @@ NUMPY_GROUPS = {
 }
 
 
-def environment(packages: Iterable[str] = PACKAGES, *, patience: float = 0.0) -> dict[str, Any]:
+def environment(*, patience: float = 0.0) -> dict[str, Any]:
     """Processor, instruction sets, cores, memory, load, power and versions; None is unknown.
 
     Windows' load is known only to those who wait for it, `patience` seconds.
@@ -52,7 +52,7 @@ def environment(packages: Iterable[str] = PACKAGES, *, patience: float = 0.0) ->
         "power": power_source(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
-        "versions": {name: found for name in packages if (found := installed(name))},
+        "versions": {name: found for name in PACKAGES if (found := installed(name))},
     }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .architecture import IMAGENET_MOMENTS, SMALL_BELOW, ArchitectureSpec, ModelOptions, Paper
-from .checks import NAME, check_name
+from .architecture import IMAGENET_MOMENTS, ArchitectureSpec, ModelOptions, Paper
+from .checks import check_name
 from .contract import ModelContract
 from .data import DataRequest, DatasetSpec, Samples, SourceData
 from .export import BARE, ExporterSpec, ExportRequest, Interface, Quantisation
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BARE",
     "IMAGENET_MOMENTS",
-    "NAME",
-    "SMALL_BELOW",
     "ArchitectureSpec",
     "DataRequest",
     "DatasetSpec",

@@ -23,6 +23,9 @@ from .types import Shape
 if TYPE_CHECKING:
     from .types import Labels, Pixels
 
+DOWNLOADS = Path("data")
+"""Where downloaded files lie or go, unless one says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -55,7 +58,7 @@ class DataRequest:
     """Where to look: `folder` was named by the user, `downloads` is where files lie or go."""
 
     folder: Path | None = None
-    downloads: Path = Path("data")
+    downloads: Path = DOWNLOADS
     download: bool = True
 
 
