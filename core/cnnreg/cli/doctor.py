@@ -13,7 +13,7 @@ from cnnreg.errors import CnnregError, MachineError, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
-from cnnreg.machine.devices import details_of, kind_of, listed_devices
+from cnnreg.machine.devices import Facts, details_of, kind_of, listed_devices
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
 from cnnreg.plugins import one_line
@@ -83,7 +83,8 @@ def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
         what = error.what.rstrip(".") if isinstance(error, CnnregError) else one_line(error)
         mend = getattr(error, "hint", "") or "reinstall its package"
         return {**facts, "missing": what, "mend": mend}
-    return {**facts, "details": _try(lambda: details_of(spec), {})}
+    details: Facts = _try(lambda: details_of(spec), {})
+    return {**facts, "details": details}
 
 
 def _kept_bytes() -> int:
