@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from textwrap import indent
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
-from cnnreg.engines import need, title_of
+from cnnreg.engines import need
 from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
-from cnnreg.exporting.card import MODEL
-from cnnreg.exporting.original import load_original
+from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
 from cnnreg.registry import Entry, Registry
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve, served_name
-from cnnreg.specs import ExporterSpec, Interface, Precision, to_data
+from cnnreg.specs import ExporterSpec, Interface, Precision
 from cnnreg.termination import stop_if_asked, terminable
-from cnnreg.texts import percent
 
 from .common import (
     NumberRange,
     console,
     folder_type,
     get_registry,
-    human_bytes,
     json_option,
     print_json,
     say,
 )
+from .export_results import as_data, show, together
 from .export_target import Job, jobs_for, spared
 from .options import Listed, moved_data_options
 
@@ -138,48 +135,68 @@ def command(
         original = load_original(registry, opened, dataset)
         results: list[tuple[Job, ExportResult]] = []
         refused: list[GateError | UsageError] = []
+
+        def step(text: str) -> None:
+            status.update(escape(text))
+
+        publish_in = partial(
+            publish,
+            registry,
+            original,
+            output=output,
+            max_drop=max_drop,
+            max_minutes=max_minutes,
+            step=step,
+        )
+        layout = (output or opened.exports) / LAYOUT if serve_layout else None
         for job in jobs:
-            publish_in = partial(
-                publish,
-                registry,
-                original,
-                job.exporter,
-                output=output,
-                max_drop=max_drop,
-                max_minutes=max_minutes,
-                interface=job.interface,
-                device=job.device,
-                fp16_instead=job.plan is None,  # a target has another file
-                step=lambda text: status.update(escape(text)),
-            )
             try:
-                for precision in job.outcomes if serve_layout else ():
-                    plan = planned(original, job.exporter, precision, job.interface)
-                    served_name((output or opened.exports) / LAYOUT, plan)
-                results.append((job, job.run(publish_in)))
-                if serve_layout:
-                    status.update("laying out what is served")
-                    result = results[-1][1]
-                    served = serve(result.folder, result.folder.parent / LAYOUT)
-                    results[-1] = job, replace(result, served=served)
+                _publish_job(job, original, publish_in, layout, results, step)
             except (GateError, UsageError) as error:  # says nothing of the other files
                 stop_if_asked()
                 if not spared(job, error, (done for done, _ in results)):
                     refused.append(error)
-                continue
             except CnnregError as error:  # what was published before it stays
                 for refusal in refused:
                     say(str(refusal))
-                error.finished = _as_data(results)
+                error.finished = as_data(results)
                 raise
-            if not as_json:
-                show(registry, job.exporter, results[-1][1])
+            else:
+                if not as_json:
+                    show(registry, job.exporter, results[-1][1])
     if refused:
-        refusal = refused[0] if len(refused) == 1 else _together(refused, len(jobs))
-        refusal.finished = _as_data(results)
+        refusal = refused[0] if len(refused) == 1 else together(refused, len(jobs))
+        refusal.finished = as_data(results)
         raise refusal
     if as_json:
-        print_json(_as_data(results))
+        print_json(as_data(results))
+
+
+def _publish_job(
+    job: Job,
+    original: Original,
+    publish_in: Callable[..., ExportResult],
+    layout: Path | None,
+    results: list[tuple[Job, ExportResult]],
+    step: Callable[[str], None],
+) -> None:
+    """Publish, and lay out for a server where that is wanted: what fails there stays published."""
+    if layout:
+        for precision in job.outcomes:
+            served_name(layout, planned(original, job.exporter, precision, job.interface))
+    result = job.run(
+        partial(
+            publish_in,
+            job.exporter,
+            interface=job.interface,
+            device=job.device,
+            fp16_instead=job.plan is None,  # a target has another file
+        )
+    )
+    results.append((job, result))
+    if layout:
+        step("laying out what is served")
+        results[-1] = job, replace(result, served=serve(result.folder, layout))
 
 
 def _jobs(
@@ -203,56 +220,3 @@ def _jobs(
         for exporter in exporters
         for precision in dict.fromkeys(precisions or ("fp32",))
     ]
-
-
-def _together(refused: Sequence[GateError | UsageError], files: int) -> GateError | UsageError:
-    said = " ".join(dict.fromkeys(error.what for error in refused))
-    hints = dict.fromkeys(error.hint for error in refused if error.hint)
-    places = dict.fromkeys(error.where for error in refused if error.where)
-    kind = GateError if any(isinstance(error, GateError) for error in refused) else UsageError
-    return kind(
-        f"{len(refused)} of {files} files: {said}",
-        where=", ".join(places) or None,
-        hint=" ".join(hints),
-    )
-
-
-def _as_data(results: Sequence[tuple[Job, ExportResult]]) -> list[dict[str, Any]]:
-    targets = [{"target": job.target} if job.target else {} for job, _ in results]
-    return [to_data(own) | target for (_, own), target in zip(results, targets, strict=True)]
-
-
-def show(registry: Registry, exporter: ExporterSpec, result: ExportResult) -> None:
-    """What was published, and the proof in one line for each runtime."""
-    from rich.markup import escape
-
-    out = console()
-    out.print(
-        f"[green]✓[/] [bold]{exporter.title} {result.precision}[/]  "
-        f"{human_bytes(result.bytes)}, {result.seconds:.1f} s  {escape(str(result.folder))}",
-        soft_wrap=True,
-    )
-    for name, parity in result.parity.items():
-        on = "" if parity.judged == parity.images else f" on {parity.judged} of them"
-        out.print(
-            f"    {title_of(registry, name)}: same top-1 on {percent(parity.agreement)} of "
-            f"{parity.images} images, accuracy {percent(parity.original_accuracy)} -> "
-            f"{percent(parity.exported_accuracy)}{on}, logits within "
-            f"{parity.largest_difference:.1e}",
-            soft_wrap=True,
-        )
-    if result.quantised:
-        out.print(f"    {escape(str(result.quantised))}", soft_wrap=True)
-    if served := result.served:
-        what = "version" if served.new else "unchanged, still version"
-        out.print(
-            f"    Served as [bold]{escape(served.model)}[/], {what} {served.version}: "
-            f"{escape(str(served.folder / 'README.md'))} says how",
-            soft_wrap=True,
-        )
-        return
-    example, interface = exporter.example, result.interface
-    if example and interface.embed and not interface.fixed:  # it feeds pictures of any size
-        out.print("    Anywhere, without cnnreg:\n")
-        code = example.replace(MODEL, repr(str(result.model)))
-        out.print(indent(code, "      "), markup=False, highlight=False, soft_wrap=True)
