@@ -176,10 +176,10 @@ def test_a_loss_that_is_no_number_names_step_rate_and_last_checkpoint(registry, 
                 next(models[0].parameters()).fill_(math.nan)
 
     with pytest.MonkeyPatch.context() as patch:
-        from cnnreg.training import trainer
+        from cnnreg.training import preparing
 
-        build = trainer.build_model
-        patch.setattr(trainer, "build_model", lambda *a: models.append(build(*a)) or models[-1])
+        build = preparing.build_model
+        patch.setattr(preparing, "build_model", lambda *a: models.append(build(*a)) or models[-1])
         with pytest.raises(DivergedError) as caught:
             train(registry, run, on_step=poison)
     assert caught.value.exit_code == 7

@@ -69,7 +69,7 @@ def test_whole_images_alone_are_compiled_for(registry, tmp_path, monkeypatch):
         return lambda images: (seen.append(tuple(images.shape)), model(images))[1]
 
     monkeypatch.setattr(step, "_compile", compiled)
-    monkeypatch.setattr("cnnreg.training.trainer.can_compile", lambda: True)
+    monkeypatch.setattr("cnnreg.training.preparing.can_compile", lambda: True)
     settings = {"image_size": 16, "start_size": 0.5, "epochs": 1, "compile": "on"}
     train(registry, make_run(registry, tmp_path / "run", "resnet20", **settings))
     assert set(seen) == {(64, 1, 16, 16)}

@@ -77,7 +77,7 @@ def test_what_keeps_it_from_being_exact_is_said_and_kept(registry, stopped, fact
         facts.update(resuming.made_with(*arguments))
         return {**facts, fact: "another"}
 
-    monkeypatch.setattr("cnnreg.training.trainer.made_with", elsewhere)
+    monkeypatch.setattr("cnnreg.training.preparing.made_with", elsewhere)
     said = []
     train(registry, stopped, note=said.append)
     was = facts[fact]

@@ -163,7 +163,7 @@ def test_a_short_training_before_does_not_keep_a_long_one_from_compiling(
 ):
     measured[0]["fp32 compiled"] = 200.0
     monkeypatch.setattr(step, "_compile", lambda model: model)
-    monkeypatch.setattr("cnnreg.training.trainer.can_compile", lambda: True)
+    monkeypatch.setattr("cnnreg.training.preparing.can_compile", lambda: True)
     assert choice(registry, tmp_path / "short")[0][2] == "off"
     monkeypatch.setattr(probe, "LONG", 0.0)
     assert choice(registry, tmp_path / "long")[0][2] == "on"
