@@ -30,6 +30,7 @@ REINSTALL = (
     else "Install the package again."
 )
 
+LONGEST = 300  # characters of a foreign error's text
 FEW = 12  # names that a hint tells one by one
 MEMORY_ON_WINDOWS = (8, 14, 1455)  # its own numbers: errno knows not all, texts are translated
 
@@ -153,6 +154,14 @@ def text_of(error: BaseException) -> str:
         return " ".join(str(error).split())
     except Exception:  # noqa: BLE001 - whatever its __str__ raises
         return ""
+
+
+def one_line(error: BaseException) -> str:
+    """A foreign error's class and what it says, without the full stop: a sentence follows it."""
+    text = text_of(error).rstrip(".")
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 3]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def is_unloadable(error: BaseException) -> bool:

@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import CnnregError, DataError
+from .errors import CnnregError, DataError, one_line
 from .files import typed
-from .plugins import one_line
 from .specs import Resize
 
 if TYPE_CHECKING:

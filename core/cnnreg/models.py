@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .engines import CHECKPOINT, blaming_engine, require, runtimes_for
-from .errors import FEW, ModelFileError, PluginError, UsageError
+from .errors import FEW, ModelFileError, PluginError, UsageError, one_line
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
-from .plugins import one_line
 from .registry import Registry
 from .runs import Run, is_run, open_run, run_around
 from .runs.overview import exports_of

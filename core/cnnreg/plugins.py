@@ -10,25 +10,22 @@ import contextlib
 import inspect
 import json
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import pluggy
 
 from . import hookspecs
 from .discovery import discovered, package_of
-from .errors import CnnregError, MachineError, PluginError, is_out_of_memory, text_of
+from .errors import CnnregError, MachineError, PluginError, is_out_of_memory, one_line
 from .files import disk_errors, home, write_json
+from .output import quiet_stdout
 
 ONLY_VARIABLE = "CNNREG_PLUGINS"
 STRICT_VARIABLE = "CNNREG_STRICT"
-
-LONGEST_REASON = 300  # characters of a foreign error's text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,43 +145,6 @@ def _refuse_unknown_hooks(plugin: Any, name: str) -> None:
             raise PluginError(f"{key} of plugin '{name}' lacks @cnnreg.hookimpl")
 
 
-@contextlib.contextmanager
-def quiet_stdout() -> Iterator[None]:
-    """What a plugin prints goes to stderr: stdout is for results.
-
-    For the whole process, until the last of those who asked for it has left, whatever their
-    order: threads that train side by side leave stdout as they found it.
-    """
-    with _quiet.lock:
-        if not _quiet.count:
-            _quiet.stdout, sys.stdout = sys.stdout, sys.stderr
-        _quiet.count += 1
-    try:
-        yield
-    finally:
-        with _quiet.lock:
-            _quiet.count -= 1
-            if not _quiet.count:
-                sys.stdout = _quiet.stdout
-
-
-def results_stdout() -> TextIO:
-    """Where results go, whoever keeps stdout free of anything else."""
-    return _quiet.stdout if _quiet.count else sys.stdout
-
-
-class _Quiet:
-    """Who wants stdout kept free, and what it is for the others."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.count = 0
-        self.stdout = sys.stdout
-
-
-_quiet = _Quiet()
-
-
 def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
     """Call an observer hook; an observer that fails is noted and costs nothing else."""
     for implementation in reversed(hook.get_hookimpls()):
@@ -223,13 +183,6 @@ def blaming(what: str, *, hint: str = "") -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         raise PluginError(f"{what} failed: {one_line(error)}.", hint=hint) from error
-
-
-def one_line(error: BaseException) -> str:
-    text = text_of(error).rstrip(".")  # a sentence that it stands in ends it
-    if len(text) > LONGEST_REASON:
-        text = f"{text[: LONGEST_REASON - 3]}..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _status(

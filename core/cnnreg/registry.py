@@ -8,8 +8,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pluggy
 
-from .errors import PluginError, UnknownNameError
-from .plugins import LoadedPlugins, PluginStatus, is_strict, load_plugins, one_line, quiet_stdout
+from .errors import PluginError, UnknownNameError, one_line
+from .output import quiet_stdout
+from .plugins import LoadedPlugins, PluginStatus, is_strict, load_plugins
 from .specs import (
     ArchitectureSpec,
     DatasetSpec,

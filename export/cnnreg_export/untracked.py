@@ -8,8 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from cnnreg import MachineError
-from cnnreg.errors import REINSTALL, is_unloadable
-from cnnreg.plugins import one_line
+from cnnreg.errors import REINSTALL, is_unloadable, one_line
 
 # Read by ONNX Runtime when its first session begins, whoever imported it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

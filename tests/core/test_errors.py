@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from cnnreg.errors import is_out_of_memory
+from cnnreg.errors import is_out_of_memory, one_line
 
 
 def windows_error(number: int) -> OSError:
@@ -25,3 +25,7 @@ def test_windows_says_by_number_that_memory_is_short(number):
 def test_so_does_linux():
     assert is_out_of_memory(OSError(errno.ENOMEM, "Kann keinen Speicher reservieren"))
     assert not is_out_of_memory(OSError(errno.EACCES, "Keine Berechtigung"))
+
+
+def test_the_text_of_a_foreign_error_is_cut():
+    assert one_line(ValueError("x" * 9999)) == f"ValueError: {'x' * 297}..."

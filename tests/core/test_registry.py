@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -14,7 +13,7 @@ from cnnreg import (
     hookimpl,
     plugins,
 )
-from cnnreg.plugins import blaming, quiet_stdout
+from cnnreg.plugins import blaming
 from cnnreg.registry import load_registry
 from helpers import cli, contract, spec
 
@@ -178,21 +177,6 @@ def test_what_is_no_fault_of_a_plugin_goes_its_way(error):
     with pytest.raises(type(error)) as caught, blaming("Building"):
         raise error
     assert caught.value is error
-
-
-def test_the_text_of_a_foreign_error_is_cut():
-    assert plugins.one_line(ValueError("x" * 9999)) == f"ValueError: {'x' * 297}..."
-
-
-def test_stdout_is_put_back_when_the_last_of_several_leaves(capsys):
-    before, first, second = sys.stdout, quiet_stdout(), quiet_stdout()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    print("a plugin")
-    second.__exit__(None, None, None)
-    assert sys.stdout is before
-    assert capsys.readouterr() == ("", "a plugin\n")
 
 
 class RaisingHook:

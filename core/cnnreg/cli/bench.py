@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from cnnreg.engines import missing
-from cnnreg.errors import MachineError
+from cnnreg.errors import MachineError, one_line
 from cnnreg.files import disk_errors, write_json
-from cnnreg.plugins import one_line
 from cnnreg.runs import find_run, is_run, now
 from cnnreg.specs import to_data
 from cnnreg.timing.bench import BenchOptions

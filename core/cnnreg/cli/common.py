@@ -16,7 +16,7 @@ import click
 
 from cnnreg.errors import CnnregError
 from cnnreg.files import WINDOWS
-from cnnreg.plugins import quiet_stdout, results_stdout
+from cnnreg.output import quiet_stdout, results_stdout
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import Shape, to_data
 from cnnreg.termination import stop_if_asked

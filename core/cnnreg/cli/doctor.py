@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 import click
 
 from cnnreg.engines import missing
-from cnnreg.errors import CnnregError, MachineError, pip_line
+from cnnreg.errors import CnnregError, MachineError, one_line, pip_line
 from cnnreg.exporting.targets import ENGINE
 from cnnreg.files import WINDOWS, home
 from cnnreg.machine.compiled import compiled_folder
 from cnnreg.machine.devices import Facts, details_of, kind_of, listed_devices
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
-from cnnreg.plugins import one_line
 from cnnreg.specs import ExporterSpec, RuntimeSpec
 
 from .common import console, get_registry, human_bytes, json_option, print_json

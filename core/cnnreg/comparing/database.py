@@ -13,9 +13,8 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from cnnreg.errors import CnnregError, MachineError, MissingExtraError, UsageError
+from cnnreg.errors import CnnregError, MachineError, MissingExtraError, UsageError, one_line
 from cnnreg.files import disk_errors
-from cnnreg.plugins import one_line
 
 from .folder import DATABASE
 from .liveness import MISSED, lives

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnreg.plugins import one_line
+from cnnreg.errors import one_line
 from cnnreg.specs import ArchitectureSpec, Shape
 
 from .check import Check, ViolationError

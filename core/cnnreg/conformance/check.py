@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cnnreg.plugins import one_line, quiet_stdout
+from cnnreg.errors import one_line
+from cnnreg.output import quiet_stdout
 from cnnreg.specs import ArchitectureSpec
 
 

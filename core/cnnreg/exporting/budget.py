@@ -25,8 +25,8 @@ from cnnreg.errors import (
     ModelFileError,
     PluginError,
     is_out_of_memory,
+    one_line,
 )
-from cnnreg.plugins import one_line
 from cnnreg.specs import Quantisation
 from cnnreg.termination import stop_if_asked
 

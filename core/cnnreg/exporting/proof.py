@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 
 from cnnreg.answers import logits_of, softmax
 from cnnreg.engines import makers_of, open_session, plugin_of, runtimes_for
-from cnnreg.errors import CnnregError, GateError, MachineError, ModelFileError, is_out_of_memory
+from cnnreg.errors import (
+    CnnregError,
+    GateError,
+    MachineError,
+    ModelFileError,
+    is_out_of_memory,
+    one_line,
+)
 from cnnreg.machine.devices import alike, devices_of, place_of
-from cnnreg.plugins import one_line, quiet_stdout
+from cnnreg.output import quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cnnreg.errors import CnnregError, DivergedError, ModelFileError, StoppedError
+from cnnreg.errors import CnnregError, DivergedError, ModelFileError, StoppedError, one_line
 from cnnreg.files import disk_errors, patiently, read_json, write_json
-from cnnreg.plugins import one_line
 
 from .config import now
 from .run import Run

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import DataError, MachineError, PluginError, UsageError
+from cnnreg.errors import DataError, MachineError, PluginError, UsageError, one_line
 from cnnreg.networks.savable import unsavable
-from cnnreg.plugins import blaming, one_line
+from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, ModelOptions

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import DivergedError
+from cnnreg.errors import DivergedError, one_line
 from cnnreg.files import patiently
 from cnnreg.networks.summary import write_summary
 from cnnreg.pictures.answers import draw_classes, draw_confusion, draw_mistakes
 from cnnreg.pictures.curves import draw_curves
-from cnnreg.plugins import blaming, one_line
+from cnnreg.plugins import blaming
 from cnnreg.runs import Run, write_result
 from cnnreg.runs.report import Report, make_report, write_report
 from cnnreg.specs import ArchitectureSpec, EpochRecord

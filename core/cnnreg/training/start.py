@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import MachineError, ModelFileError, PluginError, is_out_of_memory
-from cnnreg.plugins import blaming, one_line, quiet_stdout
+from cnnreg.errors import MachineError, ModelFileError, PluginError, is_out_of_memory, one_line
+from cnnreg.output import quiet_stdout
+from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any
 
 from cnnreg import DataRequest, MachineError, MissingExtraError
+from cnnreg.errors import one_line
 from cnnreg.files import disk_errors, patiently, temporary_folder
-from cnnreg.plugins import one_line
 
 PROBE_SECONDS = 4.0
 STALL_SECONDS = 30.0

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg import EpochRecord, MachineError, ModelFileError, RunInfo, hookimpl
+from cnnreg.errors import one_line
 from cnnreg.files import read_json, unique, write_json
-from cnnreg.plugins import one_line
 from cnnreg.runs import read_metrics
 from cnnreg.specs import to_data
 

@@ -11,8 +11,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from cnnreg.errors import ModelFileError
-from cnnreg.plugins import one_line
+from cnnreg.errors import ModelFileError, one_line
 from cnnreg.runs.weights import MAX_HEADER_BYTES
 from cnnreg.specs import Renames
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.errors import one_line
 from cnnreg.machine.environment import physical_cores, usable_processors
-from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import only_processor
 from cnnreg_export.runtimes.image_input import ImageInput
 from cnnreg_export.untracked import untracked

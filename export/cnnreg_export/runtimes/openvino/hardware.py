@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from cnnreg.errors import one_line
 from cnnreg.machine.devices import kind_of
-from cnnreg.plugins import one_line
 from cnnreg_export.untracked import untracked
 
 ov = untracked("openvino")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.errors import one_line
 from cnnreg.machine.devices import kind_of
-from cnnreg.plugins import one_line
 from cnnreg_export.runtimes.devices import checked_device
 from cnnreg_export.runtimes.image_input import ImageInput
 
