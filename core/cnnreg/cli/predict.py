@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from cnnreg.errors import DataError, UsageError
-from cnnreg.using import Guess, load, predict
+from cnnreg.errors import CnnregError, DataError, StoppedError, UsageError
+from cnnreg.images import EXTENSIONS
+from cnnreg.termination import Terminated, stop_if_asked
+from cnnreg.using import Guess, Model, load, predict
 
 from .common import console, end, folder_type, get_registry, json_option, print_json, say, spread
 from .options import engine_options
@@ -18,7 +21,7 @@ from .options import engine_options
 def _files(
     context: click.Context, parameter: click.Parameter, named: tuple[str, ...]
 ) -> tuple[Path, ...]:
-    """Callback: the pictures' paths. Raises UsageError for what is no path."""
+    """Callback: the pictures' paths. Raises UsageError for what is no path, and DataError."""
     for name in named:
         if name == "-" or re.match(r"\w[\w+.-]+://", name):
             raise UsageError(
@@ -26,7 +29,29 @@ def _files(
                 where=name,
                 hint="Save it to a file first, and name that.",
             )
-    return spread(context, parameter, tuple(map(Path, named)))
+    paths = spread(context, parameter, tuple(map(Path, named)))
+    return tuple(picture for path in paths for picture in _pictures(path))
+
+
+def _pictures(path: Path) -> list[Path]:
+    """The path itself, or a folder's pictures at any depth. Raises DataError if there are none."""
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for parent, folders, names in os.walk(path, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        shown = (name for name in sorted(names) if not name.startswith("."))
+        found += [Path(parent, name) for name in shown if name.lower().endswith(EXTENSIONS)]
+    if not found:
+        endings = ", ".join(EXTENSIONS)
+        raise DataError(
+            "There are no pictures in this folder.", where=path, hint=f"They end in {endings}."
+        )
+    return found
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
 
 
 @click.command()
@@ -38,26 +63,43 @@ def _files(
 def command(
     model: Path, images: tuple[Path, ...], top: int, runtime: str | None, device: str, as_json: bool
 ) -> None:
-    """Name what is in IMAGES. MODEL is a run, an export folder, or a model file."""
+    """Name what is in IMAGES, files or folders of them.
+
+    MODEL is a run, an export folder, or a model file.
+    """
     opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
-    results, failed = list[dict[str, Any]](), 0
-    for image in images:
-        try:
-            guesses = predict(opened, image, top=top)
-        except DataError as error:
-            failed += 1
-            results.append({"image": str(image), "error": error.what, "hint": error.hint})
-            if not as_json:
-                say(f"{image}: {error.what} {error.hint}".rstrip())
-        else:
-            found = [{"class": g.name, "probability": g.probability} for g in guesses]
-            results.append({"image": str(image), "top": found})
-            if not as_json:
-                _print(image, guesses)
+    results = list[dict[str, Any]]()
+    try:
+        for image in images:
+            results.append(_answer(opened, image, top, as_json=as_json))
+    except CnnregError as error:
+        error.finished = results
+        raise
+    except KeyboardInterrupt as stop:
+        told = f"Stopped after {len(results)} of {len(images)} images."
+        stopped = StoppedError(told, by_user=not isinstance(stop, Terminated))
+        stopped.finished = results
+        raise stopped from stop
     if as_json:
         print_json({"predictions": results})
+    failed = sum("error" in result for result in results)
     if failed:
         end(DataError(f"{failed} of {len(images)} images could not be used."), as_json=as_json)
+
+
+def _answer(model: Model, image: Path, top: int, *, as_json: bool) -> dict[str, Any]:
+    """What is in one picture, or why it cannot be read; told at once where people read."""
+    try:
+        guesses = predict(model, image, top=top)
+    except DataError as error:
+        stop_if_asked()  # a decoder may have made it of the signal to stop
+        if not as_json:
+            say(f"{image}: {error.what} {error.hint}".rstrip())
+        return {"image": str(image), "error": error.what, "hint": error.hint}
+    if not as_json:
+        _print(image, guesses)
+    found = [{"class": g.name, "probability": g.probability} for g in guesses]
+    return {"image": str(image), "top": found}
 
 
 def _print(image: Path, guesses: list[Guess]) -> None:

@@ -171,9 +171,6 @@ def test_good_pictures_are_named_although_others_are_bad(run, picture, folder):
     assert out.count("%") == 3
     assert f"note: {folder / 'broken.jpg'}: " in err
     assert "error: 2 of 3 images could not be used." in err
-    code, out, err = cli("predict", run, folder)
-    assert code == 3
-    assert f"note: {folder}: This is a folder. Name images in it: {typed(folder)}/*.jpg" in err
     code, out, err = cli("predict", run, picture[0], folder / "none.png", "--json")
     assert (code, len(json.loads(out)["predictions"])) == (3, 2)
     assert "note: 1 of 2 images could not be used." in err
