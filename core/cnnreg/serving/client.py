@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,20 @@ def main() -> int:
     failed = 0
     for picture in options.pictures:
         try:
-            version, shares = ask(options.url, options.model, read(picture))
+            pixels = read(picture)
+        except Exception as error:  # noqa: BLE001 - parsers meet hostile bytes and raise all kinds
+            print(f"{picture}: {str(error) or type(error).__name__}", file=sys.stderr)
+            failed = 1
+            continue
+        try:
+            version, shares = ask(options.url, options.model, pixels)
             labels = known[options.model][version]
         except KeyError as error:
             print(
                 f"{picture}: labels.json does not know {error}; copy the new one.", file=sys.stderr
             )
             failed = 1
-        except (OSError, HTTPException, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             print(f"{picture}: {error}", file=sys.stderr)
             failed = 1
         else:
@@ -54,7 +61,11 @@ def main() -> int:
 def read(path: Path) -> Any:
     """The picture upright, as uint8 RGB [1, height, width, 3]; what is transparent is white."""
     with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened)
+        opened.load()
+        # A damaged EXIF block says nothing about the pixels, which are whole here.
+        with suppress(Exception):
+            ImageOps.exif_transpose(opened, in_place=True)
+        picture: Image.Image = opened
         if picture.mode[0] in "IF":
             picture = Image.fromarray(eight_bit(picture.mode, np.nan_to_num(np.asarray(picture))))
         if picture.has_transparency_data:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,39 @@ def test_what_cannot_be_read_or_reached_is_one_line(layout, url, tmp_path):
     done = client(layout, good, "--url", "http://127.0.0.1:9")
     assert (done.returncode, "no server answers at" in done.stderr) == (1, True)
     assert "Traceback" not in done.stderr
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """A block of tag, type, count and value; Pillow itself writes none that is damaged."""
+    values, place = b"", 8 + 2 + 12 * len(entries) + 4
+    table = struct.pack("<H", len(entries))
+    for tag, kind, count, value in entries:
+        where = struct.pack("<I", place + len(values)) if len(value) > 4 else value.ljust(4, b"\0")
+        table += struct.pack("<HHI", tag, kind, count) + where
+        values += value if len(value) > 4 else b""
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + table + b"\0\0\0\0" + values
+
+
+def test_odd_pictures_do_not_end_it(layout, url, tmp_path):
+    turned = (0x0112, 3, 1, struct.pack("<H", 6))
+    odd = {
+        "negative": exif(turned, (0x011A, 10, 1, struct.pack("<ii", -1, 0))),
+        "text": exif(turned, (0x0100, 2, 4, b"ab\xff\0"), (0x8769, 2, 4, b"abc\0")),
+    }
+    paths = [tmp_path / f"{name}.jpg" for name in odd]
+    for path, block in zip(paths, odd.values(), strict=True):
+        Image.new("RGB", (20, 40)).save(path, exif=block)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    damaged = tmp_path / "damaged.png"
+    Image.fromarray(noise).save(damaged)
+    content = bytearray(damaged.read_bytes())
+    second = content.find(b"IDAT", 200)
+    content[second : second + 4] = b"\x01\x02\x03\x04"
+    damaged.write_bytes(content)
+    done = client(layout, damaged, *paths, "--url", url)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{damaged}: ") and len(done.stderr.splitlines()) == 1
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == list(map(str, paths))
 
 
 def test_labels_of_another_version_are_asked_for(layout, url, tmp_path):
