@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,9 +12,9 @@ from cnnreg.engines import require
 from cnnreg.errors import PluginError, UnknownNameError, UsageError
 from cnnreg.files import typed
 from cnnreg.plugins import disabled_plugins, set_disabled
-from cnnreg.registry import Entry, Registry
+from cnnreg.registry import Registry
 from cnnreg.scaffold import write_plugin
-from cnnreg.specs import ArchitectureSpec, to_data
+from cnnreg.specs import ArchitectureSpec, DatasetSpec, to_data
 
 from .common import (
     ListingGroup,
@@ -61,24 +62,38 @@ def show(as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option("--data-dir", type=folder_type, help="Where downloaded data sets lie, or go.")
+@click.option("--data", type=folder_type, help="The folder of a data set that needs one.")
 @json_option
-def check(name: str, as_json: bool) -> None:
-    """Run the conformance checks on NAME: an architecture, or a plugin's architectures."""
+def check(name: str, data_dir: Path | None, data: Path | None, as_json: bool) -> None:
+    """Run the conformance checks on NAME: a network or data set, or a plugin's networks and data.
+
+    What a data set has to download it downloads.
+    """
     from rich.markup import escape
 
-    from cnnreg.conformance import Outcome, all_checks, check_architecture
+    from cnnreg.conformance import (
+        Outcome,
+        all_checks,
+        check_architecture,
+        check_dataset,
+        dataset_checks,
+    )
+    from cnnreg.planning import DEFAULT_DOWNLOADS
 
     registry = get_registry()
-    entries = [e for e in registry.architectures.entries if e.plugin.name == name]
-    entries = entries or [_known(registry, name)]
+    networks, datasets = _meant(registry, name)
     require(("torch",), "train")
+    of_networks = all_checks(registry)
+    of_data = dataset_checks(registry, downloads=data_dir or DEFAULT_DOWNLOADS, folder=data)
+    subjects = [(spec.name, check_architecture(spec, of_networks)) for spec in networks]
+    subjects += [(spec.name, check_dataset(spec, of_data)) for spec in datasets]
     results: dict[str, list[Outcome]] = {}
-    for entry in entries:
+    for subject, outcomes in subjects:
         if not as_json:
-            console().print(f"[bold]{escape(entry.spec.name)}[/]")
-        results[entry.spec.name] = []
-        for result in check_architecture(entry.spec, all_checks(registry)):
-            results[entry.spec.name].append(result)
+            console().print(f"[bold]{escape(subject)}[/]")
+        for result in outcomes:
+            results.setdefault(subject, []).append(result)
             if not as_json:
                 mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
                 console().print(f"  {mark} {result.check}: {escape(result.reason)}")
@@ -89,13 +104,27 @@ def check(name: str, as_json: bool) -> None:
         end(PluginError(f"{failed} conformance checks of '{name}' failed."), as_json=as_json)
 
 
-def _known(registry: Registry, name: str) -> Entry[ArchitectureSpec]:
-    """The architecture of that name. Raises PluginError for a plugin that offers none."""
+def _meant(
+    registry: Registry, name: str
+) -> tuple[Sequence[ArchitectureSpec], Sequence[DatasetSpec]]:
+    """What the plugin offers, else what is called so itself. Raises PluginError for nothing."""
+    networks, datasets = registry.architectures, registry.datasets
+    own_networks = [entry.spec for entry in networks.entries if entry.plugin.name == name]
+    own_datasets = [entry.spec for entry in datasets.entries if entry.plugin.name == name]
+    if own_networks or own_datasets:
+        return own_networks, own_datasets
+    if name in networks or name in datasets:
+        return (
+            [networks[name]] if name in networks else [],
+            [datasets[name]] if name in datasets else [],
+        )
     for plugin in registry.plugins:
-        if plugin.name == name and name not in registry.architectures:
-            reason = plugin.reason or f"it is {plugin.state} and offers no architecture to check"
+        if plugin.name == name:
+            reason = plugin.reason or (
+                f"it is {plugin.state} and offers no network or data set to check"
+            )
             raise PluginError(f"Plugin '{name}' cannot be checked: {reason}.")
-    return registry.architectures.entry(name)
+    raise UnknownNameError("network or data set", name, [*networks, *datasets])
 
 
 @command.command()

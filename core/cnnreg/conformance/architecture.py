@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cnnreg.errors import one_line
 from cnnreg.specs import ArchitectureSpec, Shape
 
-from .check import Check, ViolationError
+from .check import Check, ViolationError, require
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +23,6 @@ LEARNING_BATCH = 8
 TRAINED_BATCHES = 3  # until what a network gathers in training shows
 LEARNING_STEPS = 30  # at the most
 LEARNING_GOAL = 0.95  # of the first loss: a small network without norm is slow
-
-
-def _require(condition: bool, complaint: str) -> None:
-    if not condition:
-        raise ViolationError(complaint)
 
 
 # --- On the meta device ---------------------------------------------------------------
@@ -43,7 +38,7 @@ def _built(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
     import torch
 
     model = spec.build(spec.options(**options))
-    _require(isinstance(model, torch.nn.Module), f"build returned {type(model).__name__}")
+    require(isinstance(model, torch.nn.Module), f"build returned {type(model).__name__}")
     return model
 
 
@@ -55,7 +50,7 @@ def _parameters_are_true(spec: ArchitectureSpec) -> str:
     from cnnreg.networks.anatomy import count_parameters
 
     found = count_parameters(_build(spec))
-    _require(found == spec.parameters, f"declares {spec.parameters:,} parameters, has {found:,}")
+    require(found == spec.parameters, f"declares {spec.parameters:,} parameters, has {found:,}")
     return f"{found:,} parameters"
 
 
@@ -63,7 +58,7 @@ def _macs_are_true(spec: ArchitectureSpec) -> str:
     from cnnreg.networks.anatomy import count_macs
 
     found = count_macs(_build(spec), spec.input_shape)
-    _require(found == spec.macs, f"declares {spec.macs:,} MACs, needs {found:,}")
+    require(found == spec.macs, f"declares {spec.macs:,} MACs, needs {found:,}")
     return f"{found:,} MACs"
 
 
@@ -100,8 +95,8 @@ def _check_shape(
     heads = output if training and isinstance(output, tuple) else (output,)
     for head in heads:
         found = tuple(head.shape) if isinstance(head, torch.Tensor) else type(head).__name__
-        _require(found == (batch, classes), f"{given} gave {found}, not {(batch, classes)}")
-    _require(len(heads) == 1 or spec.aux_weight > 0, "has auxiliary heads, but aux_weight is 0")
+        require(found == (batch, classes), f"{given} gave {found}, not {(batch, classes)}")
+    require(len(heads) == 1 or spec.aux_weight > 0, "has auxiliary heads, but aux_weight is 0")
 
 
 def _dropout_is_honoured(spec: ArchitectureSpec) -> str:
@@ -110,10 +105,10 @@ def _dropout_is_honoured(spec: ArchitectureSpec) -> str:
     for dropout in (0.0, 0.5):
         model = _build(spec, dropout=dropout)
         rates = {module.p for module in model.modules() if isinstance(module, _DropoutNd)}
-        _require(rates <= {dropout}, f"dropout={dropout} left dropout layers of {sorted(rates)}")
+        require(rates <= {dropout}, f"dropout={dropout} left dropout layers of {sorted(rates)}")
     if rates:
         return "options.dropout sets every dropout layer"
-    _require(_drops(spec), "dropout=0.5 changes nothing in training: there is no dropout")
+    require(_drops(spec), "dropout=0.5 changes nothing in training: there is no dropout")
     return "options.dropout makes training random"
 
 
@@ -172,7 +167,7 @@ def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
     build_small(spec)
     after = settings()
     changed = [name for name in before if before[name] != after[name]]
-    _require(not changed, f"building changes torch's {', '.join(changed)}")
+    require(not changed, f"building changes torch's {', '.join(changed)}")
     return "building leaves torch's settings alone"
 
 
@@ -181,7 +176,7 @@ def _can_be_saved(spec: ArchitectureSpec) -> str:
 
     model = build_small(spec)
     complaint = unsavable(model)
-    _require(not complaint, complaint.removesuffix("."))
+    require(not complaint, complaint.removesuffix("."))
     return f"{len(model.state_dict())} tensors, each by its name"
 
 
@@ -195,14 +190,14 @@ def _state_is_whole(spec: ArchitectureSpec) -> str:
     model, twin, other = build_small(spec), build_small(spec), build_small(spec, seed=1)
     drawn = model.state_dict()
     for name, tensor in twin.state_dict().items():
-        _require(torch.equal(tensor, drawn[name]), f"{name} differs between builds from one seed")
+        require(torch.equal(tensor, drawn[name]), f"{name} differs between builds from one seed")
     images, _ = _images(spec, LEARNING_BATCH)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for _ in range(TRAINED_BATCHES):
             model.train()(images)
         other.load_state_dict(model.state_dict(), strict=True)
         same = torch.equal(model.eval()(images), other.eval()(images))
-    _require(same, "answers differ after load_state_dict")
+    require(same, "answers differ after load_state_dict")
     return "loads strictly and answers the same; one seed, one network"
 
 
@@ -214,11 +209,11 @@ def _evaluation_is_a_function(spec: ArchitectureSpec) -> str:
     images, _ = _images(spec, 3)
     with torch.no_grad():
         together, again, alone = model(images), model(images), model(images[:1])
-    _require(torch.equal(together, again), "two passes over the same images differ")
-    _require(bool(torch.isfinite(together).all()), "logits are not finite")
+    require(torch.equal(together, again), "two passes over the same images differ")
+    require(bool(torch.isfinite(together).all()), "logits are not finite")
     scale = max(float(together.abs().max()), 1e-6)
     difference = float((together[:1] - alone).abs().max()) / scale
-    _require(difference < 1e-3, f"an image's answer depends on its batch, by {difference:.1%}")
+    require(difference < 1e-3, f"an image's answer depends on its batch, by {difference:.1%}")
     return "the same image gives the same answer"
 
 
@@ -241,7 +236,7 @@ def _learns(spec: ArchitectureSpec) -> str:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-            _require(not idle, f"no gradient reaches {', '.join(idle[:3])}")
+            require(not idle, f"no gradient reaches {', '.join(idle[:3])}")
     raise ViolationError(
         f"loss {losses[0]:.3f}, after {LEARNING_STEPS} steps still {losses[-1]:.3f}"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from cnnreg.errors import one_line
 from cnnreg.output import quiet_stdout
-from cnnreg.specs import ArchitectureSpec
+
+S = TypeVar("S")
+"""The kind of spec that is checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +23,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Generic[S]):
     """`run` returns what it found to be true, or raises ViolationError (or anything else)."""
 
     name: str
-    run: Callable[[ArchitectureSpec], str]
-    computes: bool = False  # on real tensors: takes time and memory in large networks
-    basic: bool = False  # a network that fails it fails the others too, for the same reason
+    run: Callable[[S], str]
+    computes: bool = False  # on real tensors or images: takes time and memory where they are large
+    basic: bool = False  # what fails it fails the others too, for the same reason
 
-    def __call__(self, spec: ArchitectureSpec) -> Outcome:
+    def __call__(self, spec: S) -> Outcome:
         from cnnreg.training.settings import settings_kept
 
         try:
@@ -44,4 +47,18 @@ class Check:
 
 
 class ViolationError(Exception):
-    """A rule of the contract that the architecture breaks."""
+    """A rule of the contract that is broken."""
+
+
+def require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ViolationError(complaint)
+
+
+def outcomes(spec: S, checks: Iterable[Check[S]]) -> Iterator[Outcome]:
+    """Run the checks, each outcome as it comes. A basic one that fails is the last."""
+    for check in checks:
+        outcome = check(spec)
+        yield outcome
+        if check.basic and not outcome.passed:
+            return

@@ -35,7 +35,7 @@ CLASSES = 10
 IMAGES = 7  # split unevenly below, so that a batch size baked into a file is noticed
 
 
-def export_checks(registry: Registry) -> list[Check]:
+def export_checks(registry: Registry) -> list[Check[ArchitectureSpec]]:
     """One check for each format whose packages are installed."""
     subjects = _Subjects()
     return [

@@ -163,6 +163,11 @@ class Split:
         self._load = load
         self._root = root
 
+    @property
+    def samples(self) -> Samples:
+        """What it is made of, as the data set gave it: nothing is decoded."""
+        return self._samples
+
     @cached_property
     def _loaded(self) -> Loaded:
         return self._load(self._samples)

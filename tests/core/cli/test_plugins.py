@@ -6,7 +6,7 @@ import pytest
 
 from cnnreg import engines
 from cnnreg.files import typed
-from helpers import cli
+from helpers import cli, refused
 
 
 def test_a_check_without_torch_says_how_to_get_it(monkeypatch):
@@ -15,6 +15,17 @@ def test_a_check_without_torch_says_how_to_get_it(monkeypatch):
     assert (code, out) == (5, "")
     assert "needs the package 'torch'" in err
     assert 'pip install "cnn-registry[train]"' in err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("recipes", 6, "it is loaded and offers no network or data set to check"),
+        ("digit", 2, "Unknown network or data set 'digit'"),
+    ],
+)
+def test_what_cannot_be_checked_says_why(name, code, said):
+    refused(code, said, "plugins", "check", name)
 
 
 @pytest.mark.parametrize("name", ["pillow", "cnn-registry", "cnn_registry"])

@@ -1,4 +1,3 @@
-import hashlib
 import pickle
 import sys
 import tarfile
@@ -11,6 +10,7 @@ from cnnreg.data import data_config, open_dataset
 from cnnreg.errors import DataError, MissingExtraError
 from cnnreg.specs import DataRequest
 from cnnreg_plugins.datasets.cifar import CIFAR10, open_cifar
+from stub_data import write_cifar
 
 datasets = pytest.importorskip("torchvision.datasets")
 
@@ -18,34 +18,15 @@ CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]
 CLASSES += ["dog", "frog", "horse", "ship", "truck"]
 
 
-def write(root: Path) -> Path:
-    """A small CIFAR-10 in the published layout: 20 images a batch, each of one brightness."""
-    folder = root / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    for name in [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]:
-        labels = [index % 10 for index in range(20)]
-        data = np.repeat(np.array(labels, np.uint8)[:, None] * 20, 3 * 32 * 32, axis=1)
-        data[:, : 32 * 32] += 1  # the red plane
-        (folder / name).write_bytes(pickle.dumps({"data": data, "labels": labels}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": CLASSES}))
-    return folder
-
-
 @pytest.fixture
 def published(tmp_path, monkeypatch) -> Path:
-    """The folder of such a set, whose md5 sums torchvision takes for the published ones."""
-
-    def digest(name: str) -> str:
-        content = (folder / name).read_bytes()
-        return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-    folder = write(tmp_path / "data")
-    loader = datasets.CIFAR10
-    for attribute in ("train_list", "test_list"):
-        listed = [[name, digest(name)] for name, _ in getattr(loader, attribute)]
-        monkeypatch.setattr(loader, attribute, listed)
-    monkeypatch.setattr(loader, "meta", loader.meta | {"md5": digest("batches.meta")})
-    return folder
+    """A small CIFAR-10 in the published layout: 20 images a batch, each of one brightness."""
+    labels = [index % 10 for index in range(20)]
+    rows = np.repeat(np.array(labels, np.uint8)[:, None] * 20, 3 * 32 * 32, axis=1)
+    rows[:, : 32 * 32] += 1  # the red plane
+    names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+    batches = dict.fromkeys(names, (rows, labels))
+    return write_cifar(datasets.CIFAR10, tmp_path / "data", batches, CLASSES, monkeypatch)
 
 
 @pytest.mark.parametrize("direct", [False, True])

@@ -9,26 +9,18 @@ from cnnreg.data import data_config, open_dataset
 from cnnreg.errors import DataError
 from cnnreg.specs import DataRequest
 from cnnreg_plugins.datasets.mnist import CLOTHES, DIGITS, FASHION, MNIST, open_mnist, read_idx
+from stub_data import idx, write_mnist
 
 open_digits = partial(open_mnist, MNIST, DIGITS)
 open_clothes = partial(open_mnist, FASHION, CLOTHES)
 
 
-def idx(values: np.ndarray) -> bytes:
-    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
-    return bytes([0, 0, 8, values.ndim]) + sizes + values.tobytes()
-
-
 def write(folder: Path, *, train: int = 60, test: int = 20, zipped: bool = False) -> None:
-    folder.mkdir(parents=True)
-    for name, count in (("train", train), ("t10k", test)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        images = np.broadcast_to(labels[:, None, None] * 20, (count, 28, 28)).astype(np.uint8)
-        for part, values in (("images-idx3", images), ("labels-idx1", labels)):
-            content, path = idx(values), folder / f"{name}-{part}-ubyte"
-            if zipped:
-                content, path = gzip.compress(content), path.with_name(f"{path.name}.gz")
-            path.write_bytes(content)
+    def split(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(count) % 10
+        return np.broadcast_to(labels[:, None, None] * 20, (count, 28, 28)), labels
+
+    write_mnist(folder, zipped=zipped, train=split(train), t10k=split(test))
 
 
 @pytest.mark.parametrize("zipped", [False, True])
