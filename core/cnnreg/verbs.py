@@ -83,6 +83,7 @@ def train(
     config = data_config(
         str(data),
         registry,
+        note=note,
         downloads=data_dir,
         image_size=image_size,
         resize=resize,

@@ -222,7 +222,7 @@ def make_plan(
         registry.optimizers.entry(name)
     plan = Plan(
         recipes=recipes,
-        data=by_label([data_config(text, registry, **settings) for text in data]),
+        data=by_label([data_config(text, registry, note=say, **settings) for text in data]),
         optimizers=tuple(dict.fromkeys(optimizers)),
         learning_rates=tuple(dict.fromkeys(rates)),
         seeds=seeds,

@@ -114,6 +114,7 @@ def command(
         config = data_config(
             data,
             registry,
+            note=say,
             downloads=data_dir or DEFAULT_DOWNLOADS,
             image_size=image_size,
             resize=resize,

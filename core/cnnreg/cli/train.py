@@ -97,6 +97,7 @@ def command(
     config = data_config(
         data or DEFAULT_DATA,
         registry,
+        note=say,
         downloads=data_dir or DEFAULT_DOWNLOADS,
         image_size=image_size,
         resize=resize,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -78,14 +79,22 @@ class DataConfig:
         )
 
 
-def data_config(text: str, registry: Registry, **settings: Any) -> DataConfig:
+def data_config(
+    text: str,
+    registry: Registry,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+    **settings: Any,
+) -> DataConfig:
     """What `--data` means: a data set of the registry, or else a folder.
 
-    `settings` are the other fields of DataConfig. A path that is no folder raises
+    `note` is told where it is a folder's name too. `settings` are the other fields of DataConfig. A path that is no folder raises
     DataError, a mere word that names nothing UnknownNameError, wrong settings UsageError.
     """
     settings["downloads"] = expanded(settings.get("downloads", DOWNLOADS)).absolute()
     if text in registry.datasets:
+        if Path(text).is_dir():
+            note(f"'{text}' is the data set; the folder of that name is ./{text}")
         return _checked(name=text, **settings)
     folder = expanded(text)
     if folder.is_dir():

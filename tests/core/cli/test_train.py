@@ -44,6 +44,15 @@ def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):
     assert "is not used" not in err
 
 
+@pytest.mark.parametrize("command", [("train", "vgg11"), ("compare", "vgg11")])
+def test_a_folder_called_like_the_data_set_is_said_to_be_another(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    code, _, err = cli(*command, "--data", "digits", "--image-size", "8", "--output", "new")
+    assert (code, "too small for this network" in err) == (2, True)
+    assert "note: 'digits' is the data set; the folder of that name is ./digits" in err
+
+
 def test_the_parameters_are_those_of_this_network(photos, tmp_path):
     code, _, err = cli(
         "train", "mlp", "--data", photos, "--epochs", "1", "--output", tmp_path / "run"

@@ -18,9 +18,14 @@ from stub_data import STUB
 
 def test_a_registered_name_wins_over_a_folder(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    notes: list[str] = []
+    assert data_config("digits", registry, note=notes.append).name == "digits"
+    assert notes == []
     (tmp_path / "digits").mkdir()
-    assert data_config("digits", registry).name == "digits"
-    config = data_config("./digits", registry, image_size=32)
+    assert data_config("digits", registry, note=notes.append).name == "digits"
+    assert notes == ["'digits' is the data set; the folder of that name is ./digits"]
+    config = data_config("./digits", registry, note=notes.append, image_size=32)
+    assert len(notes) == 1
     assert (config.name, config.folder) == ("folder", tmp_path / "digits")
     assert config.image_size == 32
 
