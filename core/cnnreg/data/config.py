@@ -22,6 +22,9 @@ VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
 SPLIT = ("split_seed", "val_fraction", "test_fraction")
 """The fields that decide which images are held out."""
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet")
+
 LONGEST_LABEL = 40  # characters: it is part of folders' names
 
 
@@ -101,7 +104,9 @@ def data_config(
         return _checked(name=FOLDER, folder=folder.absolute(), **settings)
     if folder.exists():
         raise DataError(
-            "This is a file; a folder of class folders is needed.", where=folder.absolute()
+            "This is a file; a folder of class folders is needed.",
+            where=folder.absolute(),
+            hint=_instead_of(folder.name.lower()),
         )
     if _looks_like_path(text):
         raise DataError(
@@ -134,6 +139,18 @@ def expanded(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise DataError("There is no home folder of that name.", where=path) from error
+
+
+def _instead_of(file: str) -> str:
+    """What to do with a file of that name."""
+    if file.endswith(ARCHIVES) or ".tar." in file:
+        return "Unpack it first, and name the folder."
+    if file.endswith(TABLES):
+        return (
+            "Copy or link each picture into a folder of its class, "
+            "or write a data set: docs/plugins.md"
+        )
+    return ""
 
 
 def _looks_like_path(text: str) -> bool:

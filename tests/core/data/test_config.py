@@ -66,10 +66,20 @@ def test_a_word_that_names_nothing(registry):
     assert "digits" in caught.value.hint
 
 
-def test_a_file_is_no_folder(registry, tmp_path):
-    (tmp_path / "a.zip").write_bytes(b"")
-    with pytest.raises(DataError, match="is a file"):
-        data_config(str(tmp_path / "a.zip"), registry)
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("a.ZIP", "Unpack it first"),
+        ("a.tar.gz", "Unpack it first"),
+        ("a.csv", "folder of its class, or write a data set"),
+        ("a.jpg", ""),
+    ],
+)
+def test_a_file_is_no_folder_and_may_become_one(registry, tmp_path, name, hint):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match="is a file") as caught:
+        data_config(str(tmp_path / name), registry)
+    assert hint in caught.value.hint and bool(hint) == bool(caught.value.hint)
 
 
 @pytest.mark.parametrize(
