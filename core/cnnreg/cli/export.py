@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from click.core import ParameterSource
 
 from cnnreg.engines import need
 from cnnreg.errors import CnnregError, GateError, UsageError
@@ -124,6 +125,7 @@ def command(
     if serve_layout and any(job.interface.fixed for job in jobs):
         fixing = "--fixed allows" if fixed else f"--target {target} is for"
         raise UsageError(f"--serve-layout serves pictures of any size, {fixing} one alone.")
+    _say_unused(jobs, max_drop)
     for job in jobs:
         need(job.exporter)
     from rich.markup import escape
@@ -220,3 +222,13 @@ def _jobs(
         for exporter in exporters
         for precision in dict.fromkeys(precisions or ("fp32",))
     ]
+
+
+def _say_unused(jobs: Sequence[Job], max_drop: float | None) -> None:
+    """What was asked for and is of none of these files."""
+    precisions = {job.precision for job in jobs}
+    if max_drop is not None and precisions == {"fp32"}:
+        say("--max-drop is of fp16 and int8; fp32 is judged by its logits")
+    source = click.get_current_context().get_parameter_source("max_minutes")
+    if source is ParameterSource.COMMANDLINE and "int8" not in precisions:
+        say("--max-minutes is of int8 alone")

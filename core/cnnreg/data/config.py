@@ -91,8 +91,9 @@ def data_config(
 ) -> DataConfig:
     """What `--data` means: a data set of the registry, or else a folder.
 
-    `note` is told where it is a folder's name too. `settings` are the other fields of DataConfig. A path that is no folder raises
-    DataError, a mere word that names nothing UnknownNameError, wrong settings UsageError.
+    `note` is told where it is a folder's name too. `settings` are the other fields of DataConfig.
+    A path that is no folder raises DataError, a mere word that names nothing UnknownNameError,
+    wrong settings UsageError.
     """
     settings["downloads"] = expanded(settings.get("downloads", DOWNLOADS)).absolute()
     if text in registry.datasets:

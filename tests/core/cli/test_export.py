@@ -125,3 +125,23 @@ def test_a_format_called_like_an_option_is_asked_for_by_its_plugin(registry, mon
     ]
     _, out, _ = cli("export", "--help")
     assert f"--{entry.plugin.name}:json" in out
+
+
+DROP, MINUTES = "--max-drop is of fp16 and int8; fp32 is", "--max-minutes is of int8 alone"
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("fp32", [DROP, MINUTES]),
+        ("fp32,fp16", [MINUTES]),
+        ("fp32,int8", []),
+    ],
+)
+def test_a_budget_that_no_file_has_is_said_to_be_unused(precision, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ("export", "--onnx", "--precision", precision)
+    code, _, err = cli(*command, "--max-drop", "0.1", "--max-minutes", "10")
+    assert (code, "no run yet" in err) == (2, True)
+    assert [text for text in (DROP, MINUTES) if f"note: {text}" in err] == said
+    assert "note:" not in cli(*command)[2]
