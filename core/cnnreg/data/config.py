@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -95,24 +96,24 @@ def data_config(
     A path that is no folder raises DataError, a mere word that names nothing UnknownNameError,
     wrong settings UsageError.
     """
-    settings["downloads"] = expanded(settings.get("downloads", DOWNLOADS)).absolute()
+    settings["downloads"] = _whole(settings.get("downloads", DOWNLOADS))
     if text in registry.datasets:
         if Path(text).is_dir():
             note(f"'{text}' is the data set; the folder of that name is ./{text}")
         return _checked(name=text, **settings)
-    folder = expanded(text)
+    folder = _whole(text)
     if folder.is_dir():
-        return _checked(name=FOLDER, folder=folder.absolute(), **settings)
+        return _checked(name=FOLDER, folder=folder, **settings)
     if folder.exists():
         raise DataError(
             "This is a file; a folder of class folders is needed.",
-            where=folder.absolute(),
+            where=folder,
             hint=_instead_of(folder.name.lower()),
         )
     if _looks_like_path(text):
         raise DataError(
             "There is no such folder.",
-            where=folder.absolute(),
+            where=folder,
             hint=f"Data sets by name: {', '.join(registry.datasets)}.",
         )
     named = [name for name in registry.datasets if name != FOLDER]  # which is no name of data
@@ -152,6 +153,11 @@ def _instead_of(file: str) -> str:
             "or write a data set: docs/plugins.md"
         )
     return ""
+
+
+def _whole(path: Path | str) -> Path:
+    """Absolute, and without `..`: a run must not depend on the folder that one stood in."""
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100 - links are not to be followed
 
 
 def _looks_like_path(text: str) -> bool:

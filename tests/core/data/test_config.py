@@ -38,6 +38,16 @@ def test_paths_are_stored_absolute(registry, tmp_path, monkeypatch):
     assert config.downloads == tmp_path / "elsewhere"
 
 
+def test_no_stored_path_leads_through_the_folder_one_stood_in(registry, tmp_path, monkeypatch):
+    for name in ("photos", "work"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    config = data_config("../photos", registry, downloads=Path("../data"))
+    assert (config.folder, config.downloads) == (tmp_path / "photos", tmp_path / "data")
+    above = data_config("..", registry)
+    assert (above.folder, above.label) == (tmp_path, tmp_path.name)
+
+
 def test_another_plugins_folder_does_not_stop_folders(registry):
     (ours,) = [one for one in registry.datasets.entries if one.spec.name == "folder"]
     theirs = replace(ours, plugin=replace(ours.plugin, name="a", distribution="another"))
