@@ -17,6 +17,10 @@ from .results import Result
 DATABASE = "study.db"
 
 
+def is_comparison(folder: Path) -> bool:
+    return _identity(folder).is_file()
+
+
 def study_name(folder: Path) -> str:
     """Of the study that the folder belongs to; a new folder lends it its own name.
 

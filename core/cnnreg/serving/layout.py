@@ -89,6 +89,10 @@ def serve(export: Path, layout: Path) -> Served:
     return Served(folder=layout, model=name, version=version, new=new)
 
 
+def is_layout(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("labels.json", "client.py"))
+
+
 def served_name(layout: Path, manifest: Manifest) -> str:
     """What an export is called there; a run goes on under an older version's name for it.
 

@@ -83,7 +83,7 @@ def _folders(root: Path) -> dict[str, Path]:
     folders = {
         path.name: path
         for path in paths
-        if not _ignored(path.name) and path.is_dir() and not real.is_relative_to(path.resolve())
+        if path.is_dir() and not _ignored(path) and not real.is_relative_to(path.resolve())
     }
     seen: dict[str, Path] = {}
     for name, path in folders.items():
@@ -131,7 +131,7 @@ def _samples(classes: dict[str, Path]) -> Samples:
 
 def _images(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not _ignored(name))
+        folders[:] = sorted(name for name in folders if not _ignored(Path(parent, name)))
         for name in sorted(names):
             if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
                 path = Path(parent, name)
@@ -141,8 +141,11 @@ def _images(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _ignored(folder: str) -> bool:
-    return folder.startswith(".") or folder.lower() in JUNK
+def _ignored(folder: Path) -> bool:
+    """Hidden, junk, or what a command wrote: charts of a training are no images to learn from."""
+    from cnnreg.belongings import is_ours
+
+    return folder.name.startswith(".") or folder.name.lower() in JUNK or is_ours(folder)
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -64,6 +64,22 @@ def test_stray_files_and_folders_are_ignored(tmp_path):
     assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
 
 
+def test_what_the_commands_wrote_is_no_class(tmp_path):
+    put(tmp_path, "a/1.png", "b/1.png", "a/own/run.json", "a/own/curves.png")
+    put(tmp_path, "runs/20260101/run.json", "runs/20260101/curves.png", "mine/run.json")
+    put(tmp_path, "comparisons/c/comparison.json", "comparisons/c/curves.png")
+    put(tmp_path, "serving/labels.json", "serving/client.py", "serving/mlp/1/1.png")
+    put(tmp_path, "onnx-fp32/1.png")
+    (tmp_path / "onnx-fp32/manifest.json").write_text('{"source": {"run": "x"}}')
+    assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
+
+
+def test_a_class_may_be_called_runs_and_hold_a_manifest(tmp_path):
+    put(tmp_path, "runs/home/1.png", "walks/1.png")
+    (tmp_path / "walks/manifest.json").write_text('["1.png"]')
+    assert opened(tmp_path).classes == ("runs", "walks")
+
+
 @pytest.mark.parametrize(
     "names",
     [
