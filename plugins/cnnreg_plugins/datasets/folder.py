@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
-from typing import NoReturn
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
 from cnnreg.images import EXTENSIONS
+
+from .looking import ClassFolder, ignored, look, unreadable
 
 SPLITS = {
     "train": ("train", "training", "train_set", "training_set"),
     "val": ("val", "valid", "validation", "val_set", "validation_set"),
     "test": ("test", "testing", "test_set"),
 }
-# What archives and network drives leave among the images, and Windows on each drive.
-JUNK = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
 
 
 def open_folder(request: DataRequest) -> SourceData:
@@ -30,15 +28,16 @@ def open_folder(request: DataRequest) -> SourceData:
         raise UsageError("The data set 'folder' needs a folder.", hint="Say --data PATH.")
     splits = _split_folders(request.folder)
     if "train" not in splits:
-        classes = _class_folders(request.folder)
+        classes = _looked(_class_folders(request.folder))
+        _refuse_splits(request.folder, classes)
         return SourceData(classes=tuple(classes), train=_samples(classes))
     train = _class_folders(splits["train"])
     held_out = {
-        split: _samples(_same_classes(train, folder))
+        split: _samples(_looked(_same_classes(train, folder)))
         for split, folder in splits.items()
         if split != "train"
     }
-    return SourceData(classes=tuple(train), train=_samples(train), **held_out)
+    return SourceData(classes=tuple(train), train=_samples(_looked(train)), **held_out)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -62,6 +61,22 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {}  # classes of such names
 
 
+def _refuse_splits(root: Path, classes: dict[str, ClassFolder]) -> None:
+    """Two splits called otherwise, as seg_train and seg_test, are no classes."""
+    found: dict[str, str] = {}
+    for name, looked in classes.items():
+        words = {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
+        for split, names in SPLITS.items():
+            if not (looked.flat or words.isdisjoint(names)):
+                found.setdefault(split, name)
+    if len(found) > 1:
+        raise DataError(
+            f"{' and '.join(found.values())} hold folders, not images: are they splits?",
+            where=root,
+            hint=f"Call them {' and '.join(found)}, or name one of them with --data.",
+        )
+
+
 def _class_folders(root: Path) -> dict[str, Path]:
     folders = _folders(root)
     if not folders:
@@ -78,12 +93,12 @@ def _folders(root: Path) -> dict[str, Path]:
     try:
         paths = sorted(root.iterdir(), key=lambda path: path.name)
     except OSError as error:
-        _unreadable(error)
+        unreadable(error)
     real = root.resolve()
     folders = {
         path.name: path
         for path in paths
-        if path.is_dir() and not _ignored(path) and not real.is_relative_to(path.resolve())
+        if path.is_dir() and not ignored(path) and not real.is_relative_to(path.resolve())
     }
     seen: dict[str, Path] = {}
     for name, path in folders.items():
@@ -110,46 +125,26 @@ def _same_classes(train: dict[str, Path], folder: Path) -> dict[str, Path]:
     return folders
 
 
-def _samples(classes: dict[str, Path]) -> Samples:
-    import numpy as np
-
-    files: list[Path] = []
-    counts = []
-    for name, folder in classes.items():
-        images = list(_images(folder))
-        if not images:
+def _looked(classes: dict[str, Path]) -> dict[str, ClassFolder]:
+    found = {name: look(folder) for name, folder in classes.items()}
+    for name, looked in found.items():
+        if not looked.images:
             raise DataError(
                 f"Class '{name}' has no images.",
-                where=folder,
+                where=classes[name],
                 hint=f"Images end in {', '.join(EXTENSIONS)}.",
             )
-        files += images
-        counts.append(len(images))
+    return found
+
+
+def _samples(classes: dict[str, ClassFolder]) -> Samples:
+    import numpy as np
+
+    counts = [len(looked.images) for looked in classes.values()]
     labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    return Samples(labels=labels, files=tuple(files))
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not _ignored(Path(parent, name)))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
-                path = Path(parent, name)
-                # A broken link stays in: like any unreadable image it is counted and named.
-                if path.exists() and not path.is_file():
-                    raise DataError("This is not a regular file.", where=path)
-                yield path
-
-
-def _ignored(folder: Path) -> bool:
-    """Hidden, junk, or what a command wrote: charts of a training are no images to learn from."""
-    from cnnreg.belongings import is_ours
-
-    return folder.name.startswith(".") or folder.name.lower() in JUNK or is_ours(folder)
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
+    return Samples(
+        labels=labels, files=tuple(path for looked in classes.values() for path in looked.images)
+    )
 
 
 def _names(paths: list[Path]) -> str:

@@ -113,6 +113,12 @@ def test_a_class_may_be_called_train(tmp_path):
     assert opened(tmp_path).classes == ("car", "train")
 
 
+@pytest.mark.parametrize("first", ["test_tube/1.png", "testament/deep/1.png"])
+def test_a_class_may_have_a_name_like_a_splits(tmp_path, first):
+    put(tmp_path, first, "train_car/deep/1.png")
+    assert opened(tmp_path).classes == (first.split("/")[0], "train_car")
+
+
 def test_a_class_may_be_called_valid(tmp_path):
     put(tmp_path, "valid/1.png", "invalid/1.png")
     assert opened(tmp_path).classes == ("invalid", "valid")
@@ -128,6 +134,8 @@ def test_a_class_may_be_called_valid(tmp_path):
         (["train/a/1.png", "val/a/1.png", "valid/a/1.png"], "Two folders for one split"),
         (["train/a/1.png", "val/notes.txt"], "no class folders"),
         (["trn/a/1.png", "test/a/1.png"], "'test' of class folders, but none for training"),
+        (["seg_train/a/1.png", "seg_test/b/1.png", "seg_pred/1.png"], "are they splits"),
+        (["train_images/a/1.png", "TestImages/b/1.png"], "are they splits"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, names, words):

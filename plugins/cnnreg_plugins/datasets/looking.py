@@ -1,0 +1,53 @@
+"""What lies in a class folder: its images, at any depth."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from cnnreg import DataError
+from cnnreg.images import EXTENSIONS
+
+# What archives and network drives leave among the images, and Windows on each drive.
+JUNK = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFolder:
+    images: tuple[Path, ...]
+    flat: bool  # some lie right in it
+    inner: frozenset[str]  # the folders right in it
+
+
+def look(folder: Path) -> ClassFolder:
+    """In an order that no file system decides. Links to folders are not followed."""
+    images: list[Path] = []
+    flat, inner = False, frozenset[str]()
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not ignored(Path(parent, name)))
+        found = [Path(parent, name) for name in sorted(names) if is_image(name)]
+        for path in found:
+            # A broken link stays in: like any unreadable image it is counted and named.
+            if path.exists() and not path.is_file():
+                raise DataError("This is not a regular file.", where=path)
+        if Path(parent) == folder:
+            flat, inner = bool(found), frozenset(folders)
+        images += found
+    return ClassFolder(tuple(images), flat, inner)
+
+
+def is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def ignored(folder: Path) -> bool:
+    """Hidden, junk, or what a command wrote: charts of a training are no images to learn from."""
+    from cnnreg.belongings import is_ours
+
+    return folder.name.startswith(".") or folder.name.lower() in JUNK or is_ours(folder)
+
+
+def unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
