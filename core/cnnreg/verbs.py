@@ -100,6 +100,8 @@ def train(
         weights=weights if weights in ("", PRETRAINED) else place_of(weights),
     )
     dataset.decode()
+    for remark in dataset.remarks():
+        note(remark)
     try_out(registry, planned, dataset)
     run = create_run(planned, folder=_path(output))
     for record in run_training(registry, run, dataset, device=device, note=note):

@@ -22,19 +22,15 @@ if TYPE_CHECKING:
 
 
 def note_data(dataset: Dataset) -> None:
-    """What a user should know of the images: shares asked for in vain, files skipped."""
+    """What a user should know of the images, and of shares that were asked for in vain."""
     context = click.get_current_context()
     for name, option in (("val", "val_fraction"), ("test", "test_fraction")):
         asked = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
         if asked and name in dataset.own_splits:
             flag = option.replace("_", "-")
             say(f"--{flag} is not used: the data come with a {name} split of their own")
-    for name in ("train", "val", "test"):
-        split = getattr(dataset, name)
-        for error in split.skipped:
-            say(f"skipped an unreadable {name} image: {error.where}: {error.what}")
-        if split.note:
-            say(split.note)
+    for remark in dataset.remarks():
+        say(remark)
 
 
 def follow(

@@ -42,6 +42,7 @@ class Dataset:
     test: Split
     published: Moments | None = None  # None: measured on the training images
     own_splits: tuple[str, ...] = ()  # that the images came in; the others were held out here
+    notes: tuple[str, ...] = ()  # by the data set
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -67,6 +68,12 @@ class Dataset:
         """All splits, which takes a while: what cannot be read is known before the work."""
         for split in (self.train, self.val, self.test):
             _ = split.pixels
+
+    def remarks(self) -> Iterator[str]:
+        """What a person should know of the images; all but the first are known once decoded."""
+        yield from self.notes
+        for split in (self.train, self.val, self.test):
+            yield from split.remarks()
 
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""
@@ -123,6 +130,7 @@ def open_dataset(
         test=split("test", parts.test),
         published=_published(spec, shape),
         own_splits=tuple(roots),
+        notes=source.notes,
     )
 
 
@@ -150,6 +158,7 @@ def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
     with blaming(f"Data set '{spec.name}'"):
         source = spec.open(request)
         names = tuple(source.classes) if isinstance(source, SourceData) else ()
+        notes = tuple(map(str, source.notes)) if isinstance(source, SourceData) else ()
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
     for name, given in {"train": source.train, **_given(source)}.items():
@@ -161,7 +170,7 @@ def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
     splits = {name: _checked(spec, given, len(names)) for name, given in _given(source).items()}
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
-    return replace(source, classes=names, **splits)
+    return replace(source, classes=names, notes=notes, **splits)
 
 
 def _given(source: SourceData) -> dict[str, Samples]:

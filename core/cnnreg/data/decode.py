@@ -29,6 +29,7 @@ Progress = Callable[[str, int, int], None]
 """(split, images done, images in all), called from the thread that asked."""
 
 BAD_SHARE = 0.01  # of a split's files: more says that the data set, not a file, is broken
+TOLD = 3  # unreadable files of a split that are told of one by one
 BLOCK = 64  # images a worker takes at a time
 
 
@@ -196,6 +197,15 @@ class Split:
     def note(self) -> str:
         """Where the pixels lie, if not simply in memory."""
         return self._loaded.note
+
+    def remarks(self) -> Iterator[str]:
+        """In words: the first files that could not be read, and where the pixels lie."""
+        for error in self.skipped[:TOLD]:
+            yield f"skipped an unreadable {self._load.split} image: {error.where}: {error.what}"
+        if (rest := len(self.skipped) - TOLD) > 0:
+            yield f"and {rest:,} more"
+        if self.note:
+            yield self.note
 
     def identify(self, update: Callable[[bytes], object]) -> None:
         """Feed a hash with the labels and the pixels, or with the files' names and sizes.

@@ -51,6 +51,7 @@ class SourceData:
     train: Samples
     val: Samples | None = None
     test: Samples | None = None
+    notes: tuple[str, ...] = ()  # said before a training: what was not used, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, Usa
 from cnnreg.images import EXTENSIONS
 
 from .looking import ClassFolder, ignored, look, unreadable
+from .passed import Passed, listed
 
 SPLITS = {
     "train": ("train", "training", "train_set", "training_set"),
-    "val": ("val", "valid", "validation", "val_set", "validation_set"),
+    "val": ("val", "valid", "validation", "dev", "val_set", "validation_set"),
     "test": ("test", "testing", "test_set"),
 }
 
@@ -26,18 +27,26 @@ def open_folder(request: DataRequest) -> SourceData:
     """
     if request.folder is None:
         raise UsageError("The data set 'folder' needs a folder.", hint="Say --data PATH.")
-    splits = _split_folders(request.folder)
+    root, passed = request.folder, Passed()
+    splits = _split_folders(root)
     if "train" not in splits:
-        classes = _looked(_class_folders(request.folder))
-        _refuse_splits(request.folder, classes)
-        return SourceData(classes=tuple(classes), train=_samples(classes))
+        classes = _looked(_class_folders(root), passed)
+        passed.beside_classes(root)
+        _refuse_splits(root, classes)
+        notes = (*passed.notes(), *_doubts(classes))
+        return SourceData(classes=tuple(classes), train=_samples(classes), notes=notes)
     train = _class_folders(splits["train"])
-    held_out = {
-        split: _samples(_looked(_same_classes(train, folder)))
+    parts = {
+        split: _samples(
+            _looked(train if split == "train" else _same_classes(train, folder), passed)
+        )
         for split, folder in splits.items()
-        if split != "train"
     }
-    return SourceData(classes=tuple(train), train=_samples(_looked(train)), **held_out)
+    for folder in splits.values():
+        passed.beside_classes(folder)
+    others = [folder for folder in _folders(root).values() if folder not in splits.values()]
+    passed.beside_splits(others, splits["train"])
+    return SourceData(classes=tuple(train), notes=passed.notes(), **parts)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -75,6 +84,23 @@ def _refuse_splits(root: Path, classes: dict[str, ClassFolder]) -> None:
             where=root,
             hint=f"Call them {' and '.join(found)}, or name one of them with --data.",
         )
+
+
+def _doubts(classes: dict[str, ClassFolder]) -> tuple[str, ...]:
+    """Of folders that hold folders of the same names: years, say, with the classes in each.
+
+    A note, no error: sessions of one name in each class look the same.
+    """
+    twins: dict[frozenset[str], list[str]] = {}
+    for name, looked in classes.items():
+        if len(looked.inner) > 1 and not looked.flat:
+            twins.setdefault(looked.inner, []).append(name)
+    return tuple(
+        f"the classes are {listed(names)}, which all hold {listed(sorted(inner))}; "
+        "if those are the classes, name one folder above them with --data"
+        for inner, names in twins.items()
+        if len(names) > 1
+    )
 
 
 def _class_folders(root: Path) -> dict[str, Path]:
@@ -125,7 +151,7 @@ def _same_classes(train: dict[str, Path], folder: Path) -> dict[str, Path]:
     return folders
 
 
-def _looked(classes: dict[str, Path]) -> dict[str, ClassFolder]:
+def _looked(classes: dict[str, Path], passed: Passed) -> dict[str, ClassFolder]:
     found = {name: look(folder) for name, folder in classes.items()}
     for name, looked in found.items():
         if not looked.images:
@@ -134,6 +160,7 @@ def _looked(classes: dict[str, Path]) -> dict[str, ClassFolder]:
                 where=classes[name],
                 hint=f"Images end in {', '.join(EXTENSIONS)}.",
             )
+        passed.in_class(name, looked)
     return found
 
 

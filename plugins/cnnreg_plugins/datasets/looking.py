@@ -1,4 +1,4 @@
-"""What lies in a class folder: its images, at any depth."""
+"""What lies in a class folder: its images, at any depth, and what is passed over."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ class ClassFolder:
     images: tuple[Path, ...]
     flat: bool  # some lie right in it
     inner: frozenset[str]  # the folders right in it
+    others: tuple[str, ...]  # names of the files that are no images, in any depth
+    links: int  # to folders: not followed
 
 
 def look(folder: Path) -> ClassFolder:
     """In an order that no file system decides. Links to folders are not followed."""
     images: list[Path] = []
-    flat, inner = False, frozenset[str]()
+    others: list[str] = []
+    links, flat, inner = 0, False, frozenset[str]()
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not ignored(Path(parent, name)))
         found = [Path(parent, name) for name in sorted(names) if is_image(name)]
@@ -35,7 +38,9 @@ def look(folder: Path) -> ClassFolder:
         if Path(parent) == folder:
             flat, inner = bool(found), frozenset(folders)
         images += found
-    return ClassFolder(tuple(images), flat, inner)
+        others += (name for name in names if not is_image(name))
+        links += sum(Path(parent, name).is_symlink() for name in folders)
+    return ClassFolder(tuple(images), flat, inner, tuple(others), links)
 
 
 def is_image(name: str) -> bool:

@@ -21,6 +21,7 @@ def photos(tmp_path):
                 pixels = rng.integers(shade, shade + 128, (8, 8), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     (tmp_path / "photos" / "train" / "dark" / "5.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "train" / "light" / "5.heic").write_bytes(b"no picture")
     return tmp_path / "photos"
 
 
@@ -34,6 +35,7 @@ def test_a_share_of_data_with_such_a_split_is_said_to_do_nothing(photos, tmp_pat
     assert "--val-fraction is not used" not in err
     assert "191 training, 64 validation, 8 test images" in err
     assert "skipped an unreadable train image" in err
+    assert "not used: 1 .heic in light (save as JPEG)" in err
 
 
 def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):

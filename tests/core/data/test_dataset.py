@@ -226,6 +226,12 @@ def test_the_request_carries_the_folders(offer, tmp_path):
     assert (requests[0].folder, requests[0].downloads) == (tmp_path / "x", tmp_path / "y")
 
 
+def test_what_a_data_set_says_is_said_first(offer):
+    opened = SourceData(classes=tuple("abc"), train=samples(), notes=["one", "two"])
+    data = open_dataset(offer(samples(), opened=lambda request: opened), STUB)
+    assert list(data.remarks()) == ["one", "two"]
+
+
 def test_what_a_plugin_prints_is_no_result(offer, capsys):
     def noisy(request: DataRequest) -> SourceData:
         sys.stdout.write("noise")

@@ -66,6 +66,16 @@ def test_one_bad_file_in_a_hundred_is_skipped_and_named(offer, tmp_path):
     assert not np.array_equal(train.pixels[2], train.pixels[3])
 
 
+def test_three_bad_files_are_told_and_the_others_counted(offer, tmp_path):
+    source = files(tmp_path / "f", 250)
+    for path in source.files[3:8]:
+        path.write_bytes(b"<html>")
+    data = open_dataset(offer(source, val=samples(classes=2), test=samples(classes=2)), STUB)
+    told = list(data.remarks())
+    assert told[0].startswith(f"skipped an unreadable train image: {source.files[3]}: Not an image")
+    assert (len(told), told[3]) == (4, "and 2 more")
+
+
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_one_bad_file_of_a_hundred_may_be_in_any_split(offer, tmp_path, split):
     def with_one_bad(folder, per_class):

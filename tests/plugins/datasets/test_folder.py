@@ -85,6 +85,7 @@ def test_a_class_may_be_called_runs_and_hold_a_manifest(tmp_path):
     [
         ("train", "val", "test"),
         ("Training", "valid", "TESTING"),
+        ("train", "dev", "test"),
         ("training_set", "val", "test_set"),
     ],
 )
@@ -99,6 +100,17 @@ def test_split_folders(tmp_path, names):
     for split, name in ((source.val, val), (source.test, test)):
         assert split.labels.tolist() == [0, 1]
         assert [path.parts[-3] for path in split.files] == [name, name]
+
+
+def test_folders_of_the_same_names_in_each_class_are_asked_about(tmp_path):
+    put(tmp_path, "2023/cat/1.png", "2023/dog/1.png", "2024/cat/1.png", "2024/dog/1.png")
+    (note,) = opened(tmp_path).notes
+    assert note.startswith("the classes are 2023 and 2024, which all hold cat and dog;")
+
+
+def test_one_folder_in_each_class_is_nothing_to_ask_about(tmp_path):
+    put(tmp_path, "cat/images/1.png", "dog/images/1.png")
+    assert opened(tmp_path).notes == ()
 
 
 def test_missing_splits_are_left_to_the_core(tmp_path):
