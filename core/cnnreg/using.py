@@ -118,13 +118,19 @@ def evaluate(
     data_dir: Path | None = None,
     split: str = "test",
     step: Callable[[str], None] = lambda text: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """Measure the accuracy on a split of the run's own data, or of the `data` that are named."""
+    """Measure the accuracy on a split of the run's own data, or of the `data` that are named.
+
+    `note` is told what a person should know of the images: those that cannot be read.
+    """
     if split not in SPLITS:
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
     dataset = data_for_model(model.registry, model.file, model.path, data, data_dir)
     check_classes(dataset, model.classes)
     images = getattr(dataset, split)
+    for remark in images.remarks():
+        note(remark)
     step(f"evaluating on {len(images)} images")
     started = perf_counter()
     logits = _answers(model, images.pixels)

@@ -121,17 +121,19 @@ def export(
     data: Path | str | None = None,
     data_dir: Path | str | None = None,
     output: Path | str | None = None,
+    note: Callable[[str], None] = lambda text: None,
     registry: Registry | None = None,
 ) -> ExportResult:
     """Write a run's best weights in another format, proven equal. Raises GateError if not.
 
     `data` is where a run's images lie now, if they were moved, or whose they are, if it was
-    imported without; `data_dir` the same for a data set by name.
+    imported without; `data_dir` the same for a data set by name. `note` is told which images
+    cannot be read.
     """
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(place_of(run))
     dataset = data_of_run(registry, opened, folder=_path(data), downloads=_path(data_dir))
-    original = load_original(registry, opened, dataset)
+    original = load_original(registry, opened, dataset, note=note)
     return publish(
         registry,
         original,

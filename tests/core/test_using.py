@@ -170,6 +170,20 @@ def test_what_is_measured_on_has_its_name_and_place(model, tmp_path):
     assert (evaluate(model).data, evaluate(model).folder) == ("digits", None)
 
 
+def test_what_cannot_be_read_is_told(model, tmp_path):
+    for split, count in (("train", 10), ("test", 2)):
+        for label in model.classes:
+            folder = tmp_path / "photos" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("L", (8, 8), number).save(folder / f"{number}.png")
+    (folder / "1.png").write_bytes(b"no picture")
+    told = []
+    assert evaluate(model, data=tmp_path / "photos", note=told.append).images == 19
+    (note,) = told
+    assert note.startswith(f"skipped an unreadable test image: {folder / '1.png'}")
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -33,7 +33,9 @@ def command(
     model = model or find_run().folder
     opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     with console(stderr=True).status("opening the data") as status:
-        found = evaluate(opened, data=data, data_dir=data_dir, split=split, step=status.update)
+        found = evaluate(
+            opened, data=data, data_dir=data_dir, split=split, step=status.update, note=say
+        )
     if as_json:
         print_json(
             {

@@ -134,7 +134,7 @@ def command(
     out = console(stderr=True)
     with out.status("reading the run") as status:
         dataset = data_of_run(registry, opened, folder=data, downloads=data_dir)
-        original = load_original(registry, opened, dataset)
+        original = load_original(registry, opened, dataset, note=say)
         results: list[tuple[Job, ExportResult]] = []
         refused: list[GateError | UsageError] = []
 

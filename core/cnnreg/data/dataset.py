@@ -114,7 +114,8 @@ def open_dataset(
     def split(name: str, samples: Samples) -> Split:
         # One may always be damaged where there are enough images, however small its split.
         may_skip = max(int(len(samples) * BAD_SHARE), int(total * BAD_SHARE >= 1))
-        loader = Loader(name, shape, config.resize, may_skip, progress, cache)
+        needed = source.classes if name == "train" else ()
+        loader = Loader(name, shape, config.resize, may_skip, progress, cache, needed)
         return Split(samples, loader, roots.get(name, roots["train"]))
 
     return Dataset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,9 +51,10 @@ class Loader:
     may_skip: int = 0
     progress: Progress | None = None
     cache: Cache | None = None  # where pixels go that memory should not hold
+    classes: tuple[str, ...] = ()  # each of which must keep an image; of a part none must
 
     def __call__(self, samples: Samples) -> Loaded:
-        """Raises DataError if more than `may_skip` files, or all, cannot be read."""
+        """Raises DataError if more than `may_skip` files, or all of a class, cannot be read."""
         import numpy as np
 
         channels, height, width = self.image_shape
@@ -75,7 +76,7 @@ class Loader:
         skipped = self.fill(samples, store)
         if not skipped:
             return Loaded(pixels, samples.labels, samples.files, note=note)
-        good = _without(skipped, len(samples))
+        good = self._good(samples, skipped)
         skips = tuple(skipped.values())
         return Loaded(pixels[good], samples.labels[good], _files(samples, good), skips, note)
 
@@ -90,7 +91,7 @@ class Loader:
         if kept is None:
             kept = cache.make(name, key, shape, lambda store: self.fill(samples, store))
         note = f"the {self.split} images are read from {kept.folder}, decoded once"
-        good = _without(kept.skipped, len(samples))
+        good = self._good(samples, kept.skipped)
         skips = tuple(kept.skipped.values())
         return Loaded(kept.pixels, samples.labels[good], _files(samples, good), skips, note)
 
@@ -146,12 +147,26 @@ class Loader:
             return False
         return True
 
+    def _good(self, samples: Samples, skipped: Mapping[int, DataError]) -> NDArray[np.intp]:
+        """The rows that could be read. Raises DataError if a class has none."""
+        import numpy as np
+
+        good = np.setdiff1d(np.arange(len(samples)), list(skipped))
+        held = np.bincount(samples.labels[good], minlength=len(self.classes))
+        for label, name in enumerate(self.classes):
+            if not held[label]:
+                lost = [error for row, error in skipped.items() if samples.labels[row] == label]
+                raise DataError(
+                    f"None of the {self.split} images of class '{name}' can be read.",
+                    hint=f"Mend or remove them: {_listed(lost)}",
+                )
+        return good
+
     def _too_many(self, skipped: list[DataError], total: int) -> DataError:
-        listed = "; ".join(f"{error.where}: {error.what}" for error in skipped[:3])
         return DataError(
             f"Too many {self.split} images cannot be read: {len(skipped)} of {total} so far, "
             f"{self.may_skip} may be skipped.",
-            hint=f"Mend or remove them: {listed}",
+            hint=f"Mend or remove them: {_listed(skipped)}",
         )
 
 
@@ -238,7 +253,7 @@ class Split:
             return self
         chosen = np.sort(shuffled(len(self._samples), seed)[:count])
         part = select(self._samples, chosen)
-        return Split(part, replace(self._load, cache=None), self._root)
+        return Split(part, replace(self._load, cache=None, classes=()), self._root)
 
 
 def _bytes(path: Path) -> int:
@@ -248,10 +263,8 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _without(skipped: Iterable[int], count: int) -> NDArray[np.intp]:
-    import numpy as np
-
-    return np.setdiff1d(np.arange(count), list(skipped))
+def _listed(skipped: Sequence[DataError]) -> str:
+    return "; ".join(f"{error.where}: {error.what}" for error in skipped[:TOLD])
 
 
 def _files(samples: Samples, good: NDArray[np.intp]) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -92,10 +93,16 @@ class Original:
         return count_parameters(network), count_macs(network, self.model.contract.input_shape)
 
 
-def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
+def load_original(
+    registry: Registry,
+    run: Run,
+    dataset: Dataset,
+    note: Callable[[str], None] = lambda text: None,
+) -> Original:
     """The run's best checkpoint, run over its validation images (a seeded sample if many).
 
-    Where there are few, training images make up the number that is compared.
+    Where there are few, training images make up the number that is compared. `note` is told
+    which of the validation images cannot be read.
     """
     import numpy as np
 
@@ -106,6 +113,8 @@ def load_original(registry: Registry, run: Run, dataset: Dataset) -> Original:
     checkpoint = read_checkpoint(model.path)
     network = model_of(checkpoint, architecture, model.path)
     val = dataset.val.take(VERIFICATION_IMAGES, seed=0)
+    for remark in val.remarks():
+        note(remark)
     images, others = val.pixels, val.labels[:0]
     if (few := LEAST_IMAGES - len(images)) > 0:
         more = dataset.train.take(few, seed=0)

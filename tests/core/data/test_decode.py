@@ -150,6 +150,19 @@ def test_more_bad_files_are_refused(offer, tmp_path):
     assert all(str(path) in caught.value.hint for path in source.files[3:6])
 
 
+def test_a_class_of_which_nothing_can_be_read_is_refused(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    source.files[3].write_bytes(b"")
+    rare = Samples(labels=(np.arange(200) == 3).astype(np.int64), files=source.files)
+    others = {"val": samples(classes=2), "test": samples(classes=2)}
+    train = open_dataset(offer(rare, **others), STUB).train
+    with pytest.raises(DataError, match="None of the train images of class 'b'") as caught:
+        len(train)
+    assert str(source.files[3]) in caught.value.hint
+    part = open_dataset(offer(rare, **others), STUB).train.take(199)
+    assert set(part.labels) == {0}
+
+
 def test_only_bad_files(offer, tmp_path):
     source = files(tmp_path / "f")
     for path in source.files:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnnreg.data import Split
 from cnnreg.errors import PluginError
 from cnnreg.exporting import original as module
 from cnnreg.exporting.original import load_original
@@ -41,6 +42,13 @@ def test_more_images_are_those_of_the_validation_split(registry, original, monke
         np.sort(original.logits[: len(original.labels)], axis=None),
         atol=1e-4,
     )
+
+
+def test_what_is_known_of_the_validation_images_is_told(registry, original, monkeypatch):
+    monkeypatch.setattr(Split, "remarks", lambda split: ["one is damaged"])
+    told = []
+    load_original(registry, original.run, original.dataset, note=told.append)
+    assert told == ["one is damaged"]
 
 
 def test_a_network_that_fails_on_them_is_blamed(registry, original, monkeypatch):
