@@ -41,7 +41,8 @@ class Header(NamedTuple):
 def read_image(path: Path, channels: int) -> Image.Image:
     """The first frame, upright, as 8-bit grey (1 channel) or RGB (3).
 
-    Alpha is laid on white; 16-bit grey keeps its upper 8 bits. Raises DataError.
+    Alpha is laid on white; 16-bit grey, and integers of a wider type, keep the upper 8 of 16
+    bits; floats are 0..1, 0..255 or 0..65535. Raises DataError.
     """
     from PIL import ImageOps
 
@@ -176,10 +177,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode[0] not in "IF":
         return image
     values = np.nan_to_num(np.asarray(image))
-    if image.mode == "F" and values.min() >= 0 and values.max() <= 1:
-        return Image.fromarray((values * 255).round().astype(np.uint8))
-    if image.mode in ("I", "F") and values.max() <= 255:  # 8-bit values in a wider type
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    # What is a little beyond its range was resampled, or computed.
+    if image.mode == "F" and values.min() > -0.01 and values.max() < 1.01:
+        return Image.fromarray((values.clip(0, 1) * 255).round().astype(np.uint8))
+    if image.mode == "F" and values.max() < 1.01 * 255:
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    # Of integers never by the brightest pixel, which would decide for one picture, not for all.
     sixteen = np.clip(values, 0, 65535).astype(np.uint16)
     return Image.fromarray((sixteen >> 8).astype(np.uint8))
 

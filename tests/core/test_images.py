@@ -129,6 +129,25 @@ def test_floats_are_fractions_or_sixteen_bits(tmp_path, top):
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("<u2", "a.pgm"), ("<i4", "a.tif"), ("<u2", "a.png")])
+def test_one_bright_pixel_changes_no_other(tmp_path, dtype, name):
+    """Else each picture of a set would have a scale of its own."""
+    dim = np.full((8, 8), 250, dtype)
+    bright = dim.copy()
+    bright[0, 0] = 300
+    read = [
+        np.asarray(read_image(saved(tmp_path, Image.fromarray(p), name), 1)) for p in (dim, bright)
+    ]
+    assert np.array_equal(read[0][1:], read[1][1:])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0001), (-1e-6, 1.0), (0.0, 255.5)])
+def test_floats_a_little_beyond_their_range_are_cut(tmp_path, low, high):
+    ramp = np.linspace(low, high, 4096, dtype=np.float32).reshape(64, 64)
+    pixels = np.asarray(read_image(saved(tmp_path, Image.fromarray(ramp), "a.tif"), 1))
+    assert len(np.unique(pixels)) == 256
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 def test_exif_orientation_is_applied(tmp_path, orientation, name):

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
 FORMAT = 2  # another one where images are decoded or resized to other pixels
+WIDE = (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")  # may hold more than eight bits
+WIDE_FORMAT = 2  # another one where those alone become other pixels
 FOLDER_NAME = ".cnnreg-cache"
 PIXELS, INDEX = "pixels.bin", "index.json"
 
@@ -77,6 +79,8 @@ def cache_key(samples: Samples, image_shape: Shape, resize: Resize) -> str:
         digest.update(f"{samples.pixels.shape}\n".encode())
         digest.update(samples.pixels.tobytes())
         return digest.hexdigest()
+    if any(path.name.lower().endswith(WIDE) for path in samples.files):
+        digest.update(f"{WIDE_FORMAT}\n".encode())
     names = relative_names(samples.files, common_folder(samples.files))
     for path, name in zip(samples.files, names, strict=True):
         with suppress(OSError):  # a broken link: counted when it is read

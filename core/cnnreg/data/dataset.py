@@ -22,6 +22,7 @@ from .listing import Listed, Places, common_folder
 from .splits import complete
 
 LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
+LEAST_DEVIATION = 5  # levels of 256: twelve bits in sixteen have not more
 PROBED = 64  # files whose headers decide the shape, with two of each class
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
@@ -74,6 +75,11 @@ class Dataset:
         yield from self.notes
         for split in (self.train, self.val, self.test):
             yield from split.remarks()
+        if (deviation := _spread(self.train)) < LEAST_DEVIATION:
+            yield (
+                f"the training images are nearly uniform (deviation {deviation:.1f} of 255): of "
+                "16-bit pictures the upper eight bits are used; stretch those first"
+            )
 
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""
@@ -152,6 +158,12 @@ def measure(split: Split) -> Moments:
         deviations.append(float(np.sqrt(share @ (levels - mean) ** 2)))
     # Images of one constant colour have no deviation to divide by: one level then.
     return tuple(means), tuple(max(deviation, 1 / 255) for deviation in deviations)
+
+
+def _spread(split: Split) -> float:
+    """The standard deviation in levels, of some images all over the split: a hint, not exact."""
+    step = -(-len(split) // PROBED)
+    return float(split.pixels[::step].std())
 
 
 def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:

@@ -75,10 +75,10 @@ def read(path: Path) -> Any:
 
 
 def eight_bit(mode: str, values: Any) -> Any:
-    """Of 16 bits the upper eight; wider types may hold eight, and F what lies in 0..1."""
-    if mode == "F" and values.min() >= 0 and values.max() <= 1:
-        return (values * 255).round().astype(np.uint8)
-    if mode in ("I", "F") and values.max() <= 255:
+    """Of 16 bits, and of wider integers, the upper eight; F is 0..1, 0..255 or 0..65535."""
+    if mode == "F" and values.min() > -0.01 and values.max() < 1.01:
+        return (values.clip(0, 1) * 255).round().astype(np.uint8)
+    if mode == "F" and values.max() < 1.01 * 255:
         return values.clip(0, 255).astype(np.uint8)
     return (values.clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
 

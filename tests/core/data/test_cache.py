@@ -179,6 +179,15 @@ def test_files_on_two_drives_have_a_key():
     assert key_of(Path("/one/a.png"), Path("another/a.png")) != key_of(Path("/one/a.png"))
 
 
+@pytest.mark.parametrize(("name", "wide"), [("a.png", False), ("a.jpg", False), ("a.TIF", True)])
+def test_only_pictures_of_more_than_eight_bits_are_decoded_anew_for_their_format(
+    monkeypatch, name, wide
+):
+    before = key_of(Path("one", name))
+    monkeypatch.setattr(cache, "WIDE_FORMAT", cache.WIDE_FORMAT + 1)
+    assert (key_of(Path("one", name)) != before) is wide
+
+
 def test_half_a_character_in_a_name_does_no_harm(tmp_path, monkeypatch):
     """Windows takes it."""
 

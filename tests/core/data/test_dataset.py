@@ -232,6 +232,16 @@ def test_what_a_data_set_says_is_said_first(offer):
     assert list(data.remarks()) == ["one", "two"]
 
 
+@pytest.mark.parametrize(("levels", "told"), [(16, True), (256, False)])
+def test_pictures_of_twelve_bits_in_sixteen_are_told(offer, levels, told):
+    source = samples()
+    source.pixels[:] %= np.uint8(levels - 1)
+    remarks = list(open_dataset(offer(source), STUB).remarks())
+    assert [remark.startswith("the training images are nearly uniform") for remark in remarks] == (
+        [True] if told else []
+    )
+
+
 def test_what_a_plugin_prints_is_no_result(offer, capsys):
     def noisy(request: DataRequest) -> SourceData:
         sys.stdout.write("noise")

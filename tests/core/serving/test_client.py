@@ -16,8 +16,10 @@ from PIL import Image
 import model_server
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.publishing import publish
+from cnnreg.images import read_image
 from cnnreg.run_data import data_of_run
 from cnnreg.serving import serve
+from cnnreg.serving.client import read
 from cnnreg.specs import Interface
 from cnnreg.using import load, predict
 from helpers import make_run, train
@@ -82,7 +84,7 @@ def pictures(folder: Path) -> list[Path]:
     clear.putalpha(Image.fromarray(plane))
     names = ("grey", "colour", "clear", "turned", "deep", "dark")
     paths = [folder / f"{name} ü.png" for name in names]
-    paths += [folder / f"{name}.tif" for name in ("wide", "share", "float")]
+    paths += [folder / f"{name}.tif" for name in ("wide", "share", "float", "over")]
     image.save(paths[0])
     image.convert("RGB").resize((100, 90)).save(paths[1])
     clear.save(paths[2])
@@ -92,6 +94,7 @@ def pictures(folder: Path) -> list[Path]:
     Image.fromarray(plane.astype(np.int32)).save(paths[6])
     Image.fromarray(plane.astype(np.float32) / 255).save(paths[7])
     Image.fromarray(plane.astype(np.float32)).save(paths[8])
+    Image.fromarray(plane.astype(np.float32) / 254).save(paths[9])
     return paths
 
 
@@ -106,6 +109,17 @@ def test_it_prints_what_cnnreg_predicts(registry, layout, url, tmp_path):
         name, _, share = line.removeprefix(f"{path}: ").rpartition(" %")[0].rpartition(" ")
         assert name == best.name
         assert float(share) == pytest.approx(100 * best.probability, abs=1.5)
+
+
+@pytest.mark.parametrize("top", [0.5, 1.0, 1.005, 1.1, 200, 256, 300, 65535, 1e6])
+@pytest.mark.parametrize("low", [0, -0.001, -3])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint16])
+def test_wide_pixels_become_eight_bits_as_cnnreg_makes_them(tmp_path, top, low, dtype):
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.linspace(low, top, 256).reshape(16, 16).clip(-9, 65535).astype(dtype)).save(
+        path
+    )
+    assert np.array_equal(read(path)[0], np.asarray(read_image(path, 3)))
 
 
 def test_what_cannot_be_read_or_reached_is_one_line(layout, url, tmp_path):
