@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import CnnregError, DataError, one_line
+from .errors import CnnregError, DataError, is_out_of_memory, one_line
 from .files import typed
 from .specs import Resize
 
@@ -48,10 +49,14 @@ def read_image(path: Path, channels: int) -> Image.Image:
 
     with _opened(path) as image:
         image.load()
-        # A damaged EXIF block says nothing about the pixels, which are whole here.
-        with suppress(Exception):
+        try:
             ImageOps.exif_transpose(image, in_place=True)
-        return _opaque(_eight_bit(image)).convert(MODES[channels])
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - damaged EXIF says nothing of pixels, whole here
+            pass
+        opaque, mode = _opaque(_eight_bit(image)), MODES[channels]
+        return opaque if opaque.mode == mode else opaque.convert(mode)  # which copies
 
 
 def read_header(path: Path) -> Header:
@@ -111,6 +116,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """An image whose pixels are not read yet; whatever is wrong with it is a DataError."""
     from PIL import Image, UnidentifiedImageError
 
+    _accept_large()
     start = b""
     try:
         mode = path.stat().st_mode
@@ -132,13 +138,29 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"Not an image: {_looks_like(start)}.", where=path) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"The image is too large: more than {MAX_PIXELS / 1e6:.0f} million pixels.", where=path
+            f"The image is too large: more than {MAX_PIXELS / 1e6:.0f} million pixels.",
+            where=path,
+            hint="Make it smaller.",
         ) from error
     except OSError as error:
+        if is_out_of_memory(error):  # says nothing of the image
+            raise
         what = f"Cannot read: {error.strerror}." if error.strerror else _damaged(error)
         raise DataError(what, where=path) from error
+    except MemoryError:
+        raise
     except Exception as error:  # image parsers meet hostile bytes and raise all kinds
         raise DataError(_damaged(error), where=path) from error
+
+
+@cache
+def _accept_large() -> None:
+    """Pillow warns of half of what it refuses: of panoramas, in the middle of our lines."""
+    import warnings
+
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _damaged(error: Exception) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnreg import images
 from cnnreg.errors import DataError
 from cnnreg.images import Header, fit, from_pixels, normalise, read_header, read_image
 
@@ -258,8 +259,44 @@ def test_a_bomb_is_refused_unread(tmp_path):
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     )
-    with pytest.raises(DataError, match="too large"):
+    with pytest.raises(DataError, match="too large") as caught:
         read_image(path, 3)
+    assert caught.value.hint == "Make it smaller."
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_panorama_is_read_without_a_warning(tmp_path, monkeypatch, recwarn):
+    path = saved(tmp_path, picture())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # of which Pillow refuses the double
+    images._accept_large.cache_clear()
+    assert read_image(path, 3).size == (30, 20)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("load", OSError("out of memory when reading image file")),
+        ("load", MemoryError()),
+        ("getexif", MemoryError()),
+        ("convert", MemoryError()),
+    ],
+)
+def test_a_lack_of_memory_says_nothing_of_the_image(tmp_path, monkeypatch, name, error):
+    def lacking(*_):
+        raise error
+
+    path = saved(tmp_path, picture())
+    monkeypatch.setattr(Image.Image, name, lacking)
+    with pytest.raises(type(error)) as caught:
+        read_image(path, 1)
+    assert caught.value is error
+
+
+def test_what_has_the_right_colours_is_not_copied(tmp_path, monkeypatch):
+    """A large photograph fills much memory."""
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("copied"))
+    assert difference(read_image(saved(tmp_path, picture()), 3), picture()) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")

@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 BAD_SHARE = 0.01  # of a split's files: more says that the data set, not a file, is broken
 TOLD = 3  # unreadable files of a split that are told of one by one
+PHOTOGRAPH = 400 << 20  # bytes that one of 50 megapixels takes while it is turned upright
 BLOCK = 64  # images a worker takes at a time
 
 
@@ -122,7 +123,7 @@ class Loader:
 
         total = len(samples)
         blocks = [range(first, min(first + BLOCK, total)) for first in range(0, total, BLOCK)]
-        pool = ThreadPoolExecutor(max_workers=usable_processors())
+        pool = ThreadPoolExecutor(max_workers=_workers())
         try:
             for block, failed in zip(blocks, pool.map(fill, blocks), strict=True):
                 yield from failed
@@ -261,6 +262,14 @@ def _bytes(path: Path) -> int:
         return path.stat().st_size
     except (OSError, ValueError):  # the latter of a name that the system cannot hold
         return 0
+
+
+def _workers() -> int:
+    """A processor each, and room for a large photograph."""
+    import psutil
+
+    room = psutil.virtual_memory().available // PHOTOGRAPH
+    return max(1, min(usable_processors(), room))
 
 
 def _listed(skipped: Sequence[DataError]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -178,6 +179,13 @@ def test_an_error_in_the_progress_callback_ends_the_decoding(offer, tmp_path):
     data = open_dataset(offer(files(tmp_path / "f", 100)), STUB, progress=stop)
     with pytest.raises(KeyboardInterrupt):
         len(data.train)
+
+
+@pytest.mark.parametrize(("free", "threads"), [(0, 1), (1 << 30, 2), (1 << 40, 6)])
+def test_large_photographs_at_once_fit_in_memory(monkeypatch, free, threads):
+    monkeypatch.setattr(decode, "usable_processors", lambda: 6)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+    assert decode._workers() == threads
 
 
 def test_images_that_do_not_fit_in_memory(offer):
