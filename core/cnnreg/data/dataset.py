@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .config import DataConfig, dataset_of
 from .decode import BAD_SHARE, Loader, Progress, Split
 from .listing import Listed, Places, common_folder
 from .splits import complete
+from .twins import Place, twins_told
 
 LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
 LEAST_DEVIATION = 5  # levels of 256: twelve bits in sixteen have not more
@@ -75,11 +77,20 @@ class Dataset:
         yield from self.notes
         for split in (self.train, self.val, self.test):
             yield from split.remarks()
+        if told := twins_told(self._places()):
+            yield told
         if (deviation := _spread(self.train)) < LEAST_DEVIATION:
             yield (
                 f"the training images are nearly uniform (deviation {deviation:.1f} of 255): of "
                 "16-bit pictures the upper eight bits are used; stretch those first"
             )
+
+    def _places(self) -> Iterator[Place]:
+        """Each image file that could be read; none where the images came as pixels."""
+        for name in ("train", "val", "test"):
+            split = getattr(self, name)
+            if split.files:
+                yield from map(Place, repeat(name), split.labels.tolist(), split.files)
 
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""

@@ -232,6 +232,12 @@ def test_what_a_data_set_says_is_said_first(offer):
     assert list(data.remarks()) == ["one", "two"]
 
 
+def test_images_that_are_in_two_splits_are_told(offer, tmp_path):
+    registry = offer(files(tmp_path / "f"), test=files(tmp_path / "g"))  # the same pictures
+    (remark,) = open_dataset(registry, STUB).remarks()
+    assert remark.startswith("18 test images are also among the training images: ")
+
+
 @pytest.mark.parametrize(("levels", "told"), [(16, True), (256, False)])
 def test_pictures_of_twelve_bits_in_sixteen_are_told(offer, levels, told):
     source = samples()
