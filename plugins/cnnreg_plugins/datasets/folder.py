@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
 from cnnreg.images import EXTENSIONS
@@ -16,6 +17,8 @@ SPLITS = {
     "val": ("val", "valid", "validation", "dev", "val_set", "validation_set"),
     "test": ("test", "testing", "test_set"),
 }
+# Not printable by themselves, but parts of emoji and of Persian and Indian words.
+JOINERS = dict.fromkeys((0x200C, 0x200D, 0xFE0F))
 
 
 def open_folder(request: DataRequest) -> SourceData:
@@ -128,14 +131,15 @@ def _folders(root: Path) -> dict[str, Path]:
     }
     seen: dict[str, Path] = {}
     for name, path in folders.items():
-        if not name.isprintable():
+        if not name.translate(JOINERS).isprintable():
             raise DataError(
                 f"A folder's name is not readable text: {name!r}.", where=root, hint="Rename it."
             )
-        twin = seen.setdefault(name.casefold(), path)
+        twin = seen.setdefault(normalize("NFC", name.casefold()), path)
         if twin is not path:
             raise DataError(
-                f"Two folders differ only in upper and lower case: {_names([twin, path])}.",
+                f"Two folders differ only in upper and lower case, or in how accents are stored: "
+                f"{_names([twin, path])}.",
                 where=root,
                 hint="Many systems cannot tell them apart: rename or merge them.",
             )
@@ -143,12 +147,14 @@ def _folders(root: Path) -> dict[str, Path]:
 
 
 def _same_classes(train: dict[str, Path], folder: Path) -> dict[str, Path]:
-    folders = _class_folders(folder)
-    if unknown := folders.keys() - train.keys():
+    """By the training images' names and in their order: a Mac may have stored accents otherwise."""
+    folders = {normalize("NFC", name): path for name, path in _class_folders(folder).items()}
+    names = {normalize("NFC", name): name for name in train}
+    if unknown := folders.keys() - names.keys():
         raise DataError(f"Class '{min(unknown)}' is not among the training images.", where=folder)
-    if missing := train.keys() - folders.keys():
+    if missing := names.keys() - folders.keys():
         raise DataError(f"Class '{min(missing)}' is missing in this split.", where=folder)
-    return folders
+    return {name: folders[plain] for plain, name in names.items()}
 
 
 def _looked(classes: dict[str, Path], passed: Passed) -> dict[str, ClassFolder]:

@@ -10,8 +10,11 @@ from typing import NoReturn
 from cnnreg import DataError
 from cnnreg.images import EXTENSIONS
 
-# What archives and network drives leave among the images, and Windows on each drive.
-JUNK = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
+# What archives and network drives leave among the images, and systems on each drive.
+JUNK = (
+    *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "found.000"),
+    *("$recycle.bin", "system volume information"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ def test_stray_files_and_folders_are_ignored(tmp_path):
     put(tmp_path, "a/.DS_Store", "a/Thumbs.db", "a/._1.png", "a/.cache/2.png")
     put(tmp_path, ".git/1.png", "__MACOSX/a/1.png")
     put(tmp_path, "$RECYCLE.BIN/S-1-5-21/1.png", "System Volume Information/1.png")
+    put(tmp_path, "#recycle/1.png", "@Recycle/1.png", "lost+found/1.png", "#snapshot/x/1.png")
+    put(tmp_path, "FOUND.000/1.png")
     put(tmp_path, "@eaDir/1.png", "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "b/deep/@EADIR/1.png")
     assert found(tmp_path) == [("a", "a/1.png"), ("b", "b/1.png")]
 
@@ -162,6 +164,35 @@ def test_names_that_differ_only_in_case(tmp_path):
     if len(list(tmp_path.iterdir())) == 1:
         pytest.skip("this file system cannot tell them apart")
     with pytest.raises(DataError, match="Cat and cat"):
+        opened(tmp_path)
+
+
+def test_accents_may_be_stored_otherwise_in_another_split(tmp_path):
+    """As on a Mac, where é is e and an accent, and sorted elsewhere."""
+    put(tmp_path, "train/\u00e9t\u00e9/1.png", "train/f/1.png", "train/a/1.png")
+    put(tmp_path, "test/e\u0301te\u0301/1.png", "test/f/1.png", "test/a/1.png")
+    source = opened(tmp_path)
+    assert source.test is not None
+    assert source.classes == ("a", "f", "\u00e9t\u00e9")
+    assert [path.parent.name for path in source.test.files] == ["a", "f", "e\u0301te\u0301"]
+    put(tmp_path, "train/e\u0301te\u0301/1.png")
+    if len(list((tmp_path / "train").iterdir())) == 4:  # not on a Mac, which knows them for one
+        with pytest.raises(DataError, match="how accents are stored"):
+            opened(tmp_path)
+
+
+def test_emoji_and_words_of_several_parts_are_names(tmp_path):
+    names = ("cat", "👩\u200d🌾", "❤\ufe0f", "می\u200cخواهم")
+    put(tmp_path, *(f"{name}/1.png" for name in names))
+    assert set(opened(tmp_path).classes) == set(names)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    try:
+        put(tmp_path, "a\nb/1.png")
+    except OSError:
+        pytest.skip("this system has no such names")
+    with pytest.raises(DataError, match="not readable text"):
         opened(tmp_path)
 
 
