@@ -15,12 +15,11 @@ GATHERED = ("runs", "comparisons", "exports")  # what their places are called by
 
 def is_ours(folder: Path) -> bool:
     """Whether it is a run, an export, a comparison or a server's layout, or gathers such."""
-    if _is_one(folder):
-        return True
-    if folder.name.lower() not in GATHERED:
-        return False
     with suppress(OSError):  # not to be looked into: for the caller to find
-        return any(_is_one(inner) for inner in folder.iterdir() if inner.is_dir())
+        if _is_one(folder):
+            return True
+        if folder.name.lower() in GATHERED:
+            return any(_is_one(inner) for inner in folder.iterdir() if inner.is_dir())
     return False
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cnnreg.belongings import is_ours
@@ -23,3 +25,11 @@ def test_what_a_command_wrote(tmp_path, name, files, ours):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert is_ours(tmp_path / name) is ours
+
+
+def test_what_cannot_be_looked_into_is_not_ours(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    assert not is_ours(tmp_path)
