@@ -31,6 +31,7 @@ from cnnreg.files import (
     publish_folder,
     unique,
     write_json,
+    write_text,
 )
 from cnnreg.specs import Resize, Samples, Shape
 
@@ -146,6 +147,15 @@ class Cache:
         if kept is None:
             raise MachineError("The decoded images cannot be read back.", where=entry)
         return kept
+
+    def keep(self, name: str, text: str) -> Path | None:
+        """Write a text beside the entries; None where no folder can be written."""
+        for folder in self.folders:
+            with suppress(MachineError), disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_text(folder / name, text)
+                return folder / name
+        return None
 
     def _with_room(self, needed: int) -> Path:
         """The first folder one can write to that has room for `needed` bytes."""

@@ -97,12 +97,13 @@ class Loader:
         return Loaded(kept.pixels, samples.labels[good], _files(samples, good), skips, note)
 
     def fill(self, samples: Samples, store: Store) -> dict[int, DataError]:
-        """Decode each image into its row of `store`; returns those that cannot be read."""
-        skipped = {}
-        for index, error in self._failures(samples, store):
-            skipped[index] = error
-            if len(skipped) > self.may_skip or len(skipped) == len(samples):
-                raise self._too_many(list(skipped.values()), len(samples))
+        """Decode each image into its row of `store`; returns those that cannot be read.
+
+        To the end, whatever is met: all that have to be mended are known then.
+        """
+        skipped = dict(self._failures(samples, store))
+        if len(skipped) > self.may_skip or len(skipped) == len(samples):
+            raise self._too_many(list(skipped.values()), len(samples))
         return skipped
 
     def _failures(self, samples: Samples, store: Store) -> Iterator[tuple[int, DataError]]:
@@ -164,10 +165,14 @@ class Loader:
         return good
 
     def _too_many(self, skipped: list[DataError], total: int) -> DataError:
+        lines = "".join(f"{error.where}: {error.what}\n" for error in skipped)
+        name = f"unreadable-{self.split}.txt"
+        path = self.cache.keep(name, lines) if self.cache and len(skipped) > TOLD else None
+        listed = f", all listed in {path}" if path else ""
         return DataError(
-            f"Too many {self.split} images cannot be read: {len(skipped)} of {total} so far, "
+            f"Too many {self.split} images cannot be read: {len(skipped):,} of {total:,}, "
             f"{self.may_skip} may be skipped.",
-            hint=f"Mend or remove them: {_listed(skipped)}",
+            hint=f"Mend or remove them{listed}: {_listed(skipped)}",
         )
 
 

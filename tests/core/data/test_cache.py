@@ -311,7 +311,7 @@ def test_too_many_bad_files_are_data_not_disk(photos, large):
         (photos / "cat" / f"{number:02}.png").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be read"):
         len(opened(photos).train)
-    assert contents(entry(photos).parent) == set()
+    assert contents(entry(photos).parent) == {"unreadable-train.txt"}
 
 
 KILLED = """

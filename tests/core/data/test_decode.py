@@ -146,9 +146,24 @@ def test_more_bad_files_are_refused(offer, tmp_path):
     for path in source.files[3:6]:
         path.write_bytes(b"")
     registry = offer(source, val=samples(classes=2), test=samples(classes=2))
-    with pytest.raises(DataError, match="3 of 200 so far, 2 may be skipped") as caught:
+    with pytest.raises(DataError, match="3 of 200, 2 may be skipped") as caught:
         len(open_dataset(registry, STUB).train)
     assert all(str(path) in caught.value.hint for path in source.files[3:6])
+
+
+def test_all_bad_files_are_listed_in_a_file(offer, tmp_path):
+    source = files(tmp_path / "f", 100)
+    bad = source.files[3:200:20]
+    for path in bad:
+        path.write_bytes(b"")
+    registry = offer(source, val=samples(classes=2), test=samples(classes=2))
+    config = replace(STUB, folder=tmp_path / "f")
+    with pytest.raises(DataError, match="10 of 200, 2 may be skipped") as caught:
+        len(open_dataset(registry, config).train)
+    listed = tmp_path / "f" / ".cnnreg-cache" / "stub" / "unreadable-train.txt"
+    assert f"all listed in {listed}: {bad[0]}: Not an image" in caught.value.hint
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(path) for path in bad]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_refused(offer, tmp_path):
