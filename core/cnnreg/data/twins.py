@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from cnnreg.files import file_digest
 
+from .listing import common_folder, relative_names
+
 MOST = 20_000  # files looked into: where thousands have one size, few of them are twins
 PROBE = 4096  # bytes from the middle, which tell most pictures apart
 SHOWN = 3  # pairs
@@ -24,8 +26,10 @@ class Place(NamedTuple):
 
 def twins_told(places: Iterable[Place]) -> str:
     """In words, with examples; empty where no picture has a twin that matters."""
-    groups = _twins(list(places))
-    told, shown = [], []
+    known = list(places)
+    groups = _twins(known)
+    told: list[str] = []
+    shown: list[tuple[Path, Path]] = []
     for split, title in (("test", "test"), ("val", "validation")):
         pairs = list(_leaks(groups, split))
         shown += pairs
@@ -37,9 +41,12 @@ def twins_told(places: Iterable[Place]) -> str:
         lie = "picture lies" if len(pairs) == 1 else "pictures lie"
         told.append(f"{len(pairs):,} {lie} in two classes")
     shown += pairs
-    examples = ", ".join(f"{one} = {other}" for one, other in dict.fromkeys(shown[:SHOWN]))
-    more = ", ..." if len(shown) > SHOWN else ""
-    return f"{', '.join(told)}: {examples}{more}" if told else ""
+    if not told:
+        return ""
+    root = common_folder(_paths(known))
+    examples = [" = ".join(relative_names(pair, root)) for pair in dict.fromkeys(shown)]
+    more = [] if len(examples) <= SHOWN else ["..."]
+    return f"{', '.join(told)}: {', '.join(examples[:SHOWN] + more)}"
 
 
 def _leaks(groups: list[list[Place]], split: str) -> Iterator[tuple[Path, Path]]:

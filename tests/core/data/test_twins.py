@@ -21,11 +21,10 @@ def test_copies_of_training_images_in_other_splits(tmp_path):
         place(tmp_path / "2 (1)", other, "val"),
         place(tmp_path / "3", b"z" * 10_000, "test"),
     ]
-    pairs = [("1 (1)", "1"), ("1 (2)", "1"), ("2 (1)", "2")]
-    shown = ", ".join(f"{tmp_path / a} = {tmp_path / b}" for a, b in pairs)
     assert twins_told(places) == (
         "2 test images are also among the training images, "
-        f"1 validation image is also among the training images: {shown}"
+        "1 validation image is also among the training images: "
+        "1 (1) = 1, 1 (2) = 1, 2 (1) = 2"
     )
 
 
@@ -36,7 +35,7 @@ def test_copies_in_two_classes(tmp_path):
         for label in (0, 1, 1)
     ]
     assert twins_told(places).startswith("4 pictures lie in two classes: ")
-    assert twins_told(places).endswith(f"{tmp_path / '2 0'} = {tmp_path / '2 1'}, ...")
+    assert twins_told(places).endswith("2 0 = 2 1, ...")
 
 
 def test_copies_in_one_class_and_split_do_no_harm(tmp_path):
