@@ -1,34 +1,118 @@
-"""Open a data set: its splits, the shape its images get, and their mean and deviation."""
+"""A data set: its splits, their pixels once they are looked at, mean and deviation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from cnnreg.errors import DataError, PluginError, UsageError
-from cnnreg.images import MODES, Header, read_header
-from cnnreg.plugins import blaming
-from cnnreg.registry import Registry
-from cnnreg.specs import DataRequest, DatasetSpec, Resize, Samples, Shape, SourceData
+from cnnreg.errors import DataError
+from cnnreg.specs import Resize, Samples, Shape
 
-from .cache import cache_beside
-from .config import DataConfig, dataset_of
-from .decode import BAD_SHARE, Loader, Progress, Split
-from .listing import Listed, Places, common_folder
-from .splits import complete
+from .decode import TOLD, Loaded, Loader
+from .listing import Listed, relative_names
+from .splits import select, shuffled
 from .twins import Place, twins_told
 
-LARGEST_NATIVE = 96  # a folder's images that are all of one size and no larger keep it
+if TYPE_CHECKING:
+    from cnnreg.specs import Labels, Pixels
+
 LEAST_DEVIATION = 5  # levels of 256: twelve bits in sixteen have not more
-PROBED = 64  # files whose headers decide the shape, with two of each class
+PROBED = 64  # images that it is estimated from
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, pixels scaled to 0..1."""
+
+
+class Split:
+    """One split's images. Files are decoded when `pixels` or `labels` is first asked for."""
+
+    def __init__(self, samples: Samples, load: Loader, root: str) -> None:
+        """Files are named below `root`, which other splits may share: no cut renames them."""
+        self._samples = samples
+        self._load = load
+        self._root = root
+
+    @property
+    def samples(self) -> Samples:
+        """What it is made of, as the data set gave it: nothing is decoded."""
+        return self._samples
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return self._load(self._samples)
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 [N, H, W, C], not to be written to: they may be mapped from a file."""
+        return self._loaded.pixels
+
+    @property
+    def labels(self) -> Labels:
+        """int64 [N]."""
+        return self._loaded.labels
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Of the images, one each; empty where the data set holds pixels."""
+        return self._loaded.files
+
+    @property
+    def skipped(self) -> tuple[DataError, ...]:
+        """Files that could not be read, each with its path."""
+        return self._loaded.skipped
+
+    @property
+    def note(self) -> str:
+        """Where the pixels lie, if not simply in memory."""
+        return self._loaded.note
+
+    def remarks(self) -> Iterator[str]:
+        """In words: the first files that could not be read, and where the pixels lie."""
+        for error in self.skipped[:TOLD]:
+            yield f"skipped an unreadable {self._load.split} image: {error.where}: {error.what}"
+        if (rest := len(self.skipped) - TOLD) > 0:
+            yield f"and {rest:,} more"
+        if self.note:
+            yield self.note
+
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed a hash with the labels and the pixels, or with the files' names and sizes.
+
+        Names are relative, so that a folder may be moved as a whole.
+        """
+        samples = self._samples
+        update(samples.labels.astype("<i8").tobytes())
+        if samples.pixels is not None:
+            update(str(samples.pixels.shape).encode())
+            update(samples.pixels.tobytes())
+            return
+        for size, name in self.listing:
+            update(os.fsencode(f"{name} {size}\n"))
+
+    @cached_property
+    def listing(self) -> list[tuple[int, str]]:
+        """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
+        files = self._samples.files
+        return list(zip(map(_bytes, files), relative_names(files, self._root), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, count: int, *, seed: int = 0) -> Split:
+        """A random part of that many images at most; only these are decoded."""
+        import numpy as np
+
+        if count >= len(self._samples):
+            return self
+        chosen = np.sort(shuffled(len(self._samples), seed)[:count])
+        part = select(self._samples, chosen)
+        return Split(part, replace(self._load, cache=None, classes=()), self._root)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,59 +183,6 @@ class Dataset:
                 yield name, size, file
 
 
-def open_dataset(
-    registry: Registry,
-    config: DataConfig,
-    *,
-    fallback_size: Shape = (3, 224, 224),
-    min_size: int = 1,
-    channels: int | None = None,
-    image_shape: Shape | None = None,
-    before: Places | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """Find the images and fix their splits and shape; nothing is decoded yet.
-
-    A trained model's `image_shape` is binding. Otherwise the shape is the data
-    set's own, raised to `min_size`, with its own `channels` unless they are given;
-    photographs get the height and width of `fallback_size`, the architecture's input.
-    Images that were in a split `before` stay in it.
-    """
-    spec = dataset_of(registry, config.name)
-    source = _open(spec, config)
-    parts = complete(source, config, before)
-    cache = cache_beside(config.folder or config.downloads, config.name)
-    shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
-    if image_shape is None and channels is not None:
-        shape = (channels, *shape[1:])
-
-    total = sum(len(part) for part in parts)
-    roots = {name: common_folder(given.files) for name, given in _given(source).items()}
-
-    def split(name: str, samples: Samples) -> Split:
-        # One may always be damaged where there are enough images, however small its split.
-        may_skip = max(int(len(samples) * BAD_SHARE), int(total * BAD_SHARE >= 1))
-        needed = source.classes if name == "train" else ()
-        loader = Loader(name, shape, config.resize, may_skip, progress, cache, needed)
-        return Split(samples, loader, roots.get(name, roots["train"]))
-
-    return Dataset(
-        name=spec.name,
-        label=config.label,
-        folder=config.folder,
-        classes=source.classes,
-        image_shape=shape,
-        resize=config.resize,
-        augment=spec.augment,
-        train=split("train", parts.train),
-        val=split("val", parts.val),
-        test=split("test", parts.test),
-        published=_published(spec, shape),
-        own_splits=tuple(roots),
-        notes=source.notes,
-    )
-
-
 def measure(split: Split) -> Moments:
     """Exact, from a histogram of the 256 levels of each channel."""
     import numpy as np
@@ -177,108 +208,8 @@ def _spread(split: Split) -> float:
     return float(split.pixels[::step].std())
 
 
-def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
-    request = DataRequest(folder=config.folder, downloads=config.downloads)
-    with blaming(f"Data set '{spec.name}'"):
-        source = spec.open(request)
-        names = tuple(source.classes) if isinstance(source, SourceData) else ()
-        notes = tuple(map(str, source.notes)) if isinstance(source, SourceData) else ()
-    if not isinstance(source, SourceData):
-        raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
-    for name, given in {"train": source.train, **_given(source)}.items():
-        if not isinstance(given, Samples):
-            raise PluginError(
-                f"Data set '{spec.name}' has a {name} split that is {type(given).__name__}, "
-                "not Samples."
-            )
-    splits = {name: _checked(spec, given, len(names)) for name, given in _given(source).items()}
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
-    return replace(source, classes=names, notes=notes, **splits)
-
-
-def _given(source: SourceData) -> dict[str, Samples]:
-    splits = {"train": source.train, "val": source.val, "test": source.test}
-    return {name: samples for name, samples in splits.items() if samples is not None}
-
-
-def _checked(spec: DatasetSpec, samples: Samples, classes: int) -> Samples:
-    """With labels as int64 and files as paths, whatever integers and names were given."""
-    import numpy as np
-
-    labels, pixels = samples.labels, samples.pixels
-    # Other libraries' tensors have a dtype and a shape too.
-    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise PluginError(f"Data set '{spec.name}' has labels that are no array of integers [N].")
-    if not len(labels):
-        raise DataError(f"Data set '{spec.name}' has an empty split.")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise PluginError(f"Data set '{spec.name}' has labels outside its {classes} classes.")
-    if pixels is not None and not _are_images(pixels):
-        shown = f"{getattr(pixels, 'dtype', '')} {list(getattr(pixels, 'shape', []))}"
-        raise PluginError(
-            f"Data set '{spec.name}' has pixels {type(pixels).__name__} {shown}; "
-            "a numpy array, uint8 [N, H, W, 1 or 3], is needed."
-        )
-    with blaming(f"Data set '{spec.name}'"):
-        files = tuple(f if isinstance(f, Path) else Path(f) for f in samples.files)
-    return replace(samples, labels=labels.astype("int64", copy=False), files=files)
-
-
-def _are_images(pixels: Any) -> bool:
-    import numpy as np
-
-    right = isinstance(pixels, np.ndarray) and pixels.dtype.name == "uint8"
-    return right and pixels.ndim == 4 and pixels.shape[3] in MODES
-
-
-def _choose_shape(
-    spec: DatasetSpec, samples: Samples, config: DataConfig, fallback: Shape, min_size: int
-) -> Shape:
-    channels, height, width = spec.image_shape or _found_shape(samples, fallback)
-    if config.image_size is None:
-        return channels, max(height, min_size), max(width, min_size)
-    if config.image_size < min_size:
-        raise UsageError(
-            f"Image size {config.image_size} is too small for this network.",
-            hint=f"It takes {min_size} or more.",
-        )
-    return channels, config.image_size, config.image_size
-
-
-def _found_shape(samples: Samples, fallback: Shape) -> Shape:
-    if samples.pixels is not None:
-        _, height, width, channels = samples.pixels.shape
-        return channels, height, width
-    headers = _probe(samples)
-    channels = 1 if all(header.grey for header in headers) else 3
-    sizes = {(header.height, header.width) for header in headers}
-    height, width = sizes.pop()
-    if sizes or max(height, width) > LARGEST_NATIVE:
-        return channels, fallback[1], fallback[2]
-    return channels, height, width
-
-
-def _probe(samples: Samples) -> list[Header]:
-    """Of files all over, and of the first and the last of each class, however small it is."""
-    import numpy as np
-
-    headers, errors = [], []
-    count = len(samples)
-    _, first = np.unique(samples.labels, return_index=True)
-    _, last = np.unique(samples.labels[::-1], return_index=True)
-    spread = range(0, count, -(-count // PROBED))
-    for index in sorted({*spread, *first.tolist(), *(count - 1 - last).tolist()}):
-        try:
-            headers.append(read_header(samples.files[index]))
-        except DataError as error:
-            errors.append(error)
-    if not headers:
-        raise errors[0]
-    return headers
-
-
-def _published(spec: DatasetSpec, shape: Shape) -> Moments | None:
-    if spec.mean is None or spec.std is None or len(spec.mean) != shape[0]:
-        return None
-    return spec.mean, spec.std
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # the latter of a name that the system cannot hold
+        return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +14,6 @@ from cnnreg.machine.environment import usable_processors
 from cnnreg.specs import Resize, Samples, Shape
 
 from .cache import Cache, Store, cache_key, is_large
-from .listing import relative_names
-from .splits import select, shuffled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,99 +170,6 @@ class Loader:
             f"{self.may_skip} may be skipped.",
             hint=f"Mend or remove them{listed}: {_listed(skipped)}",
         )
-
-
-class Split:
-    """One split's images. Files are decoded when `pixels` or `labels` is first asked for."""
-
-    def __init__(self, samples: Samples, load: Loader, root: str) -> None:
-        """Files are named below `root`, which other splits may share: no cut renames them."""
-        self._samples = samples
-        self._load = load
-        self._root = root
-
-    @property
-    def samples(self) -> Samples:
-        """What it is made of, as the data set gave it: nothing is decoded."""
-        return self._samples
-
-    @cached_property
-    def _loaded(self) -> Loaded:
-        return self._load(self._samples)
-
-    @property
-    def pixels(self) -> Pixels:
-        """uint8 [N, H, W, C], not to be written to: they may be mapped from a file."""
-        return self._loaded.pixels
-
-    @property
-    def labels(self) -> Labels:
-        """int64 [N]."""
-        return self._loaded.labels
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Of the images, one each; empty where the data set holds pixels."""
-        return self._loaded.files
-
-    @property
-    def skipped(self) -> tuple[DataError, ...]:
-        """Files that could not be read, each with its path."""
-        return self._loaded.skipped
-
-    @property
-    def note(self) -> str:
-        """Where the pixels lie, if not simply in memory."""
-        return self._loaded.note
-
-    def remarks(self) -> Iterator[str]:
-        """In words: the first files that could not be read, and where the pixels lie."""
-        for error in self.skipped[:TOLD]:
-            yield f"skipped an unreadable {self._load.split} image: {error.where}: {error.what}"
-        if (rest := len(self.skipped) - TOLD) > 0:
-            yield f"and {rest:,} more"
-        if self.note:
-            yield self.note
-
-    def identify(self, update: Callable[[bytes], object]) -> None:
-        """Feed a hash with the labels and the pixels, or with the files' names and sizes.
-
-        Names are relative, so that a folder may be moved as a whole.
-        """
-        samples = self._samples
-        update(samples.labels.astype("<i8").tobytes())
-        if samples.pixels is not None:
-            update(str(samples.pixels.shape).encode())
-            update(samples.pixels.tobytes())
-            return
-        for size, name in self.listing:
-            update(os.fsencode(f"{name} {size}\n"))
-
-    @cached_property
-    def listing(self) -> list[tuple[int, str]]:
-        """Bytes and relative name of each file, the unreadable ones too; a broken link has none."""
-        files = self._samples.files
-        return list(zip(map(_bytes, files), relative_names(files, self._root), strict=True))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, count: int, *, seed: int = 0) -> Split:
-        """A random part of that many images at most; only these are decoded."""
-        import numpy as np
-
-        if count >= len(self._samples):
-            return self
-        chosen = np.sort(shuffled(len(self._samples), seed)[:count])
-        part = select(self._samples, chosen)
-        return Split(part, replace(self._load, cache=None, classes=()), self._root)
-
-
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):  # the latter of a name that the system cannot hold
-        return 0
 
 
 def _workers() -> int:

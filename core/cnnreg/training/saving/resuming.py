@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 import torch
 
-from cnnreg.data.decode import Split
+from cnnreg.data.dataset import Split
 from cnnreg.errors import ModelFileError
 from cnnreg.files import disk_errors, patiently
 from cnnreg.machine.environment import processor_name
