@@ -20,7 +20,7 @@ from cnnreg.termination import Terminated
 from helpers import cli, refused
 
 
-@pytest.mark.parametrize(("name", "asked"), [("list", "_catalog"), ("doctor", "environment")])
+@pytest.mark.parametrize(("name", "asked"), [("list", "get_registry"), ("doctor", "environment")])
 def test_what_is_printed_meanwhile_is_no_result(monkeypatch, name, asked):
     """By a network's forward pass, say, or a library that it uses."""
     module = import_module(f"cnnreg.cli.{name}")
@@ -45,7 +45,7 @@ def test_an_internal_error_of_any_class_is_one_line(monkeypatch):
     def panic(*arguments):
         raise GeneratorExit("surprise")
 
-    monkeypatch.setattr(module, "_catalog", panic)
+    monkeypatch.setattr(module, "get_registry", panic)
     code, _, err = cli("list")
     assert (code, "Internal error: GeneratorExit: surprise" in err) == (1, True)
 
@@ -56,7 +56,7 @@ def test_an_internal_error_is_one_line_unless_debugging(monkeypatch, capsys):
     def broken(*arguments):
         raise RuntimeError("surprise\nin two lines")
 
-    monkeypatch.setattr(module, "_catalog", broken)
+    monkeypatch.setattr(module, "get_registry", broken)
     code, _, err = cli("list")
     assert code == 1
     assert "Internal error: RuntimeError: surprise in two lines" in err
@@ -78,7 +78,7 @@ def test_a_library_that_does_not_load_is_no_fault_of_cnnreg(monkeypatch, error):
     def broken(*arguments):
         raise error
 
-    monkeypatch.setattr(module, "_catalog", broken)
+    monkeypatch.setattr(module, "get_registry", broken)
     code, _, err = cli("list")
     assert code == 5
     assert f"A library does not load: {error}" in err
@@ -94,7 +94,7 @@ def test_a_stop_is_told_as_an_error_is(stop, code, monkeypatch):
     def stopped(*arguments):
         raise stop
 
-    monkeypatch.setattr(module, "_catalog", stopped)
+    monkeypatch.setattr(module, "get_registry", stopped)
     refused(code, "Stopped at once", "list")
     assert json.loads(cli("list", "--json")[1])["error"]["code"] == "stopped"
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -109,16 +109,16 @@ def test_one_that_a_library_makes_something_else_of_is_a_stop_all_the_same(
 ):
     from cnnreg.cli import list as module
 
-    catalog = module._catalog
+    registry_of = module.get_registry
 
     def careless(*arguments):
         with suppress(KeyboardInterrupt):
             signal.raise_signal(number)
         if raised:
             raise AttributeError("half of a module is missing")
-        return catalog(*arguments)
+        return registry_of(*arguments)
 
-    monkeypatch.setattr(module, "_catalog", careless)
+    monkeypatch.setattr(module, "get_registry", careless)
     got, out, _ = cli("list", "--json")
     assert (got, json.loads(out)["error"]["exit"]) == (code, code)
 
