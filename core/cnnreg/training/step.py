@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from cnnreg.recipe import Recipe
 
@@ -36,8 +38,23 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel | None:
     """An exponential moving average of weights and statistics; None for no decay."""
     if not decay:
         return None
-    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return AveragedModel(model, multi_avg_fn=rule, use_buffers=True)
+    return AveragedModel(model, multi_avg_fn=partial(_average, decay), use_buffers=True)
+
+
+@torch.no_grad()
+def _average(
+    decay: float, means: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor
+) -> None:
+    """Move the means of one dtype towards the values, after `steps` steps before this one.
+
+    With less decay at first: else what a short training began with would weigh most
+    (TensorFlow's ExponentialMovingAverage has the same rule). Counters are copied.
+    """
+    if not means[0].is_floating_point():
+        torch._foreach_copy_(means, values)
+        return
+    done = int(steps)
+    torch._foreach_lerp_(means, values, 1 - min(decay, (1 + done) / (10 + done)))
 
 
 class Step:
