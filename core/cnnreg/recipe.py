@@ -58,7 +58,7 @@ class Recipe:
     erasing: float = _setting(0.0, "Share of images that lose a random rectangle.")
     mixup: float = _setting(0.0, "Alpha of mixup, which blends pairs of images; 0: off.")
     cutmix: float = _setting(0.0, "Alpha of CutMix, which pastes one image into another; 0: off.")
-    ema: float = _setting(0.0, "Decay, a step, of an average of the weights, used in their place; less at first.")
+    ema: float = _setting(0.0, "Decay, a step, of an average of the weights, used in their place.")
     freeze: int = _setting(0, "Epochs at the start in which the classifier layer alone learns.")
     body_rate: float = _setting(1.0, "Share of the learning rate that the first layers get.")
     precision: str = _setting("auto", "auto: whichever is measured to be faster here.")

@@ -25,6 +25,7 @@ from .mixing import Mixer, mix
 if TYPE_CHECKING:
     from cnnreg.specs import Labels, Pixels
 
+SMALLEST = 0.25  # of the batch size: a last batch that is smaller is no step
 PREPARED_BYTES = 8 << 20  # small images are prepared for several batches in one go
 
 
@@ -127,10 +128,15 @@ class TrainingBatches:
         return (first + epoch % 2 / 2) % 1
 
     def _borders(self, start: int = 0) -> list[int]:
-        """Batch borders; a last batch too small for batch norm, or for all processes, is merged."""
+        """Batch borders; a last batch too small for a step of its own goes with the one before.
+
+        The gradient and the statistics of a few images would move the network as far as those
+        of a whole batch.
+        """
         count = len(self.labels)
         borders = [*range(start, count, self.batch_size), count]
-        if len(borders) > 2 and borders[-1] - borders[-2] < max(2, self.world.size):
+        least = max(2, self.world.size, SMALLEST * self.batch_size)
+        if len(borders) > 2 and borders[-1] - borders[-2] < least:
             del borders[-2]
         return borders
 

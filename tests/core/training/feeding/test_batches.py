@@ -73,10 +73,26 @@ def test_augmentation_of_an_image_does_not_depend_on_its_batch(name):
     assert all(torch.equal(first[label], second[label]) for label in range(50))
 
 
-def test_a_last_batch_of_one_is_merged_into_the_one_before():
-    made = batches(17)
-    assert [len(batch.labels) for batch in made.epoch(0)] == [8, 9]
-    assert len(made) == 2
+@pytest.mark.parametrize(
+    "count, sizes",
+    [(32, [16, 16]), (33, [16, 17]), (35, [16, 19]), (36, [16, 16, 4]), (3, [3]), (19, [19])],
+)
+def test_a_last_batch_under_a_quarter_is_merged_into_the_one_before(count, sizes):
+    made = batches(count, batch_size=16)
+    assert [len(batch.labels) for batch in made.epoch(0)] == sizes
+    assert len(made) == len(sizes)
+    assert sorted(labels(made, 0)) == list(range(count))
+    assert labels(made, 0, start=sum(sizes[:-1])) == labels(made, 0)[sum(sizes[:-1]) :]
+
+
+@pytest.mark.parametrize("rank, own", [(0, 10), (1, 9)])
+def test_a_merged_batch_comes_in_as_many_parts_and_to_all_processes(rank, own):
+    world = World(rank, 2)
+    (*_, last) = batches(35, batch_size=16, world=world).epoch(0)
+    assert (last.total, len(last.labels)) == (19, own)
+    parts = list(last.split(4, world))
+    assert [part.total for part in parts] == [19, 19, 19, 19]
+    assert torch.equal(torch.cat([part.labels for part in parts]), last.labels)
 
 
 def test_normalise_equals_the_one_without_torch():
