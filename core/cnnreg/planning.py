@@ -97,7 +97,7 @@ def fix(
     registry.entry_of(contract)  # what could not be opened again is not begun
     return RunConfig(
         contract=contract,
-        recipe=recipe,
+        recipe=recipe.with_patience(),
         data=replace(data, image_size=dataset.image_shape[1]),
         data_fingerprint=dataset.fingerprint,
         environment=environment(),
@@ -154,7 +154,7 @@ def make_recipe(
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
     registry.optimizers.entry(recipe.optimizer)
-    return recipe
+    return recipe.with_patience()
 
 
 def _named_recipe(registry: Registry, name: str, base: Recipe) -> Recipe:

@@ -17,6 +17,10 @@ from .errors import UsageError
 
 MEASURED = ("precision", "layout", "compile")  # where they are left open, as `auto`
 
+BY_SCHEDULE = -1  # of patience: as long as suits how the rate moves
+USUAL_PATIENCE = 5
+ENDLESS = ("constant", "plateau")  # schedules that do not come down by themselves
+
 CHOICES = {
     "schedule": ("constant", "linear", "cosine", "one-cycle", "step", "plateau"),
     "class_weights": ("none", "balanced"),
@@ -65,7 +69,12 @@ class Recipe:
     layout: str = _setting("auto", "Order of an image's numbers in memory; auto: measured.")
     compile: str = _setting("auto", "Use torch.compile; auto: where a long training gains by it.")
     seed: int = _setting(0, "Of weights, order and augmentation.")
-    patience: int = _setting(5, "Epochs without a new best one before stopping; 0: never.")
+    patience: int = _setting(
+        BY_SCHEDULE,
+        "Epochs without a new best one, of those that are not frozen, before stopping; 0: never; "
+        f"-1: {USUAL_PATIENCE} with the schedules {' and '.join(ENDLESS)}, never with the others, "
+        "whose rate comes down.",
+    )
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -85,6 +94,15 @@ class Recipe:
             raise ValueError(f"accumulate {self.accumulate} leaves parts of fewer than 2 images")
         if not all(0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
+
+    def with_patience(self) -> Recipe:
+        """Patience that was left open as the schedule wants it.
+
+        A rate that is to come down makes its best epochs last: waiting would end them unseen.
+        """
+        if self.patience != BY_SCHEDULE:
+            return self
+        return replace(self, patience=USUAL_PATIENCE if self.schedule in ENDLESS else 0)
 
     def plain(self) -> Recipe:
         """Each `auto` of what is MEASURED replaced by what is right unmeasured."""
@@ -118,7 +136,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "freeze": (0, _MANY),
     "body_rate": (0, 1),
     "seed": (0, 2**63 - 1),
-    "patience": (0, _MANY),
+    "patience": (BY_SCHEDULE, _MANY),
 }
 
 

@@ -48,6 +48,27 @@ def test_a_recipe_that_a_plugin_broke_is_its_fault(registry, tmp_path, text):
 
 
 @pytest.mark.parametrize(
+    ("text", "flags", "patience"),
+    [
+        ("schedule = 'cosine'", {}, 0),
+        ("schedule = 'cosine'", {"schedule": "constant"}, 5),
+        ("patience = 7", {"schedule": "cosine"}, 7),
+        ("patience = 7", {"patience": 5, "schedule": "cosine"}, 5),
+    ],
+)
+def test_patience_is_what_someone_set_or_else_goes_by_the_schedule(
+    registry, tmp_path, text, flags, patience
+):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert make_recipe(registry, Recipe(), str(path), flags).patience == patience
+
+
+def test_a_run_is_told_its_patience_in_numbers(registry):
+    assert planned(registry, "mlp").recipe.patience == 5
+
+
+@pytest.mark.parametrize(
     ("name", "channels", "weights", "scale"),
     [
         ("googlenet", 3, PRETRAINED, (HALF, HALF)),

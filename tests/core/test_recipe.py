@@ -108,5 +108,22 @@ def test_every_setting_has_a_flag_and_says_what_it_is():
     assert set(CHOICES) <= {setting.name for setting in settings()}
 
 
+@pytest.mark.parametrize(
+    ("settings", "patience"),
+    [
+        ({}, 5),
+        ({"schedule": "plateau"}, 5),
+        ({"schedule": "linear"}, 0),
+        ({"schedule": "cosine"}, 0),
+        ({"schedule": "one-cycle"}, 0),
+        ({"schedule": "step"}, 0),
+        ({"schedule": "cosine", "patience": 3}, 3),
+        ({"patience": 0}, 0),
+    ],
+)
+def test_patience_that_nobody_sets_goes_by_the_schedule(settings, patience):
+    assert Recipe(**settings).with_patience().patience == patience
+
+
 def test_a_plugins_recipe_in_whole_numbers_takes_fractions():
     assert recipe_from_data({"warmup": 2.5}, Recipe(warmup=2)).warmup == 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +65,8 @@ def follow(
         f"{percent(result['val_accuracy'])} at epoch {result['best_epoch']} of "
         f"{result['epochs']}, {human_time(result['seconds'])}"
     )
+    for remark in _remarks(run, result):
+        shown.print(f"  {remark}", markup=False, soft_wrap=True)
     for label, text in (
         ("run", run.folder),
         ("curves", run.curves),
@@ -71,6 +74,13 @@ def follow(
         ("next", f"cnnreg export {typed(run.folder)} --openvino"),
     ):
         shown.print(f"  {label:<6} {text}", markup=False, soft_wrap=True)
+
+
+def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
+    """What one should know of a training that has ended, beside its accuracy."""
+    if result["stopped_early"]:
+        waited = run.config.recipe.patience
+        yield f"stopped early: no better epoch in {waited}; --patience 0 trains to the end"
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:

@@ -102,7 +102,8 @@ def _changed_recipe(run: Run, flags: dict[str, Any], *, accepted: bool) -> Recip
     """The run's recipe with what was asked for. Raises UsageError if that must be accepted."""
     old = run.config.recipe
     try:
-        new = replace(old, **{name: value for name, value in flags.items() if value is not None})
+        given = {name: value for name, value in flags.items() if value is not None}
+        new = replace(old, **given).with_patience()
     except ValueError as error:
         raise UsageError(f"{error}.") from error
     for name in CHANGEABLE:
@@ -137,7 +138,7 @@ def _refuse_finished(run: Run, recipe: Recipe) -> None:
     # Stopped between the result and its pictures, or robbed of its weights.
     if not run.report.exists() or is_lost(run.best):
         return
-    waited = result["epochs"] - result["best_epoch"]
+    waited = result["epochs"] - max(result["best_epoch"], recipe.freeze)
     if result["epochs"] >= recipe.epochs:
         longer = f"{flag_of('epochs')} {recipe.epochs + 10}"
     elif recipe.patience and waited >= recipe.patience:

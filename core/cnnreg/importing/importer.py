@@ -83,7 +83,7 @@ def plan_import(
     registry.entry_of(contract)  # what could not be opened again is not begun
     config = RunConfig(
         contract=contract,
-        recipe=spec.recipe,
+        recipe=spec.recipe.with_patience(),
         data=data[0] if data else DataConfig(name="", image_size=shape[1], resize=wishes.resize),
         data_fingerprint=dataset.fingerprint if dataset else "",
         environment=environment(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from cnnreg.errors import CnnregError
 from cnnreg.files import in_use
 from cnnreg.manifest import FILE_NAME, has_manifest
-from cnnreg.recipe import MEASURED, Recipe
+from cnnreg.recipe import BY_SCHEDULE, MEASURED, Recipe
 from cnnreg.registry import Registry
 from cnnreg.texts import matches
 
@@ -74,8 +74,13 @@ def overview(folder: Path) -> RunOverview:
 def changes(recipe: Recipe, usual: Recipe) -> dict[str, tuple[Any, Any]]:
     """Fields in which the recipe differs: (its value, the usual one).
 
-    Not what was measured to be fastest where it was left open: that is no one's wish.
+    Not what was measured to be fastest where it was left open, nor the patience that goes with
+    the schedule: that is no one's wish.
     """
+    recipe = recipe.with_patience()
+    if usual.patience == BY_SCHEDULE:
+        left_open = replace(recipe, patience=BY_SCHEDULE)
+        usual = replace(usual, patience=left_open.with_patience().patience)
     measured = {name for name in MEASURED if getattr(usual, name) == "auto"}
     names = [name for name in recipe.__dataclass_fields__ if name not in measured]
     pairs = {name: (getattr(recipe, name), getattr(usual, name)) for name in names}

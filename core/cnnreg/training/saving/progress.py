@@ -71,7 +71,8 @@ class Progress:
         return self.epoch >= recipe.epochs or self.out_of_patience(recipe)
 
     def out_of_patience(self, recipe: Recipe) -> bool:
-        waited = self.epoch - (self.best.epoch if self.best else self.judged_since)
+        since = self.best.epoch if self.best else self.judged_since
+        waited = self.epoch - max(since, recipe.freeze)
         return bool(recipe.patience) and waited >= recipe.patience and self.images == 0
 
     def to_data(self) -> dict[str, Any]:

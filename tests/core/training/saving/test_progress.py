@@ -57,6 +57,13 @@ def test_patience_counts_epochs_since_the_best():
     assert not progress_of((0.5, 1.0), (0.4, 1.0), (0.4, 1.0)).finished(Recipe(patience=0))
 
 
+def test_patience_does_not_count_while_the_body_is_frozen():
+    epochs = [(0.5, 1.0), (0.4, 1.0), (0.4, 1.0), (0.4, 1.0)]
+    recipe = Recipe(epochs=10, patience=2, freeze=3)
+    assert not progress_of(*epochs).finished(recipe)
+    assert progress_of(*epochs, (0.4, 1.0)).finished(recipe)
+
+
 def test_all_of_it_survives_json():
     progress = progress_of((0.5, 1.0 / 3), (0.6, 0.1))
     progress.count(images=3, loss_sum=0.1 + 0.2, correct=1, seconds=0.7)
