@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from .data.dataset import Moments
 from .data.decode import Progress
 from .errors import PluginError, UsageError
 from .machine.environment import environment
-from .recipe import Recipe, read_recipe, recipe_from_data
+from .recipe import Recipe, label, read_recipe, recipe_from_data
 from .registry import Entry, Registry
 from .runs import PRETRAINED, RunConfig, now
 from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 
 DEFAULT_DATA = "digits"
 DEFAULT_DOWNLOADS = Path("data")
+TUNED = ("learning_rate", "momentum", "weight_decay")
+"""The recipe's fields that mean something else with another optimizer."""
 
 
 def plan(
@@ -140,21 +143,44 @@ def _scale(spec: ArchitectureSpec, dataset: Dataset, *, pretrained: bool) -> Mom
 
 
 def make_recipe(
-    registry: Registry, base: Recipe, name: str | None, flags: dict[str, Any]
+    registry: Registry,
+    base: Recipe,
+    name: str | None,
+    flags: dict[str, Any],
+    *,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Recipe:
     """The architecture's recipe, changed by a named one, and then by the flags that were given.
 
+    With another optimizer than its own, what it was TUNED to is not taken: `note` says so.
     Raises UsageError, or PluginError if the named one is of a plugin and cannot be read.
     """
+    recipe = _changed(registry, base, name, flags)
+    if recipe.optimizer != base.optimizer:
+        usual = replace(base, **{field: getattr(Recipe(), field) for field in TUNED})
+        tuned, recipe = recipe, _changed(registry, usual, name, flags)
+        dropped = [
+            f"{label(field)} {getattr(recipe, field):g}, not {getattr(tuned, field):g}"
+            for field in TUNED
+            if getattr(recipe, field) != getattr(tuned, field)
+        ]
+        if dropped:
+            note(
+                f"the network's own recipe is for {base.optimizer}; with another optimizer "
+                f"{', '.join(dropped)}, unless given"
+            )
+    registry.optimizers.entry(recipe.optimizer)
+    return recipe.with_patience()
+
+
+def _changed(registry: Registry, base: Recipe, name: str | None, flags: dict[str, Any]) -> Recipe:
     if name is not None:
         base = _named_recipe(registry, name, base)
     try:
         given = {key: value for key, value in flags.items() if value is not None}
-        recipe = recipe_from_data(given, base)
+        return recipe_from_data(given, base)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
-    registry.optimizers.entry(recipe.optimizer)
-    return recipe.with_patience()
 
 
 def _named_recipe(registry: Registry, name: str, base: Recipe) -> Recipe:

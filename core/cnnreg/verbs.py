@@ -79,7 +79,8 @@ def train(
     for name in settings:
         if name not in known:
             raise UnknownNameError("setting", name, known)
-    chosen = make_recipe(registry, registry.architectures[architecture].recipe, recipe, settings)
+    own = registry.architectures[architecture].recipe
+    chosen = make_recipe(registry, own, recipe, settings, note=note)
     config = data_config(
         str(data),
         registry,

@@ -47,6 +47,37 @@ def test_a_recipe_that_a_plugin_broke_is_its_fault(registry, tmp_path, text):
     assert caught.value.where == str(path)
 
 
+def tuned(registry: Registry, name: str | None = None, **flags) -> tuple[Recipe, list[str]]:
+    said: list[str] = []
+    own = registry.architectures["airbench94"].recipe
+    return make_recipe(registry, own, name, flags, note=said.append), said
+
+
+def test_what_a_recipe_is_tuned_to_is_not_for_another_optimizer(registry):
+    recipe, said = tuned(registry, optimizer="adam")
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (1e-3, 0.9, 0.0)
+    assert (recipe.epochs, recipe.start_size) == (12, 0.6)
+    assert said == [
+        "the network's own recipe is for muon; with another optimizer learning rate 0.001, not "
+        "0.014, momentum 0.9, not 0.6, weight decay 0, not 0.5, unless given"
+    ]
+
+
+def test_what_is_given_with_another_optimizer_is_taken(registry, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("optimizer = 'adam'\nlr = 0.014\nmomentum = 0.6")
+    recipe, said = tuned(registry, str(path), weight_decay=0.5)
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.014, 0.6, 0.5)
+    assert said == []
+
+
+@pytest.mark.parametrize("flags", [{}, {"optimizer": "muon"}, {"epochs": 3}])
+def test_with_its_own_optimizer_a_recipe_stays_what_it_is(registry, flags):
+    recipe, said = tuned(registry, **flags)
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.014, 0.6, 0.5)
+    assert said == []
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "patience"),
     [

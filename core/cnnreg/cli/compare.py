@@ -20,6 +20,7 @@ from cnnreg.data import data_config
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
+from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
 
@@ -213,23 +214,33 @@ def make_plan(
 
     if not architectures:
         raise UsageError("Name a network.", hint="cnnreg compare simple_cnn, or --resume FOLDER")
-    recipes = {}
+    recipes: dict[str, dict[str, Recipe]] = {}
+    notes: dict[str, None] = {}  # each once, for however many optimizers
+    given = {**recipe_flags, "learning_rate": rates[0] if rates else None}
     for name in architectures:
-        spec = registry.architectures[name]
-        # Not measured: all contestants compute alike, on every machine that joins in.
-        recipes[name] = make_recipe(registry, spec.recipe, recipe_name, recipe_flags).plain()
-    for name in optimizers:
-        registry.optimizers.entry(name)
+        own = registry.architectures[name].recipe
+        recipes[name] = {
+            # Not measured: all contestants compute alike, on every machine that joins in.
+            optimizer: make_recipe(
+                registry,
+                own,
+                recipe_name,
+                {**given, "optimizer": optimizer},
+                note=lambda text, name=name: notes.setdefault(f"{name}: {text}"),  # type: ignore[misc]
+            ).plain()
+            for optimizer in optimizers
+        }
+    for text in notes:
+        say(text)
     plan = Plan(
         recipes=recipes,
         data=by_label([data_config(text, registry, note=say, **settings) for text in data]),
-        optimizers=tuple(dict.fromkeys(optimizers)),
         learning_rates=tuple(dict.fromkeys(rates)),
         seeds=seeds,
     )
     for trial in plan.trials():
         try:
-            trial.recipe(recipes[trial.architecture])
+            trial.recipe(recipes[trial.architecture][trial.optimizer])
         except ValueError as error:
             raise UsageError(f"{error}.") from error
     return plan

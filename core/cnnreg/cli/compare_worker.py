@@ -76,7 +76,9 @@ class Worker:
         from cnnreg.comparing.work import train_trial as train
 
         described = self._study.setting(f"data/{trial.data}")
-        recipe = recipe_from_fixed(self._study.setting(f"recipe/{trial.architecture}"))
+        recipe = recipe_from_fixed(
+            self._study.setting(f"recipe/{trial.architecture}/{trial.optimizer}")
+        )
         known = self._planned.data.get(trial.data) if self._planned else None
         config = known or config_from_description(described, self._downloads)
         dataset = self._data_sets.open(trial.architecture, config)

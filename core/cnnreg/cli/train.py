@@ -87,7 +87,7 @@ def command(
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
     base = registry.architectures[architecture].recipe
-    recipe = make_recipe(registry, base, recipe_name, recipe_flags)
+    recipe = make_recipe(registry, base, recipe_name, recipe_flags, note=say)
     if data is None:
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
     if pretrained and weights:

@@ -13,7 +13,7 @@ from cnnreg.recipe import Recipe, recipe_from_data
 from cnnreg.specs import to_data
 
 SWEPT = ("optimizer", "learning_rate", "seed")
-"""The recipe's fields that a trial sets; all others are the same for every trial of a network."""
+"""The recipe's fields that a trial sets; the same optimizer shares all others in a network."""
 
 PLACES = ("folder", "downloads")
 """Where data lie, which may differ between machines."""
@@ -49,10 +49,9 @@ class Trial:
 class Plan:
     """The contestants, and what is the same for all of them."""
 
-    recipes: Mapping[str, Recipe]  # by architecture
+    recipes: Mapping[str, Mapping[str, Recipe]]  # by architecture and optimizer
     data: Mapping[str, DataConfig]  # by label
-    optimizers: tuple[str, ...]
-    learning_rates: tuple[float, ...]  # none: each network's own, of its recipe
+    learning_rates: tuple[float, ...]  # none: each recipe's own
     seeds: int
 
     @property
@@ -75,8 +74,8 @@ class Plan:
             )
             for seed in range(self.seeds)
             for data in self.data
-            for architecture, recipe in self.recipes.items()
-            for optimizer in self.optimizers
+            for architecture, recipes in self.recipes.items()
+            for optimizer, recipe in recipes.items()
             for rate in self.learning_rates or (recipe.learning_rate,)
         ]
 
@@ -98,7 +97,7 @@ def by_label(configs: list[DataConfig]) -> dict[str, DataConfig]:
 
 
 def fixed_part(recipe: Recipe) -> dict[str, Any]:
-    """What all trials of a network share, as JSON-ready data."""
+    """What all trials of a network and an optimizer share, as JSON-ready data."""
     return {name: value for name, value in to_data(recipe).items() if name not in SWEPT}
 
 

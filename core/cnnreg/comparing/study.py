@@ -66,8 +66,8 @@ class Study:
         with self.database.errors(), self.database.alone() as still_here:
             held = self._study.user_attrs
             for key, (subject, value) in settings.items():
-                if key in held:
-                    check_same(subject, value, held[key])
+                if (begun := _held(held, key)) is not None:
+                    check_same(subject, value, begun)
             for key, (_, value) in settings.items():
                 if key not in held:
                     self._study.set_user_attr(key, value)
@@ -76,7 +76,7 @@ class Study:
     def setting(self, key: str) -> dict[str, Any]:
         """Raises UsageError if the study does not hold it."""
         with self.database.errors():
-            value = self._study.user_attrs.get(key)
+            value = _held(self._study.user_attrs, key)
         if not isinstance(value, dict):
             raise UsageError(f"The study holds no {key!r}.", where=self.database.place)
         return value
@@ -222,6 +222,11 @@ class Study:
                 note("no sign of life came through for long: another worker took this trial over")
             elif not isinstance(cause, InUseError):
                 raise cause from None
+
+
+def _held(settings: Mapping[str, Any], key: str) -> Any:
+    """In a study of an older version one recipe held for all optimizers of a network."""
+    return settings.get(key, settings.get(key.rpartition("/")[0]))
 
 
 def _is_of_the_trial(error: BaseException) -> TypeGuard[CnnregError]:

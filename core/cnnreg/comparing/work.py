@@ -54,14 +54,14 @@ def describe_plan(
     from cnnreg.training.start import try_out
 
     entries: dict[str, tuple[str, dict[str, Any]]] = {}
-    for architecture, recipe in plan.recipes.items():
-        entries[f"recipe/{architecture}"] = (architecture, fixed_part(recipe))
+    for architecture, recipes in plan.recipes.items():
+        for optimizer, recipe in recipes.items():
+            entries[f"recipe/{architecture}/{optimizer}"] = (architecture, fixed_part(recipe))
         for label, config in plan.data.items():
             dataset = data_sets.open(architecture, config)
             dataset.decode()
-            for optimizer in plan.optimizers:
-                tried = replace(recipe, optimizer=optimizer)
-                try_out(registry, fix(registry, architecture, config, dataset, tried), dataset)
+            for recipe in recipes.values():
+                try_out(registry, fix(registry, architecture, config, dataset, recipe), dataset)
             entries[f"data/{label}"] = (label, describe(config, dataset))
     return entries
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -42,9 +41,7 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 @torch.no_grad()
-def _average(
-    decay: float, means: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor
-) -> None:
+def _average(decay: float, means: list[Tensor], values: list[Tensor], steps: Tensor) -> None:
     """Move the means of one dtype towards the values, after `steps` steps before this one.
 
     With less decay at first: else what a short training began with would weigh most

@@ -14,9 +14,11 @@ from comparisons import trial
 
 def plan(**changes):
     fields = {
-        "recipes": {"mlp": Recipe(epochs=3), "simple_cnn": Recipe(epochs=4)},
+        "recipes": {
+            "mlp": {"adam": Recipe(epochs=3), "sgd": Recipe(epochs=3)},
+            "simple_cnn": {"adam": Recipe(epochs=4), "sgd": Recipe(epochs=4)},
+        },
         "data": {"mnist": DataConfig(name="mnist"), "cifar10": DataConfig(name="cifar10")},
-        "optimizers": ("adam", "sgd"),
         "learning_rates": (0.1, 0.01),
         "seeds": 3,
     }
@@ -31,10 +33,11 @@ def test_every_combination_once_and_the_seeds_outermost():
 
 
 def test_without_rates_each_network_has_that_of_its_recipe():
-    recipes = {"mlp": Recipe(learning_rate=0.2), "vgg11": Recipe(learning_rate=3e-4)}
+    slow, usual = Recipe(learning_rate=3e-4), Recipe()
+    recipes = {"mlp": {"adam": usual}, "vgg11": {"adam": slow, "sgd": usual}}
     trials = plan(recipes=recipes, learning_rates=()).trials()
-    assert {(of.architecture, of.learning_rate) for of in trials} == {
-        ("mlp", 0.2), ("vgg11", 3e-4),
+    assert {(of.architecture, of.optimizer, of.learning_rate) for of in trials} == {
+        ("mlp", "adam", 1e-3), ("vgg11", "adam", 3e-4), ("vgg11", "sgd", 1e-3),
     }  # fmt: skip
 
 
@@ -53,11 +56,12 @@ def test_rates_that_are_close_have_names_of_their_own():
 
 
 def test_the_name_is_of_networks_and_data_and_never_too_long():
-    assert plan().name == plan(optimizers=("momentum",), seeds=9).name
-    many = {f"network_number_{n}": Recipe() for n in range(20)}
+    others = {"mlp": {"momentum": Recipe()}, "simple_cnn": {"momentum": Recipe()}}
+    assert plan().name == plan(recipes=others, seeds=9).name
+    many = {f"network_number_{n}": {"adam": Recipe()} for n in range(20)}
     long = plan(recipes=many).name
     assert len(long) <= 80
-    assert long != plan(recipes={**many, "mlp": Recipe()}).name
+    assert long != plan(recipes={**many, "mlp": {"adam": Recipe()}}).name
 
 
 def test_folders_are_labelled_by_their_name(tmp_path):

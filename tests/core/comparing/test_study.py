@@ -49,6 +49,14 @@ def test_other_settings_are_refused_and_nothing_is_added(opened):
         study.setting("recipe/vgg11")
 
 
+def test_what_an_older_version_held_for_all_optimizers_holds_for_each(opened):
+    opened().join({"recipe/mlp": ("mlp", {"epochs": 3})}, [trial()])
+    study = opened()
+    assert study.setting("recipe/mlp/adam") == {"epochs": 3}
+    with pytest.raises(UsageError, match="mlp with epochs 3, not 4"):
+        study.join({"recipe/mlp/adam": ("mlp", {"epochs": 4})}, [])
+
+
 def test_a_trial_that_fails_is_set_aside_and_the_others_are_trained(opened):
     study = opened()
     study.join({}, [trial(seed=seed) for seed in range(3)])

@@ -9,6 +9,7 @@ import math
 import click
 import pytest
 
+from cnnreg.cli.compare import make_plan
 from cnnreg.cli.compare_worker import Worker
 from cnnreg.comparing import work
 from cnnreg.errors import MachineError, PluginError
@@ -159,6 +160,19 @@ def test_the_rate_is_the_networks_own_where_none_is_given(tmp_path):
     code, out, err = cli(*command, "--output", tmp_path / "x", "--json")
     assert code == 0, err
     assert [of["learning_rate"] for of in json.loads(out)["trials"]] == [0.25]
+
+
+@pytest.mark.parametrize("rates, rate", [([], 0.014), ([0.01], 0.01)])
+def test_each_optimizer_has_what_suits_it_and_that_is_said_once(registry, rates, rate, capsys):
+    optimizers = ["muon", "adam", "sgd"]
+    plan = make_plan(registry, ("airbench94",), ["digits"], optimizers, rates, 1, None, {}, {})
+    of = {trial.optimizer: trial for trial in plan.trials()}
+    assert [of[name].learning_rate for name in optimizers] == [rate, *2 * (rates or [0.001])]
+    recipes = plan.recipes["airbench94"]
+    assert [recipes[name].weight_decay for name in optimizers] == [0.5, 0, 0]
+    said = capsys.readouterr().err
+    assert said.count("note: airbench94: the network's own recipe is for muon") == 1
+    assert ("learning rate" in said) == (not rates)
 
 
 def test_contestants_of_a_seed_start_equal_and_see_the_same_images(tmp_path):
