@@ -55,7 +55,7 @@ class EpochRecord:
     step: int  # optimizer steps since the start of training
     learning_rate: float
     train_loss: float
-    train_accuracy: float  # of the augmented images, in training mode, 0..1
+    train_accuracy: float  # of the augmented images (mixed ones: their larger part), 0..1
     val_loss: float
     val_accuracy: float
     images_per_second: float

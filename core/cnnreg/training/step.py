@@ -93,7 +93,8 @@ class Step:
             # Divided by the whole batch, over all parts and processes: their gradients add up.
             (loss / batch.total).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.item()
-            correct += int((outputs[0].argmax(1) == labels).sum())
+            largest = part.largest_labels.to(self.device)
+            correct += int((outputs[0].argmax(1) == largest).sum())
         self.world.sum_gradients(self.parameters)
         if self.recipe.clip:
             clip_grad_norm_(self.parameters, self.recipe.clip)

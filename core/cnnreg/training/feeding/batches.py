@@ -39,6 +39,13 @@ class Batch:
     other_labels: Tensor | None = None  # of the images mixed in, int64 [N]
     share: Tensor | None = None  # of the image's own label, float32 [N]
 
+    @property
+    def largest_labels(self) -> Tensor:
+        """Of each image the label of its larger part."""
+        if self.other_labels is None or self.share is None:
+            return self.labels
+        return torch.where(self.share < 0.5, self.other_labels, self.labels)
+
     def split(self, parts: int, world: World = ALONE) -> Iterator[Batch]:
         """The same images in at most `parts` pieces, each of them with the same `total`.
 
