@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from cnnreg.networks.weightless import built_weightless
 from cnnreg.recipe import Recipe
@@ -63,10 +63,15 @@ def parameter_groups(
 
 
 def set_training(model: nn.Module, body: Iterable[nn.Parameter], *, frozen: bool) -> None:
-    """Training mode; `frozen` keeps the body, and the statistics of its norms, as they are."""
+    """Training mode; `frozen` keeps the body, and the statistics of its norms, as they are.
+
+    Dropout inside what is frozen is off with it; the dropout before the head is the head's.
+    """
     model.train()
     for parameter in body:
         parameter.requires_grad_(not frozen)
     for module in model.modules():
-        if frozen and not any(p.requires_grad for p in module.parameters()):
+        own: list[Tensor] = [*module.parameters()]
+        own = own or [*module.buffers()]
+        if frozen and own and not any(tensor.requires_grad for tensor in own):
             module.train(False)

@@ -65,6 +65,17 @@ def test_a_frozen_body_keeps_weights_and_statistics():
     assert all(module.training for module in model.modules())
 
 
+def test_dropout_is_off_inside_a_frozen_body_and_on_before_the_head():
+    block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Dropout(0.5))
+    model = nn.Sequential(block, nn.Flatten(), nn.Dropout(0.5), nn.Linear(36, 3))
+    body = body_of(model, frozenset({"3.weight", "3.bias"}))
+    set_training(model, body, frozen=True)
+    assert [module.training for module in block] == [False, False, False]
+    assert model[2].training
+    set_training(model, body, frozen=False)
+    assert all(module.training for module in model.modules())
+
+
 def test_what_the_network_keeps_fixed_stays_fixed():
     model = network()
     model[0].weight.requires_grad_(False)
