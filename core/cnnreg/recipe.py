@@ -48,7 +48,9 @@ class Recipe:
     weight_decay: float = _setting(0.0, "Of weights alone: norms and biases are spared.")
     clip: float = _setting(0.0, "Longest gradient, in the 2-norm over all parameters; 0: any.")
     schedule: str = _setting("constant", "How the learning rate moves.")
-    warmup: float = _setting(0.0, "Epochs in which the rate rises; of one-cycle its first leg.")
+    warmup: float = _setting(
+        0.0, "Epochs in which the rate rises, again after a freeze; of one-cycle its first leg."
+    )
     milestones: tuple[float, ...] = _setting(
         (0.5, 0.75), "step: shares of what follows the warm-up at which the rate falls."
     )

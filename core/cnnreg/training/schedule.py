@@ -22,10 +22,13 @@ def learning_rate(
     if recipe.schedule == "one-cycle":  # which begins with a rise of its own
         rise = min(1.0, warmup / total) if warmup else ONE_CYCLE_RISE
         return recipe.learning_rate * _one_cycle(min(1.0, step / total), rise)
+    thawed = step - recipe.freeze * steps_per_epoch
+    risen = step if thawed < 0 else thawed  # a body that thaws begins as cold as the head did
+    warm = min(1.0, (risen + 1) / warmup) if warmup else 1.0
     if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
+        return recipe.learning_rate * warm
     done = min(1.0, (step - warmup) / max(1, total - warmup))
-    return recipe.learning_rate * _factor(recipe, done, history)
+    return recipe.learning_rate * warm * _factor(recipe, done, history)
 
 
 def _factor(recipe: Recipe, done: float, history: Sequence[EpochRecord]) -> float:

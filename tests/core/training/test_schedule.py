@@ -17,6 +17,20 @@ def test_constant_after_a_linear_warmup():
     assert rates == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1, 0.1])
 
 
+@pytest.mark.parametrize(
+    "warmup, shares",
+    [
+        (1.0, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 0.25, 0.5, 0.75, 1, 1, 1]),
+        (3.0, [(1 + step) / 12 for step in (*range(8), *range(12))] + [1, 1]),
+        (0.0, 14 * [1]),
+    ],
+)
+def test_a_body_that_thaws_is_warmed_up_as_the_head_was(warmup, shares):
+    recipe = Recipe(epochs=6, learning_rate=0.1, warmup=warmup, freeze=2)
+    rates = [learning_rate(recipe, step, 4) for step in range(len(shares))]
+    assert rates == pytest.approx([0.1 * share for share in shares])
+
+
 def test_cosine_falls_from_the_peak_to_zero():
     recipe = Recipe(epochs=2, learning_rate=0.1, schedule="cosine")
     assert learning_rate(recipe, 0, 10) == 0.1
