@@ -15,6 +15,7 @@ from .machine.environment import environment
 from .recipe import Recipe, label, read_recipe, recipe_from_data
 from .registry import Entry, Registry
 from .runs import PRETRAINED, RunConfig, now
+from .runs.weights import weights_contract
 from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 
 DEFAULT_DATA = "digits"
@@ -93,7 +94,7 @@ def fix(
         entry,
         options,
         classes=dataset.classes,
-        moments=_scale(spec, dataset, pretrained=weights == PRETRAINED),
+        moments=_scale(spec, dataset, weights),
         resize=data.resize,
         dataset=dataset.name,
     )
@@ -135,11 +136,16 @@ def contract_of(
     )
 
 
-def _scale(spec: ArchitectureSpec, dataset: Dataset, *, pretrained: bool) -> Moments:
-    """The data's own mean and deviation, but those that published weights were made with."""
-    if pretrained and len(spec.pretrained_mean) == dataset.image_shape[0]:
-        return spec.pretrained_mean, spec.pretrained_std
-    return dataset.mean, dataset.std
+def _scale(spec: ArchitectureSpec, dataset: Dataset, weights: Path | str) -> Moments:
+    """The data's own mean and deviation, but those that weights to start from were made with."""
+    moments: Moments | None = None
+    if weights == PRETRAINED:
+        moments = spec.pretrained_mean, spec.pretrained_std
+    elif weights and (made_with := weights_contract(Path(weights))):
+        moments = made_with.mean, made_with.std
+    if moments is None or len(moments[0]) != dataset.image_shape[0]:
+        return dataset.mean, dataset.std
+    return moments
 
 
 def make_recipe(

@@ -13,8 +13,9 @@ from cnnreg.data import DataConfig
 from cnnreg.errors import PluginError
 from cnnreg.planning import fix, make_recipe
 from cnnreg.registry import Catalog, Entry, Registry
-from cnnreg.runs import PRETRAINED, RunConfig
+from cnnreg.runs import PRETRAINED, RunConfig, create_run
 from cnnreg.specs import IMAGENET_MOMENTS
+from helpers import contract
 
 DATA = DataConfig(name="digits")
 HALF = (0.5, 0.5, 0.5)
@@ -113,6 +114,28 @@ def test_published_weights_get_images_at_the_scale_of_their_training(
 ):
     contract = planned(registry, name, channels=channels, weights=weights).contract
     assert (contract.mean, contract.std) == scale
+
+
+@pytest.mark.parametrize("channels, scale", [(1, ((0.5,), (0.25,))), (3, ((0.1,) * 3, (0.2,) * 3))])
+def test_a_checkpoints_weights_get_images_at_the_scale_of_their_training(
+    registry, tmp_path, channels, scale
+):
+    """A folder of images may be darker than those that the weights were made with."""
+    from cnnreg.training.saving.checkpoint import Checkpoint, save_checkpoint
+
+    file = tmp_path / "w.safetensors"
+    save_checkpoint(file, Checkpoint(contract(), {}))
+    made = planned(registry, "mlp", channels=channels, weights=file).contract
+    assert (made.mean, made.std) == scale
+    run = create_run(replace(planned(registry, "mlp"), contract=contract()), folder=tmp_path / "r")
+    made = planned(registry, "mlp", channels=channels, weights=run.folder).contract
+    assert (made.mean, made.std) == scale
+
+
+def test_weights_of_elsewhere_get_the_datas_own_scale(registry, tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"no checkpoint")
+    made = planned(registry, "mlp", weights=tmp_path / "w.safetensors").contract
+    assert (made.mean, made.std) == ((0.1,) * 3, (0.2,) * 3)
 
 
 def test_weights_to_start_from_are_found_from_any_folder(registry, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Which weights a run holds now, told from a header: neither torch nor the tensors are read."""
+"""What weights are, told from a file's header: neither torch nor the tensors are read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from cnnreg.manifest import source_of
+from cnnreg.specs import ModelContract
 
-from .opening import run_around
+from .opening import open_run, run_around
 from .run import BEST
 
 HEADER_KEY = "cnnreg"
@@ -16,6 +17,24 @@ MAX_HEADER_BYTES = 16 << 20
 
 def weights_digest(path: Path) -> str:
     """The digest that a checkpoint gives itself, unverified; empty where there is none to read."""
+    return _header(path).partition(" ")[0]
+
+
+def weights_contract(path: Path) -> ModelContract | None:
+    """Of the network that a run's or a checkpoint's weights are for, unverified.
+
+    None where a file does not say. Raises UsageError for a folder that is no run.
+    """
+    if path.is_dir():
+        return open_run(path).config.contract
+    try:
+        return ModelContract.from_data(json.loads(_header(path).partition(" ")[2])["contract"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _header(path: Path) -> str:
+    """What a checkpoint says of itself; empty where there is none to read."""
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
@@ -24,7 +43,7 @@ def weights_digest(path: Path) -> str:
             header = json.loads(file.read(size))["__metadata__"][HEADER_KEY]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return header.partition(" ")[0] if isinstance(header, str) else ""
+    return header if isinstance(header, str) else ""
 
 
 def is_outdated(export: Path) -> bool:
