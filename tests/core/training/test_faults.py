@@ -258,14 +258,16 @@ def test_arithmetic_is_deterministic_inside_and_as_before_after(registry, tmp_pa
                 torch.are_deterministic_algorithms_enabled(),
                 torch.utils.deterministic.fill_uninitialized_memory,
                 torch.backends.cudnn.deterministic,
+                torch.backends.cudnn.allow_tf32,
             )
         )
 
     train(registry, make_run(registry, tmp_path / "run", epochs=1), on_step=look)
-    assert set(seen) == {(True, False, True)}
+    assert set(seen) == {(True, False, True, False)}
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
     assert not torch.backends.cudnn.deterministic
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_the_run_keeps_which_image_is_in_which_split(registry, tmp_path):
