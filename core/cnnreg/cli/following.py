@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from cnnreg.data import Dataset
-from cnnreg.errors import StoppedError
+from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import typed
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
+from cnnreg.runs.report import read_report
 from cnnreg.texts import percent
 
 from .common import console, human_count, human_time, print_json, say, shape_text
@@ -55,8 +57,9 @@ def follow(
     if not world.writes:
         return
     result = run.result or {}
+    remarks = [*_remarks(run, result)]
     if as_json:
-        print_json({"run": run.folder, **result})
+        print_json({"run": run.folder, **result, "remarks": remarks})
         return
     shown = console()
     shown.print(
@@ -65,7 +68,7 @@ def follow(
         f"{percent(result['val_accuracy'])} at epoch {result['best_epoch']} of "
         f"{result['epochs']}, {human_time(result['seconds'])}"
     )
-    for remark in _remarks(run, result):
+    for remark in remarks:
         shown.print(f"  {remark}", markup=False, soft_wrap=True)
     for label, text in (
         ("run", run.folder),
@@ -81,6 +84,12 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
     if result["stopped_early"]:
         waited = run.config.recipe.patience
         yield f"stopped early: no better epoch in {waited}; --patience 0 trains to the end"
+    with suppress(CnnregError):  # which could not be written, or read: that was said
+        if always := read_report(run.report).as_good:
+            yield (
+                f"no better than always answering '{always}': the network has learned nothing; "
+                "try a lower --lr"
+            )
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cnnreg.specs import Labels
 
 SCHEMA = 1
+ENOUGH = 50  # test images: with fewer, chance alone is too wide to say anything
 MISTAKES = 100  # the most confident ones that are kept
 
 
@@ -56,6 +58,24 @@ class Report:
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]  # images: a row a true class, a column a predicted one
     mistakes: tuple[Mistake, ...]  # the most confident first
+
+    @property
+    def as_good(self) -> str:
+        """The class that one could always answer, knowing nothing, as well; empty if there is none.
+
+        Within two standard deviations of chance, and also where all classes count alike: who
+        tells rare classes apart has learned something, though the commonest is as good.
+        """
+        seen = [of for of in self.classes if of.support]
+        if self.images < ENOUGH:
+            return ""
+        commonest = max(seen, key=lambda of: of.support)
+        share, even = commonest.support / self.images, 1 / len(seen)
+        found = sum(of.accuracy or 0.0 for of in seen) * even
+        spread = sqrt(share * (1 - share) / self.images)
+        even_spread = even * sqrt(sum(even * (1 - even) / of.support for of in seen))
+        nothing = self.accuracy <= share + 2 * spread and found <= even + 2 * even_spread
+        return commonest.name if nothing else ""
 
     def confusions(self, count: int) -> list[Confusion]:
         """The pairs that are mixed up most often."""

@@ -51,6 +51,29 @@ def test_mistakes_are_limited():
     assert (len(made.mistakes), made.confusion[0][1]) == (MISTAKES, 1000)
 
 
+@pytest.mark.parametrize(
+    "labels, predicted, as_good",
+    [
+        (50 * [0, 1, 2], 150 * [1], "a"),  # the commonest of equals: the first
+        (50 * [0, 1, 2], 50 * [1, 2, 0], "a"),
+        (50 * [0, 1, 2], 40 * [0, 1, 2] + 30 * [0], ""),
+        (80 * [0] + 20 * [1], 100 * [0], "a"),
+        (80 * [0] + 20 * [1], 60 * [0] + 20 * [1] + 15 * [1] + 5 * [0], ""),  # 75 %, but not blind
+        (80 * [0] + 20 * [2], 100 * [2], "a"),
+        (10 * [0, 1, 2], 30 * [1], ""),  # too few to say
+    ],
+)
+def test_a_network_that_has_learned_nothing_is_known(labels, predicted, as_good):
+    made = make_report(
+        np.array(labels),
+        np.array(predicted),
+        np.ones(len(labels), np.float32),
+        classes=("a", "b", "c"),
+        epoch=1,
+    )
+    assert made.as_good == as_good
+
+
 def test_confusions_are_ranked():
     pairs = [(pair.true, pair.predicted, pair.images) for pair in report().confusions(2)]
     assert pairs == [("cat", "dog", 2), ("dog", "cat", 1)]
