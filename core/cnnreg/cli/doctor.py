@@ -16,6 +16,7 @@ from cnnreg.machine.compiled import compiled_folder
 from cnnreg.machine.devices import Facts, details_of, kind_of, listed_devices
 from cnnreg.machine.environment import environment, has_bf16, has_vnni
 from cnnreg.machine.graphics import intel_graphics, mend_for_graphics
+from cnnreg.machine.nvidia import mend_for_nvidia
 from cnnreg.specs import ExporterSpec, RuntimeSpec
 
 from .common import console, get_registry, human_bytes, json_option, print_json
@@ -38,13 +39,14 @@ def command(as_json: bool) -> None:
         "environment": machine,
         "vnni": has_vnni(machine.get("isa", ())),
         "bf16": has_bf16(machine.get("isa", ())),
+        "training": _try(_training_place, None),
         "runtimes": runtimes,
         "formats": formats,
         "compiled": {
             "folder": _try(lambda: str(compiled_folder()), None),
             "bytes": _try(_kept_bytes, 0),
         },
-        "mends": [*_mends(runtimes + formats), *unseen, *_home_mends()],
+        "mends": [*_mends(runtimes + formats), *unseen, *_nvidia_mends(), *_home_mends()],
         "plugins": [status for status in registry.plugins if status.state != "loaded"],
     }
     if as_json:
@@ -84,6 +86,21 @@ def _runtime(spec: RuntimeSpec) -> dict[str, Any]:
         return {**facts, "missing": what, "mend": mend}
     details: Facts = _try(lambda: details_of(spec), {})
     return {**facts, "details": details}
+
+
+def _training_place() -> str | None:
+    """What `train` takes by itself; None without torch."""
+    if missing(("torch",)):
+        return None
+    from cnnreg.training.building import choose_device, device_text
+
+    return device_text(choose_device("auto"))
+
+
+def _nvidia_mends() -> list[dict[str, str]]:
+    mend = "" if missing(("torch",)) else _try(mend_for_nvidia, "")
+    what = "an NVIDIA GPU that PyTorch can use: its driver is there, training takes the processor"
+    return [{"what": what, "mend": mend}] if mend else []
 
 
 def _kept_bytes() -> int:
@@ -176,7 +193,9 @@ def _known(fact: object) -> str:
 
 def _engine_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     kept = report["compiled"]
+    place = report["training"]
     return [
+        ("training", f"on {place}" if place else "not possible: it needs torch"),
         *((facts["title"], _devices(facts) or _lack(facts)) for facts in report["runtimes"]),
         *(
             (f"{facts['title']} export", _lack(facts) if facts["missing"] else "ready")

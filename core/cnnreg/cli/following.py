@@ -40,10 +40,12 @@ def follow(
     registry: Registry, run: Run, dataset: Dataset, *, device: str, world: World, as_json: bool
 ) -> None:
     """Train to the end, showing each step, and say what came of it."""
+    from cnnreg.training.building import choose_device, device_text
     from cnnreg.training.trainer import run_training
 
     out = console(stderr=True)
-    _announce(out, registry, run, dataset)
+    place = device_text(choose_device(device, world))
+    _announce(out, registry, run, dataset, place)
     with TrainingProgress(out, run, len(dataset.train)) as bar:
         try:
             for record in run_training(
@@ -92,7 +94,7 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
+def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset, place: str) -> None:
     from cnnreg.networks.weightless import built_weightless
 
     contract, recipe = run.config.contract, run.config.recipe
@@ -109,5 +111,5 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset) -> None:
     out.print(
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), batch "
         f"{recipe.batch_size}, up to {recipe.epochs} epochs, patience {recipe.patience or 'none'}, "
-        f"seed {recipe.seed}"
+        f"seed {recipe.seed}, on {place}"
     )

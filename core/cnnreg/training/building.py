@@ -73,6 +73,14 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
     return device
 
 
+def device_text(device: torch.device) -> str:
+    """What a training runs on, as a person calls it."""
+    if device.type != "cuda":
+        return "the processor" if device.type == "cpu" else str(device)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+
+
 def memory_format(recipe: Recipe) -> torch.memory_format:
     contiguous = recipe.layout == "contiguous"
     return torch.contiguous_format if contiguous else torch.channels_last

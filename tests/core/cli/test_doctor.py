@@ -32,6 +32,7 @@ def machine(registry, monkeypatch):
         changed = dataclasses.replace(registry, runtimes=runtimes)
         monkeypatch.setattr(doctor, "get_registry", lambda: changed)
         monkeypatch.setattr(doctor, "intel_graphics", lambda: list(graphics))
+        monkeypatch.setattr(doctor, "mend_for_nvidia", lambda: "")
         monkeypatch.setattr(
             doctor, "mend_for_graphics", lambda problem: f"the mend for {problem or 'it'}"
         )
@@ -73,6 +74,21 @@ def test_without_graphics_nothing_is_missing_but_windows_says_where_to_look(mach
     assert report()[0]["mends"] == []
     monkeypatch.setattr(doctor, "WINDOWS", True)
     assert report()[0]["mends"][0]["what"] == "no GPU is seen by OpenVINO"
+
+
+def test_what_training_runs_on_is_told(machine):
+    machine(lambda: {"CPU": "i5"})
+    data, text = report()
+    assert data["training"] in text
+    assert f"training on {data['training']}" in text
+
+
+def test_a_gpu_that_torch_cannot_use_comes_with_a_mend(machine, monkeypatch):
+    machine(lambda: {"CPU": "i5"})
+    monkeypatch.setattr(doctor, "mend_for_nvidia", lambda: "pip install another torch")
+    data, text = report()
+    assert data["mends"][0]["mend"] == "pip install another torch"
+    assert "missing: an NVIDIA GPU that PyTorch can use" in text
 
 
 def test_a_missing_extra_comes_with_its_line(machine):

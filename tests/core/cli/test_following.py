@@ -1,11 +1,13 @@
-"""What is said of a training that has ended."""
+"""What is said of a training before it begins and after it has ended."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+import torch
 
+from cnnreg.training.building import device_text
 from helpers import cli
 
 
@@ -19,6 +21,20 @@ def test_a_training_that_taught_nothing_says_so(tmp_path):
     assert (code, json.loads(out)["remarks"]) == (0, [said]), err
     code, out, err = cli(*line, "1e-3", "--output", tmp_path / "three", "--json")
     assert (code, json.loads(out)["remarks"]) == (0, []), err
+
+
+def test_what_a_training_runs_on_is_told(tmp_path):
+    run = tmp_path / "run"
+    code, _, err = cli("train", "mlp", "--epochs", "1", "--device", "cpu", "--output", run)
+    assert code == 0, err
+    assert "seed 0, on the processor\n" in err
+
+
+def test_a_gpu_is_told_by_its_number_and_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"RTX {index}")
+    assert device_text(torch.device("cuda")) == "cuda:1 (RTX 1)"
+    assert device_text(torch.device("cuda:0")) == "cuda:0 (RTX 0)"
 
 
 @pytest.mark.parametrize("schedule, ends", [("constant", True), ("cosine", False)])
