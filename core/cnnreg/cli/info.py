@@ -20,6 +20,7 @@ from .common import (
     shape_text,
     titled_table,
 )
+from .list import spec_data
 from .options import form_option, image_size_option
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def command(
     options = _options(spec, form, image_size, classes, channels)
     stages = _stages(spec, options)
     if as_json:
-        data = {**to_data(spec), "plugin": entry.plugin.package, "shown": to_data(options)}
+        data = {**spec_data(spec), "plugin": entry.plugin.package, "shown": to_data(options)}
         print_json({**data, "stages": stages})
         return
     _print(entry, options, stages)
@@ -96,6 +97,7 @@ def _print(
         ("MACs", f"{human_count(spec.macs)} at {shape_text(spec.input_shape)}"),
         ("smallest image", f"{spec.min_size}x{spec.min_size}"),
         ("small images", spec.small_form or "the same network at every size"),
+        ("published weights", "yes, --pretrained" if spec.pretrained else "no"),
     ]
     for label, text in rows:
         facts.add_row(label, str(text))

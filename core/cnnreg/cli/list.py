@@ -9,7 +9,7 @@ import click
 
 from cnnreg.errors import UnknownNameError
 from cnnreg.registry import KINDS, Entry
-from cnnreg.specs import to_data
+from cnnreg.specs import ArchitectureSpec, to_data
 from cnnreg.texts import matches
 
 from .common import get_registry, human_count, json_option, print_columns, print_json, shape_text
@@ -28,9 +28,19 @@ def command(pattern: str | None, kind: str, as_json: bool) -> None:
     if not entries and pattern is not None:
         raise UnknownNameError(catalog.kind, pattern, catalog)
     if as_json:
-        print_json([{**to_data(e.spec), "plugin": e.plugin.name} for e in entries])
+        print_json([{**spec_data(e.spec), "plugin": e.plugin.name} for e in entries])
         return
     _print_table(kind, entries, catalog.conflicts())
+
+
+def spec_data(spec: Any) -> dict[str, Any]:
+    """As JSON; of a network also whether there are published weights, and for which images."""
+    data: dict[str, Any] = to_data(spec)
+    if not isinstance(spec, ArchitectureSpec):
+        return data
+    published = spec.pretrained is not None
+    images = {} if published else {"pretrained_mean": None, "pretrained_std": None}
+    return {**data, **images, "pretrained": published}
 
 
 def _matches(entry: Entry[Any], pattern: str) -> bool:

@@ -77,6 +77,21 @@ def test_json_is_valid_for_every_kind(kind):
     assert all(item["name"] and item["plugin"] for item in json.loads(out))
 
 
+@pytest.mark.parametrize(
+    "name, mean, said",
+    [
+        ("googlenet", [0.5] * 3, "yes, --pretrained"),
+        ("resnet20", None, "no"),
+    ],
+)
+def test_whether_there_are_published_weights_is_told(name, mean, said):
+    info, listed = cli("info", name, "--json")[1], cli("list", name, "--json")[1]
+    for told in (json.loads(info), json.loads(listed)[0]):
+        assert (told["pretrained"], told["pretrained_mean"]) == (mean is not None, mean)
+    (row,) = [line for line in cli("info", name)[1].splitlines() if "published weights" in line]
+    assert row.split("weights")[1].strip() == said
+
+
 def test_a_pattern_that_fits_nothing_suggests():
     code, _, err = cli("list", "resnett50")
     assert code == 2
