@@ -14,7 +14,10 @@ BLOCKS = {  # growth rate, layers of the four dense blocks: table 1 of the paper
 
 
 def densenet(options: ModelOptions, *, depth: int) -> nn.Module:
-    """Dropout follows every convolution of the dense blocks, as in section 4.2 of the paper."""
+    """Dropout follows the 3x3 convolutions of the dense blocks, as in torchvision.
+
+    In the paper's section 4.2 it follows those of 1x1 and of the transitions too.
+    """
     growth, layers = BLOCKS[depth]
     first = 2 * growth
     model: nn.Module = DenseNet(

@@ -1,4 +1,7 @@
-"""torch's optimizers by name, each with its paper's defaults beside what the recipe sets; Muon."""
+"""torch's optimizers by name, each with torch's defaults beside what the recipe sets; Muon.
+
+RMSprop's mean decays by .99 there, not by Hinton's .9.
+"""
 
 from __future__ import annotations
 
