@@ -166,7 +166,11 @@ def test_a_fault_of_one_int8_file_leaves_the_other_ways(toy, original, tmp_path,
     assert result.quantised.way == "exact-bias"
 
 
-def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch):
+@pytest.mark.parametrize("outlier", [1, 1000])
+def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, monkeypatch, outlier):
+    """However large the logits of one picture are."""
+    logits = original.logits.copy()
+    logits[-1] *= outlier
     monkeypatch.setattr(
         "cnnreg_export.formats.preprocess.Preprocess._fit",
         lambda self, pixels: functional.interpolate(pixels, (self.height, self.width)),
@@ -174,9 +178,9 @@ def test_one_that_resizes_otherwise_is_refused(registry, original, tmp_path, mon
     with pytest.raises(GateError, match="resizes pictures otherwise") as caught:
         publish(
             registry,
-            original,
+            dataclasses.replace(original, logits=logits),
             registry.exporters["onnx"],
-            "fp32",
+            "fp16",
             output=tmp_path,
             interface=Interface(embed=True),
         )
