@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.answers import softmax
@@ -94,13 +95,13 @@ def speed(run: Run, exported: ModelFile) -> str:
         if baseline["sha256"] != digest_of(run.best):
             timed = []  # the speed-ups are against a file that is not shown
         rows = [*map(_speed_row, (baseline, *timed))]
-        about = _circumstances(found)
+        about, remarks = _circumstances(found), _remarks(found, rows=(baseline, *timed))
     except (CnnregError, OSError, LookupError, TypeError, ValueError, AttributeError):
-        rows, about = [], ""
+        rows, about, remarks = [], "", ""
     if len(rows) < 2:
         return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
     titles = ("engine", "device", ">p50", ">p90", ">p99", ">speed-up")
-    return f"{about}\n\n{table(titles, rows)}"
+    return f"{about}\n\n{table(titles, rows)}{remarks}"
 
 
 def _circumstances(bench: dict[str, Any]) -> str:
@@ -114,6 +115,13 @@ def _circumstances(bench: dict[str, Any]) -> str:
         *([str(created)[:10]] if created else []),
     ]
     return f"{escape(', '.join(parts))}:"
+
+
+def _remarks(bench: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """What the benchmark warned of; older versions keep nothing of it."""
+    own = ((one["label"], "; ".join(one.get("warnings", ()))) for one in rows)
+    lines = [*bench.get("warnings", ()), *(f"{label}: {said}" for label, said in own if said)]
+    return "\n" * bool(lines) + "".join(f"\n- {escape(line)}" for line in lines)
 
 
 def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:

@@ -64,8 +64,15 @@ def _load(patience: float) -> float | None:
     with suppress(Exception):  # not every container tells
         if not WINDOWS:
             return round(psutil.getloadavg()[0], 2)
-        if patience > 0:
-            return round(psutil.cpu_percent(patience) / 100 * (os.cpu_count() or 1), 2)
+    return busy_processors(patience) if WINDOWS and patience > 0 else None
+
+
+def busy_processors(seconds: float) -> float | None:
+    """How many are in use in the next `seconds`, by other programs if this one waits here."""
+    import psutil
+
+    with suppress(Exception):  # not every container tells
+        return round(psutil.cpu_percent(seconds) / 100 * (os.cpu_count() or 1), 2)
     return None
 
 

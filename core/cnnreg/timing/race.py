@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import CnnregError, MachineError, UsageError
-from cnnreg.machine.environment import environment, physical_cores, power_source
+from cnnreg.machine.environment import busy_processors, environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.registry import Registry
 from cnnreg.run_data import data_for_model
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 IMAGES = 64
 LOOK = 0.5  # seconds, at how busy the machine is before anything is loaded
+BUSY = 0.15  # of all processors, which is worth a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def race(
     settings = RuntimeOptions(threads=threads, batch=options.batch, note=note)
     images = sample_images(dataset.val, options.batch)
     before = environment(patience=LOOK)
+    busy = busy_processors(LOOK)
     contestants = load_contestants(registry, models, settings, devices, only=runtimes)
     for contestant in contestants:
         if is_outdated(contestant.model.path.parent):
@@ -89,6 +92,7 @@ def race(
         devices=names,
         warnings=(
             *power_warnings(before["power"], power_source()),
+            *load_warnings(busy),
             *(f"{one.label} was left out: {error.what}" for one, error in lost),
         ),
         failure=next(
@@ -104,6 +108,20 @@ def power_warnings(before: str | None, after: str | None) -> tuple[str, ...]:
     if "battery" in (before, after):
         return ("on battery: many laptops are slower than on mains then",)
     return ()
+
+
+def load_warnings(busy: float | None) -> tuple[str, ...]:
+    """`busy` is how many processors other programs use.
+
+    The load of the last minute would count a training that has just ended.
+    """
+    processors = os.cpu_count() or 1
+    if busy is None or busy <= BUSY * processors:
+        return ()
+    return (
+        f"other programs use {busy:.1f} of {processors} processors: "
+        "engines that wait for all their threads suffer most",
+    )
 
 
 def sample_images(images: Any, batch: int) -> Pixels:

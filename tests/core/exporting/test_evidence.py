@@ -50,6 +50,17 @@ def test_times_are_those_of_this_export_or_the_command_that_measures(registry, t
     assert "| ONNX in OpenVINO | GPU.0 |" in told
     assert "earlier" not in told
     assert "a call of 1, 2 threads, CPU \\<3, on battery, 2026-11-25:" in told
+    assert told.endswith("2.00x |")
+    warned = {
+        **results[1],
+        "warnings": ["drifted by +9 % over the rounds", "p99 rests on 20 calls"],
+    }
+    busy = {**bench, "results": [results[0], warned], "warnings": ["other programs use 1 of 2"]}
+    (run.folder / "bench.json").write_text(json.dumps(busy), encoding="utf-8")
+    assert speed(run, exported).endswith(
+        "\n\n- other programs use 1 of 2\n"
+        "- ONNX fp32: drifted by +9 % over the rounds; p99 rests on 20 calls"
+    )
     others = {**bench, "results": [results[2], *results]}
     (run.folder / "bench.json").write_text(json.dumps(others), encoding="utf-8")
     assert "Not measured yet" in speed(run, exported)

@@ -67,6 +67,14 @@ def test_windows_tells_its_load_to_those_who_wait_for_it(monkeypatch):
     assert environment.environment(patience=0.5)["load"] is None
 
 
+def test_how_many_processors_are_in_use_is_known_to_those_who_wait(monkeypatch):
+    monkeypatch.setattr(psutil, "cpu_percent", lambda seconds: 70.0)
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 2)
+    assert environment.busy_processors(0.5) == 1.4
+    monkeypatch.setattr(psutil, "cpu_percent", broken)
+    assert environment.busy_processors(0.5) is None
+
+
 @pytest.mark.parametrize(("plugged", "told"), [(True, "mains"), (False, "battery"), (None, None)])
 def test_where_the_power_comes_from(monkeypatch, plugged, told):
     state = SimpleNamespace(power_plugged=plugged)

@@ -43,8 +43,9 @@ def start(monkeypatch, tmp_path):
         place = "GPU.0" if "GPU" in label else "CPU"
         return Contestant(label, model, engine, session, 0.0, place, "named" in label)
 
-    def start(*labels, note=lambda text: None):
+    def start(*labels, note=lambda text: None, busy=0.0):
         found = [contestant(label) for label in labels]
+        monkeypatch.setattr(racing, "busy_processors", lambda seconds: busy)
         monkeypatch.setattr(racing, "load_contestants", lambda *args, **options: found)
         monkeypatch.setattr(racing, "find_model", lambda registry, path: model)
         monkeypatch.setattr(racing, "data_for_model", lambda *args: data)
@@ -98,6 +99,17 @@ def test_where_the_power_came_from_is_a_warning(start, monkeypatch, before, afte
     monkeypatch.setattr(racing, "environment", lambda **options: {"power": next(powers)})
     monkeypatch.setattr(racing, "power_source", lambda: next(powers))
     assert start("one").warnings == power_warnings(before, after)
+
+
+@pytest.mark.parametrize(("busy", "told"), [(1.4, True), (0.3, False), (None, False)])
+def test_programs_beside_it_are_a_warning(start, monkeypatch, busy, told):
+    monkeypatch.setattr(racing, "power_warnings", lambda *powers: ())
+    monkeypatch.setattr(racing.os, "cpu_count", lambda: 2)
+    said = (
+        "other programs use 1.4 of 2 processors: "
+        "engines that wait for all their threads suffer most"
+    )
+    assert start("one", busy=busy).warnings == ((said,) if told else ())
 
 
 def test_how_busy_the_machine_is_is_looked_at_before_it_is_loaded(start, monkeypatch):
