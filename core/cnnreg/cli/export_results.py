@@ -55,6 +55,12 @@ def show(registry: Registry, exporter: ExporterSpec, result: ExportResult) -> No
             f"{parity.largest_difference:.1e}",
             soft_wrap=True,
         )
+        if lost := parity.worst_class:
+            out.print(
+                f"      of the classes, {escape(lost.name)} lost most: {percent(lost.before)} -> "
+                f"{percent(lost.after)} of its {lost.images:,} images",
+                soft_wrap=True,
+            )
     if result.quantised:
         out.print(f"    {escape(str(result.quantised))}", soft_wrap=True)
     if served := result.served:

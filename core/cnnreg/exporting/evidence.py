@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.answers import softmax
@@ -83,6 +83,12 @@ def proof(registry: Registry, parities: dict[str, Parity]) -> str:
     return (
         "Compared with the original network on its own images before it was published:\n\n"
         + table(titles, rows)
+        + _bulleted(
+            f"{title_of(registry, name)}: of the classes, {lost.name} lost most: "
+            f"{percent(lost.before)} → {percent(lost.after)} of its {lost.images:,} images"
+            for name, parity in parities.items()
+            if (lost := parity.worst_class)
+        )
     )
 
 
@@ -120,8 +126,18 @@ def _circumstances(bench: dict[str, Any]) -> str:
 def _remarks(bench: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """What the benchmark warned of; older versions keep nothing of it."""
     own = ((one["label"], "; ".join(one.get("warnings", ()))) for one in rows)
-    lines = [*bench.get("warnings", ()), *(f"{label}: {said}" for label, said in own if said)]
-    return "\n" * bool(lines) + "".join(f"\n- {escape(line)}" for line in lines)
+    return _bulleted(
+        [
+            *bench.get("warnings", ()),
+            *(f"{label}: {said}" for label, said in own if said),
+        ]
+    )
+
+
+def _bulleted(lines: Iterable[str]) -> str:
+    """What stands below a table; nothing where there are none."""
+    text = "".join(f"\n- {escape(line)}" for line in lines)
+    return f"\n{text}" if text else ""
 
 
 def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:

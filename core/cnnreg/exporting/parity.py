@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -21,6 +22,16 @@ MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
 DEFAULT_MAX_DROP = {"fp16": 0.5, "int8": 1.0}  # percentage points of top-1
 
 
+@dataclass(frozen=True, slots=True)
+class ClassLoss:
+    """What a class of the validation images lost; shares recognised are 0..1."""
+
+    name: str
+    images: int
+    before: float
+    after: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """Accuracies and agreement are 0..1; differences are in logits."""
@@ -34,6 +45,7 @@ class Parity:
     agreement: float  # share of images with the same top-1 class
     original_accuracy: float
     exported_accuracy: float
+    worst_class: ClassLoss | None = None  # the one that lost most, if any did
     complaint: str  # why it fails; empty: it holds
     device: str = "CPU"  # that the exported model ran on
     device_name: str = ""  # its full name; older versions do not tell this and what follows
@@ -77,6 +89,7 @@ def compare(
     precision: Precision,
     max_drop: float,
     others: Labels | None = None,
+    classes: Sequence[str] = (),
 ) -> Parity:
     """Measure and judge; `max_drop` is in percentage points of top-1 accuracy.
 
@@ -84,8 +97,9 @@ def compare(
     of training images behind them. Few images could hide what int8 costs: where there
     are others, it must keep to its budget on all of them together too.
     fp32 is judged by its logits alone, each image by its own: where none differs by more
-    than the tolerance, top-1 can differ only between classes that were level. Raises
-    GateError where there is nothing to compare.
+    than the tolerance, top-1 can differ only between classes that were level. An accuracy
+    can hide that a rare class is lost: of `classes`, the one that lost most is told.
+    Raises GateError where there is nothing to compare.
     """
     import numpy as np
 
@@ -126,6 +140,7 @@ def compare(
         agreement=float(same.mean()),
         original_accuracy=_accuracy(original, labels),
         exported_accuracy=_accuracy(exported, labels),
+        worst_class=_worst_class(original, exported, labels, classes),
         complaint=complaint,
     )
 
@@ -150,6 +165,23 @@ def _tolerances(original: Logits) -> NDArray[np.floating]:
 def _accuracy(logits: Logits, labels: Labels) -> float:
     """On the first images, whose labels they are."""
     return float((logits[: len(labels)].argmax(1) == labels).mean())
+
+
+def _worst_class(
+    original: Logits, exported: Logits, labels: Labels, classes: Sequence[str]
+) -> ClassLoss | None:
+    """By share of its own images; of several, the one with most of them."""
+    import numpy as np
+
+    right = [logits[: len(labels)].argmax(1) == labels for logits in (original, exported)]
+    losses = []
+    for number, name in enumerate(classes):
+        own = labels == number
+        if own.any():
+            before, after = (float(one[own].mean()) for one in right)
+            losses.append(ClassLoss(name, int(np.count_nonzero(own)), before, after))
+    worst = max(losses, key=lambda one: (one.before - one.after, one.images), default=None)
+    return worst if worst and worst.after < worst.before else None
 
 
 def _drop(original: Logits, exported: Logits, labels: Labels) -> float:

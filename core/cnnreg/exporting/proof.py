@@ -72,6 +72,7 @@ def prove(
             precision=exported.precision,
             max_drop=max_drop,
             others=original.others,
+            classes=original.model.contract.classes,
         )
         complaint = parity.complaint or fault
         results[runtime.name] = replace(

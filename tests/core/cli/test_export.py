@@ -8,8 +8,23 @@ import pytest
 
 from cnnreg.cli import export
 from cnnreg.errors import GateError, MachineError
+from cnnreg.exporting.parity import ClassLoss, Parity
+from cnnreg.exporting.publishing import ExportResult
 from cnnreg.registry import Catalog
+from cnnreg.specs import BARE
 from helpers import cli, make_run, train
+
+PARITY = Parity(
+    images=256,
+    judged=256,
+    largest_difference=1.0,
+    mean_difference=0.1,
+    tolerance=0.0,
+    agreement=0.99,
+    original_accuracy=0.9,
+    exported_accuracy=0.89,
+    complaint="",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +59,31 @@ def test_int8_says_how_it_came_about(run):
     assert judged in {result["parity"]["openvino"][name] for name in ("images", "judged")}
     code, out, err = cli(*command)
     assert f"post-training quantisation, calibrated on 300 images, judged on {judged}" in out
+
+
+def test_a_class_that_lost_most_is_told(run, monkeypatch, tmp_path):
+    lost = ClassLoss("[bold]cat", images=1200, before=0.975, after=0.0)
+    compared = replace(PARITY, worst_class=lost)
+    result = ExportResult(
+        folder=tmp_path,
+        model=tmp_path / "model.onnx",
+        format="onnx",
+        precision="int8",
+        interface=BARE,
+        bytes=1,
+        seconds=1.0,
+        parity={"onnxruntime": PARITY, "openvino": compared},
+    )
+    monkeypatch.setattr("cnnreg.cli.export.publish", lambda *arguments, **options: result)
+    code, out, _ = cli("export", run.folder, "--onnx")
+    assert code == 0
+    assert (
+        "\n      of the classes, [bold]cat lost most: 97.50 % -> 0.00 % of its 1,200 images\n"
+        in out
+    )
+    assert out.count("lost most") == 1
+    _, out, _ = cli("export", run.folder, "--onnx", "--json")
+    assert json.loads(out)[0]["parity"]["openvino"]["worst_class"]["images"] == 1200
 
 
 def test_a_refused_file_does_not_end_the_others(run, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from cnnreg.answers import logits_of
 from cnnreg.errors import GateError
-from cnnreg.exporting.parity import compare
+from cnnreg.exporting.parity import ClassLoss, compare
 
 LOGITS = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 1.0], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
 LABELS = np.array([0, 1, 2, 0])
@@ -103,6 +103,25 @@ def test_of_few_images_and_all_the_larger_drop_decides():
     labels, others = np.split(classes, [5])
     parity = compare(original, exported, labels, precision="int8", max_drop=50.0, others=others)
     assert (parity.decided_on, parity.drop) == (5, pytest.approx(20.0))
+
+
+def test_the_class_that_lost_most_is_told_where_the_accuracy_hides_it():
+    """Ten of a thousand images are of class a: all of them are missed, and b's first fifty."""
+    labels = np.repeat([0, 1, 2], [10, 490, 500])
+    original = np.eye(3, dtype=np.float32)[labels]
+    original[5] = [0, 1, 0]
+    exported = original.copy()
+    exported[:10] = [0, 1, 0]
+    exported[10:60] = [0, 0, 1]
+    parity = compare(
+        original, exported, labels, precision="int8", max_drop=10.0, classes=("a", "b", "c")
+    )
+    assert parity.holds
+    assert parity.worst_class == ClassLoss("a", images=10, before=0.9, after=0.0)
+    equal = compare(
+        original, original, labels, precision="int8", max_drop=10.0, classes=("a", "b", "c", "d")
+    )
+    assert equal.worst_class is None
 
 
 def test_a_budget_that_is_no_number_holds_nothing():

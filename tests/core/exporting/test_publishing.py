@@ -55,6 +55,19 @@ def test_int8_is_published_within_its_budget_only(toy, original, tmp_path):
     assert result.quantised.way == read_manifest(result.folder).quantised["way"] == "fast"
 
 
+def test_a_class_that_is_lost_within_the_budget_is_in_the_manifest(toy, original, tmp_path):
+    def lose_threes(logits):
+        logits[logits.argmax(1) == 3, 3] = logits.min()
+        return logits
+
+    registry, exporter = toy(lose_threes)
+    result = publish(registry, original, exporter, "int8", output=tmp_path, max_drop=50.0)
+    lost = read_manifest(result.folder).parity["engine0"]["worst_class"]
+    assert (lost["name"], lost["after"]) == (original.model.contract.classes[3], 0.0)
+    assert lost["images"] == (original.labels == 3).sum()
+    assert "lost most" in (result.folder / "model-card.md").read_text(encoding="utf-8")
+
+
 def test_int8_near_its_budget_is_judged_on_more_images(toy, original, tmp_path, monkeypatch):
     few = dataclasses.replace(
         original,
