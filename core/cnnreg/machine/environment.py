@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from cnnreg.files import WINDOWS
 
 PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds in each period of so many
 
 # The instruction sets that decide the speed of a convolution.
 DECISIVE = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -137,10 +140,19 @@ def physical_cores() -> int:
 
 
 def usable_processors() -> int:
-    """Logical ones that this process may run on: a container may hold it to a few."""
+    """Logical ones that this process may run on: a container may hold it to a few.
+
+    To some of them by name, or to a share of the time of all: more threads than that stand still
+    for the rest of each period.
+    """
+    named = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        named = len(os.sched_getaffinity(0))
+    try:
+        quota, period = QUOTA.read_text(encoding="utf-8").split()
+        return max(1, min(named, ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no container, or no limit: max
+        return named
 
 
 def _cpuinfo(field: str) -> str:

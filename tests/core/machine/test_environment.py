@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,10 +98,32 @@ def test_a_tiger_lake_has_vnni_and_no_bf16():
 def test_cores_are_those_that_this_process_may_use(monkeypatch, physical, allowed, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(allowed), raising=False)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+    monkeypatch.setattr(environment, "QUOTA", Path("no such file"))
     assert environment.physical_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("told", "usable"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("20000 100000\n", 1),
+        ("0 100000\n", 1),
+        ("6400000 100000\n", 8),
+        ("max 100000\n", 8),
+        ("200000 0\n", 8),
+        ("", 8),
+    ],
+)
+def test_a_containers_share_of_the_time_counts_too(monkeypatch, tmp_path, told, usable):
+    (tmp_path / "cpu.max").write_text(told, encoding="utf-8")
+    monkeypatch.setattr(environment, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert environment.usable_processors() == usable
 
 
 def test_a_system_that_tells_no_affinity_lets_a_process_use_them_all(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(environment, "QUOTA", Path("no such file"))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert environment.usable_processors() == 8
