@@ -7,6 +7,7 @@ package with a used entry-point name; this loop does neither.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import inspect
 import json
 import os
@@ -64,14 +65,15 @@ def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     statuses = []
-    for name, point in discovered().items():
-        if wanted is not None and name not in wanted and point.name not in wanted:
-            statuses.append(_status(point, name, "off", "not named by CNNREG_PLUGINS"))
-        elif off := disabled & {name, point.name}:  # a name may have gained its package since
-            reason = f"disabled; `cnnreg plugins enable {min(off)}` brings it back"
-            statuses.append(_status(point, name, "off", reason))
-        else:
-            statuses.append(_load(manager, point, name))
+    with _telling_crashes():
+        for name, point in discovered().items():
+            if wanted is not None and name not in wanted and point.name not in wanted:
+                statuses.append(_status(point, name, "off", "not named by CNNREG_PLUGINS"))
+            elif off := disabled & {name, point.name}:  # a name may have gained its package since
+                reason = f"disabled; `cnnreg plugins enable {min(off)}` brings it back"
+                statuses.append(_status(point, name, "off", reason))
+            else:
+                statuses.append(_load(manager, point, name))
     return LoadedPlugins(manager, tuple(statuses))
 
 
@@ -112,6 +114,21 @@ def _wanted(only: Iterable[str] | None) -> set[str] | None:
 
 def is_strict() -> bool:
     return os.environ.get(STRICT_VARIABLE) == "1"
+
+
+@contextlib.contextmanager
+def _telling_crashes() -> Iterator[None]:
+    """What crashes the interpreter itself, as no guard can catch, leaves its file on stderr."""
+    ours = False
+    if not faulthandler.is_enabled():
+        with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+            faulthandler.enable(all_threads=False)  # fails where stderr is no file, or none at all
+            ours = True
+    try:
+        yield
+    finally:
+        if ours:
+            faulthandler.disable()
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> PluginStatus:

@@ -1,0 +1,63 @@
+"""Plugins that break the interpreter itself, which no guard can catch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs it where a package is installed that crashes on import."""
+    site = tmp_path / "site"
+    metadata = site / "crashing-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "crashing.py").write_text("import os\n\nos.abort()\n", encoding="utf-8")
+    (metadata / "METADATA").write_text("Name: crashing\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[cnnreg]\nbad = crashing\n", encoding="utf-8")
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONIOENCODING": "utf-8",
+        "CNNREG_HOME": str(tmp_path / "home"),
+    }
+    environment.pop("PYTHONFAULTHANDLER", None)
+
+    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+    return python
+
+
+def test_a_crash_names_its_file_and_can_be_disabled(python):
+    crashed = python("-m", "cnnreg", "list")
+    assert crashed.returncode != 0
+    assert str(Path("site", "crashing.py")) in crashed.stderr
+    disabled = python("-m", "cnnreg", "plugins", "disable", "bad")
+    assert (disabled.returncode, disabled.stdout) == (0, "plugin bad is disabled\n"), (
+        disabled.stderr
+    )
+    assert python("-m", "cnnreg", "list").returncode == 0
+
+
+@pytest.mark.parametrize("stderr", ["sys.stderr", "None", "io.StringIO()"])
+@pytest.mark.parametrize("before", [False, True])
+def test_what_tells_of_crashes_is_left_as_it_was(python, before, stderr):
+    program = f"""
+import faulthandler, io, sys
+from cnnreg.plugins import load_plugins
+if {before}:
+    faulthandler.enable()
+sys.stderr = {stderr}
+load_plugins(only=())
+print(faulthandler.is_enabled())
+"""
+    assert python("-c", program).stdout == f"{before}\n"
