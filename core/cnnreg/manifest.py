@@ -22,7 +22,7 @@ class Manifest:
     precision: Precision
     model: str  # the main file's name
     contract: ModelContract
-    source: dict[str, Any]  # the run, its checkpoint's digest, its data and how they were split
+    source: dict[str, Any]  # the run, its checkpoint's digest, its data, the exporter's package
     parity: dict[str, Any]  # by runtime
     environment: dict[str, Any]
     created: str

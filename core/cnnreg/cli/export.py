@@ -153,7 +153,7 @@ def command(
         layout = (output or opened.exports) / LAYOUT if serve_layout else None
         for job in jobs:
             try:
-                _publish_job(job, original, publish_in, layout, results, step)
+                _publish_job(registry, job, original, publish_in, layout, results, step)
             except (GateError, UsageError) as error:  # says nothing of the other files
                 stop_if_asked()
                 if not spared(job, error, (done for done, _ in results)):
@@ -175,6 +175,7 @@ def command(
 
 
 def _publish_job(
+    registry: Registry,
     job: Job,
     original: Original,
     publish_in: Callable[..., ExportResult],
@@ -185,7 +186,8 @@ def _publish_job(
     """Publish, and lay out for a server where that is wanted: what fails there stays published."""
     if layout:
         for precision in job.outcomes:
-            served_name(layout, planned(original, job.exporter, precision, job.interface))
+            manifest = planned(registry, original, job.exporter, precision, job.interface)
+            served_name(layout, manifest)
     result = job.run(
         partial(
             publish_in,

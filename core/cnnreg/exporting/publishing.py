@@ -172,7 +172,7 @@ def _complete(folder: Path, order: Order, trial: Trial, quantised: Quantised | N
     )
     write_text(folder / CARD, model_card(subject))
     manifest = replace(
-        planned(order.original, order.exporter, order.precision, order.interface),
+        planned(order.registry, order.original, order.exporter, order.precision, order.interface),
         model=trial.model.path.name,
         parity={name: to_data(result) for name, result in trial.parity.items()},
         quantised=to_data(quantised),
@@ -219,16 +219,22 @@ def _is_there(folder: Path, original: Original, max_drop: float) -> bool:
 
 
 def planned(
-    original: Original, exporter: ExporterSpec, precision: Precision, interface: Interface
+    registry: Registry,
+    original: Original,
+    exporter: ExporterSpec,
+    precision: Precision,
+    interface: Interface,
 ) -> Manifest:
     """What an export will tell of itself, but for its file and its proof."""
+    entries = registry.exporters.entries
+    maker = next((entry.plugin.package for entry in entries if entry.spec is exporter), "")
     return Manifest(
         format=exporter.name,
         precision=precision,
         model="",
         contract=original.model.contract,
         interface=interface,
-        source=original.source,
+        source={**original.source, "exporter": maker},
         parity={},
         environment=environment(),
         created=now(),

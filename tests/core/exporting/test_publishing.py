@@ -13,6 +13,7 @@ from cnnreg.exporting.parity import Parity
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest, write_manifest
 from cnnreg.models import exported_model, find_model
+from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import Run, now
 from cnnreg.specs import Interface
 from toy_format import EXPORTER, Answering, flip_one, visible, with_engine, write, wrong
@@ -30,6 +31,15 @@ def test_an_equal_export_is_published_with_its_proof(toy, original, tmp_path):
     listed = json.loads((result.folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     assert [file["name"] for file in listed] == ["model-card.md", "model.npz"]
     assert "| Engine 1 |" in (result.folder / "model-card.md").read_text(encoding="utf-8")
+
+
+def test_the_manifest_names_the_package_that_wrote_it(toy, original, tmp_path):
+    registry, exporter = toy()
+    plugin = dataclasses.replace(registry.plugins[0], distribution="theirs", version="2.1")
+    for entries, told in (([Entry(exporter, plugin)], "theirs 2.1"), ([], "")):
+        offering = dataclasses.replace(registry, exporters=Catalog("exporter", entries))
+        result = publish(offering, original, exporter, "fp32", output=tmp_path)
+        assert read_manifest(result.folder).source["exporter"] == told
 
 
 def test_a_refused_export_leaves_the_older_one(toy, original, tmp_path):
