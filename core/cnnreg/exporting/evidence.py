@@ -105,7 +105,10 @@ def speed(run: Run, exported: ModelFile) -> str:
     except (CnnregError, OSError, LookupError, TypeError, ValueError, AttributeError):
         rows, about, remarks = [], "", ""
     if len(rows) < 2:
-        return "Not measured yet: `cnnreg bench RUN` does it, on the machine at hand."
+        return (
+            "Not measured before this export: `cnnreg bench RUN` does it, on the machine at hand, "
+            "and exporting again by the same command tells it here."
+        )
     titles = ("engine", "device", ">p50", ">p90", ">p99", ">speed-up")
     return f"{about}\n\n{table(titles, rows)}{remarks}"
 

@@ -25,7 +25,10 @@ def test_times_are_those_of_this_export_or_the_command_that_measures(registry, t
         contract=run.config.contract,
         interface=Interface(embed=True),
     )
-    assert "cnnreg bench" in speed(run, exported)
+    assert speed(run, exported) == (
+        "Not measured before this export: `cnnreg bench RUN` does it, on the machine at hand, and "
+        "exporting again by the same command tells it here."
+    )
     times = {"device": "CPU", "p50": 0.5, "p90": 0.6, "p99": 0.7, "speedup": 2.0}
     results = [
         {"label": label, "sha256": sha256(content).hexdigest(), **times}
@@ -63,10 +66,10 @@ def test_times_are_those_of_this_export_or_the_command_that_measures(registry, t
     )
     others = {**bench, "results": [results[2], *results]}
     (run.folder / "bench.json").write_text(json.dumps(others), encoding="utf-8")
-    assert "Not measured yet" in speed(run, exported)
+    assert "Not measured before" in speed(run, exported)
     (run.folder / "bench.json").write_text(json.dumps(bench), encoding="utf-8")
     exported.path.write_bytes(b"written anew")
-    assert "Not measured yet" in speed(run, exported)
+    assert "Not measured before" in speed(run, exported)
     for damaged in ("{", '{"results": [{}]}', "[]", '{"results": 1}'):
         (run.folder / "bench.json").write_text(damaged, encoding="utf-8")
         assert "cnnreg bench" in speed(run, exported)
