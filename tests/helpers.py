@@ -6,13 +6,14 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cnnreg.cli import main
 from cnnreg.cli.common import get_registry
@@ -64,6 +65,16 @@ def make_run(
     data = DataConfig(name="digits", image_size=image_size)
     config, _ = plan(registry, architecture, data, Recipe(**settings), dropout=dropout)
     return create_run(config, folder=folder)
+
+
+def photos(folder: Path, count: int, labels: Sequence[str] = ("cat", "dog")) -> Path:
+    """A folder of class folders, no two pictures alike."""
+    for label in labels:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            image = Image.new("RGB", (32, 32), (number, 0 if label == "cat" else 255, len(label)))
+            image.save(folder / label / f"{number:03}.png")
+    return folder
 
 
 def refused(code: int, said: str, *arguments: object) -> None:

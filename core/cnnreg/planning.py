@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .data import DataConfig, Dataset, open_dataset
+from .data.config import same_data
 from .data.dataset import Moments
 from .data.decode import Progress
-from .errors import PluginError, UsageError
+from .data.listing import Places
+from .errors import CnnregError, PluginError, UsageError
 from .machine.environment import environment
 from .recipe import Recipe, label, read_recipe, recipe_from_data
 from .registry import Entry, Registry
-from .runs import PRETRAINED, RunConfig, now
+from .runs import PRETRAINED, RunConfig, now, open_run, run_around
 from .runs.weights import weights_contract
 from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 
@@ -33,8 +36,12 @@ def plan(
     progress: Progress | None = None,
     **wishes: Any,
 ) -> tuple[RunConfig, Dataset]:
-    """Open the data and fix everything that decides the model; `wishes` are those of `fix`."""
-    dataset = open_for(registry, architecture, data, progress=progress)
+    """Open the data and fix everything that decides the model; `wishes` are those of `fix`.
+
+    Images that the `weights` were trained on are trained on again, not held out.
+    """
+    before = places_before(registry, wishes.get("weights", ""), data)
+    dataset = open_for(registry, architecture, data, before=before, progress=progress)
     return fix(registry, architecture, data, dataset, recipe, **wishes), dataset
 
 
@@ -44,6 +51,7 @@ def open_for(
     data: DataConfig,
     *,
     channels: int | None = None,
+    before: Places | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The data at a size that the network takes; grey or colour, whatever `channels` wants."""
@@ -54,8 +62,18 @@ def open_for(
         fallback_size=spec.input_shape,
         min_size=spec.min_size,
         channels=channels,
+        before=before,
         progress=progress,
     )
+
+
+def places_before(registry: Registry, weights: Path | str, data: DataConfig) -> Places:
+    """The splits of the images in the run that `weights` lie in, if `data` are of its kind."""
+    folder = run_around(Path(weights)) if weights not in ("", PRETRAINED) else None
+    with suppress(CnnregError):  # of a damaged one the weights alone are taken
+        if folder and same_data(registry, (run := open_run(folder)).config.data, data):
+            return run.places()
+    return {}
 
 
 def fix(

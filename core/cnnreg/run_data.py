@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
-from .data.config import SPLIT, dataset_of
+from .data.config import SPLIT, same_data
 from .data.decode import Progress
 from .data.listing import kept
 from .errors import CnnregError, DataError, PluginError, UsageError
-from .planning import DEFAULT_DOWNLOADS
+from .planning import DEFAULT_DOWNLOADS, places_before
 from .registry import Registry
 from .runs import Run, open_run, run_around
 from .specs import ModelFile
@@ -51,7 +51,8 @@ def data_of_run(
         registry,
         config,
         image_shape=contract.input_shape,
-        before=run.places(),
+        # Killed before it wrote which image is where, a run is split as it was planned.
+        before=run.places() or places_before(registry, run.config.weights, config),
         progress=progress,
     )
     where = config.folder or f"{config.name} in {config.downloads}"
@@ -100,7 +101,7 @@ def data_for_model(
         run = open_run(run_folder) if run_folder is not None else None
     if run is None:
         config = _split_as_told(config, model.split)
-    elif _same_data(registry, run.config.data, config):
+    elif same_data(registry, run.config.data, config):
         own, before = run.config.data, run.places()
         moved = data_dir or not own.downloads.is_dir()
         downloads = config.downloads if moved else own.downloads
@@ -129,12 +130,6 @@ def _nameless(model: Path) -> UsageError:
         where=model,
         hint="Name a data set or a folder of class folders with --data.",
     )
-
-
-def _same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
-    """Whether both are read by the same data set, however it is spelt."""
-    known = one.name in registry.datasets and other.name in registry.datasets
-    return known and dataset_of(registry, one.name) is dataset_of(registry, other.name)
 
 
 def _split_as_told(config: DataConfig, told: Any) -> DataConfig:

@@ -11,11 +11,12 @@ import pytest
 from cnnreg import Recipe
 from cnnreg.data import DataConfig
 from cnnreg.errors import PluginError
-from cnnreg.planning import fix, make_recipe
+from cnnreg.planning import fix, make_recipe, plan
 from cnnreg.registry import Catalog, Entry, Registry
+from cnnreg.run_data import data_of_run
 from cnnreg.runs import PRETRAINED, RunConfig, create_run
 from cnnreg.specs import IMAGENET_MOMENTS
-from helpers import contract
+from helpers import contract, photos
 
 DATA = DataConfig(name="digits")
 HALF = (0.5, 0.5, 0.5)
@@ -154,3 +155,32 @@ def test_of_two_networks_that_a_model_could_not_tell_apart_none_is_trained(regis
     another = replace(other, plugin=replace(other.plugin, distribution="another"))
     apart = replace(registry, architectures=Catalog("architecture", [entry, another]))
     assert planned(apart, "other:mlp").contract.plugin.startswith("another ")
+
+
+def test_what_weights_were_trained_on_is_not_tested_on_by_the_next_run(registry, tmp_path):
+    """Although the folder has grown by a class, and by images of the old ones."""
+    data = DataConfig(name="folder", folder=photos(tmp_path / "photos", 40))
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    first = create_run(config, folder=tmp_path / "first")
+    first.write_images(dataset)
+    photos(data.folder, 50)
+    photos(data.folder, 30, labels=("bird",))
+    config, dataset = plan(registry, "mlp", data, Recipe(), weights=first.folder)
+    places = first.places()
+    held_out = [name for split in (dataset.val, dataset.test) for _, name in split.listing]
+    assert len(held_out) > 20
+    assert not [name for name in held_out if places.get(name) == {"train"}]
+    again = create_run(config, folder=tmp_path / "second")  # killed before it kept the images
+    assert data_of_run(registry, again).fingerprint == dataset.fingerprint
+
+
+def test_weights_of_a_run_that_cannot_be_read_or_on_other_data_change_no_split(registry, tmp_path):
+    data = DataConfig(name="folder", folder=photos(tmp_path / "photos", 40))
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    run = create_run(replace(config, data=DATA), folder=tmp_path / "run")
+    run.write_images(dataset)
+    other = replace(data, split_seed=5)
+    expected = plan(registry, "mlp", other, Recipe())[0].data_fingerprint
+    assert plan(registry, "mlp", other, Recipe(), weights=run.best)[0].data_fingerprint == expected
+    (run.folder / "run.json").write_text("{")
+    assert plan(registry, "mlp", other, Recipe(), weights=run.best)[0].data_fingerprint == expected

@@ -17,15 +17,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.run_data import data_for_model, data_of_run
 from cnnreg.runs import create_run
 from cnnreg.specs import ModelFile
-from helpers import contract
-
-
-def photos(folder, count):
-    for label in ("cat", "dog"):
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            image = Image.new("RGB", (32, 32), (number, 0 if label == "cat" else 255, 0))
-            image.save(folder / label / f"{number:03}.png")
+from helpers import contract, photos
 
 
 def test_data_that_changed_are_refused_and_data_that_moved_are_found(registry, tmp_path):

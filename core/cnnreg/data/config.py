@@ -128,6 +128,12 @@ def dataset_of(registry: Registry, name: str) -> DatasetSpec:
     return registry.datasets[name]
 
 
+def same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:
+    """Whether both are read by the same data set, however it is spelt."""
+    known = one.name in registry.datasets and other.name in registry.datasets
+    return known and dataset_of(registry, one.name) is dataset_of(registry, other.name)
+
+
 def _checked(**fields: Any) -> DataConfig:
     try:
         return DataConfig(**fields)

@@ -7,7 +7,6 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,7 +15,7 @@ from cnnreg.files import sole_writer
 from cnnreg.runs import open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training.saving.checkpoint import read_checkpoint
-from helpers import cli, make_run, stop_at, train
+from helpers import cli, make_run, photos, stop_at, train
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +95,6 @@ def test_a_run_out_of_patience_needs_more_of_it(registry, tmp_path):
     code, out, err = cli("resume", run.folder, "--patience", "2", "--json")
     assert code == 0, err
     assert json.loads(out)["epochs"] == 3
-
-
-def photos(folder, count, labels=("cat", "dog")):
-    for label in labels:
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            pixels = np.full((32, 32, 3), (number, 0 if label == "cat" else 255, 0), np.uint8)
-            Image.fromarray(pixels).save(folder / label / f"{number:03}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")
