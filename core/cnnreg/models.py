@@ -19,6 +19,7 @@ CONTRACT_KEY = "contract"
 PRECISION_KEY = "precision"
 INTERFACE_KEY = "interface"
 SPLIT_KEY = "split"  # not in files of older versions
+FINGERPRINT = "data_fingerprint"  # in it: of the images as the run had split them
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 KINDS = "Name a run, an export folder, or a model file."
 

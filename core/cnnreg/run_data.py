@@ -12,6 +12,7 @@ from .data.config import SPLIT, same_data
 from .data.decode import Progress
 from .data.listing import kept
 from .errors import CnnregError, DataError, PluginError, UsageError
+from .models import FINGERPRINT
 from .planning import DEFAULT_DOWNLOADS, places_before
 from .registry import Registry
 from .runs import Run, open_run, run_around
@@ -82,7 +83,7 @@ def data_for_model(
     Data of the run's kind are split as the run split its own, which may lie elsewhere now:
     else the model would be tested on what it was trained on. They are known by name alone: a
     copy whose images were made smaller has other sizes. An export away from its run still
-    tells in which shares.
+    tells in which shares; whether that made the run's own splits, `is_another` tells.
     """
     run_folder = run_around(path)
     if data is None and run_folder is not None:
@@ -107,6 +108,12 @@ def data_for_model(
         downloads = config.downloads if moved else own.downloads
         config = replace(own, folder=config.folder, downloads=downloads)
     return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
+
+
+def is_another(model: ModelFile, dataset: Dataset) -> bool:
+    """Whether an export says that its run had other images, or had split them otherwise."""
+    told = model.split.get(FINGERPRINT) if isinstance(model.split, dict) else None
+    return bool(told) and told != dataset.fingerprint
 
 
 def check_classes(

@@ -14,14 +14,15 @@ from .errors import DataError, UsageError
 from .images import fit, from_pixels, read_image
 from .models import find_model
 from .registry import Registry, load_registry
-from .run_data import check_classes, data_for_model
-from .runs import Run, placed
+from .run_data import check_classes, data_for_model, is_another
+from .runs import Run, placed, run_around
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
     from .specs import Logits, Pixels
 
 SPLITS = ("test", "val", "train")
+UNKNOWN = "which of these it was trained on is not known; evaluate the run itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Evaluation:
     folder: Path | None  # of the images, where the data are no data set by name
     split: str
     seconds: float
+    remark: str = ""  # on whether the model was trained on them
 
 
 def place_of(model: Run | Path | str) -> Path:
@@ -128,6 +130,7 @@ def evaluate(
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
     dataset = data_for_model(model.registry, model.file, model.path, data, data_dir)
     check_classes(dataset, model.classes)
+    away = run_around(model.path) is None
     images = getattr(dataset, split)
     for remark in images.remarks():
         note(remark)
@@ -144,6 +147,7 @@ def evaluate(
         folder=dataset.folder,
         split=split,
         seconds=seconds,
+        remark=UNKNOWN if away and is_another(model.file, dataset) else "",
     )
 
 

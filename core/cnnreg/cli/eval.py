@@ -49,6 +49,7 @@ def command(
                 "images": found.images,
                 "accuracy": found.accuracy,
                 "seconds": round(found.seconds, 3),
+                "remark": found.remark,
             }
         )
         return
@@ -58,3 +59,5 @@ def command(
         f"{found.seconds:.1f} s",
         soft_wrap=True,
     )
+    if found.remark:
+        console().print(found.remark, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.data.config import FOLDER, SPLIT
-from cnnreg.models import SPLIT_KEY, checkpoint_of
+from cnnreg.models import FINGERPRINT, SPLIT_KEY, checkpoint_of
 from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
@@ -48,8 +48,13 @@ class Original:
 
     @property
     def split(self) -> dict[str, Any]:
-        """What decides which images the run held out, to be told by every export."""
-        return {name: getattr(self.run.config.data, name) for name in SPLIT}
+        """What decides which images the run held out, to be told by every export.
+
+        And what they come to: where images were added, seed and shares alone split otherwise.
+        """
+        config = self.run.config
+        shares = {name: getattr(config.data, name) for name in SPLIT}
+        return {**shares, FINGERPRINT: config.data_fingerprint}
 
     @property
     def source(self) -> dict[str, Any]:

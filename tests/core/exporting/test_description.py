@@ -16,6 +16,7 @@ def test_the_file_says_how_to_use_it(original):
         "split_seed": data.split_seed,
         "val_fraction": data.val_fraction,
         "test_fraction": data.test_fraction,
+        "data_fingerprint": original.run.config.data_fingerprint,
     }
 
 
