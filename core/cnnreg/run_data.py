@@ -88,15 +88,7 @@ def data_for_model(
     run_folder = run_around(path)
     if data is None and run_folder is not None:
         return data_of_run(registry, open_run(run_folder), downloads=data_dir)
-    contract = model.contract
-    if not (data or contract.dataset):
-        raise _nameless(path)
-    config = data_config(
-        str(data or contract.dataset),
-        registry,
-        downloads=data_dir or DEFAULT_DOWNLOADS,
-        resize=contract.resize,
-    )
+    config = named_data(registry, model, path, data, data_dir)
     run = before = None
     with suppress(CnnregError):  # whatever lies above the model, the data have been named
         run = open_run(run_folder) if run_folder is not None else None
@@ -107,7 +99,22 @@ def data_for_model(
         moved = data_dir or not own.downloads.is_dir()
         downloads = config.downloads if moved else own.downloads
         config = replace(own, folder=config.folder, downloads=downloads)
-    return open_dataset(registry, config, image_shape=contract.input_shape, before=before)
+    return open_dataset(registry, config, image_shape=model.contract.input_shape, before=before)
+
+
+def named_data(
+    registry: Registry,
+    model: ModelFile,
+    path: Path,
+    data: str | Path | None,
+    data_dir: Path | None,
+) -> DataConfig:
+    """The data that were named, else those that the model says it is of, at its size."""
+    name = data or model.contract.dataset
+    if not name:
+        raise _nameless(path)
+    downloads = data_dir or DEFAULT_DOWNLOADS
+    return data_config(str(name), registry, downloads=downloads, resize=model.contract.resize)
 
 
 def is_another(model: ModelFile, dataset: Dataset) -> bool:

@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING
 from .answers import answers_of, softmax
 from .engines import choose_runtime, open_session
 from .errors import DataError, UsageError
+from .eval_data import SPLITS, Asked, Seen
 from .images import fit, from_pixels, read_image
 from .models import find_model
 from .registry import Registry, load_registry
-from .run_data import check_classes, data_for_model, is_another
-from .runs import Run, placed, run_around
+from .runs import Run, placed
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
     from .specs import Logits, Pixels
-
-SPLITS = ("test", "val", "train")
-UNKNOWN = "which of these it was trained on is not known; evaluate the run itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,8 @@ class Evaluation:
     folder: Path | None  # of the images, where the data are no data set by name
     split: str
     seconds: float
-    remark: str = ""  # on whether the model was trained on them
+    seen: Seen | None = None  # of the data that were named, where the run knows
+    remark: str = ""  # the same in words, or that it is not known
 
 
 def place_of(model: Run | Path | str) -> Path:
@@ -118,36 +116,41 @@ def evaluate(
     *,
     data: str | Path | None = None,
     data_dir: Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     step: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Measure the accuracy on a split of the run's own data, or of the `data` that are named.
 
-    `note` is told what a person should know of the images: those that cannot be read.
+    `split` is test, unless a folder is named that is not the run's own and has no test split
+    of its own: then it is all, every image there. `note` is told what a person should know of
+    the images: those that cannot be read.
     """
-    if split not in SPLITS:
+    import numpy as np
+
+    if split not in (None, *SPLITS):
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
-    dataset = data_for_model(model.registry, model.file, model.path, data, data_dir)
-    check_classes(dataset, model.classes)
-    away = run_around(model.path) is None
-    images = getattr(dataset, split)
-    for remark in images.remarks():
-        note(remark)
-    step(f"evaluating on {len(images)} images")
+    asked = Asked(model.registry, model.file, model.path, data, data_dir)
+    found = asked.examples(split)
+    for part in found.parts:
+        for remark in part.remarks():
+            note(remark)
+    labels = np.concatenate([part.labels for part in found.parts])
+    step(f"evaluating on {len(labels)} images")
     started = perf_counter()
-    logits = _answers(model, images.pixels)
+    logits = np.concatenate([_answers(model, part.pixels) for part in found.parts])
     seconds = perf_counter() - started
-    right = int((logits.argmax(1) == images.labels).sum())
+    right = int((logits.argmax(1) == labels).sum())
     return Evaluation(
-        accuracy=right / len(images),
+        accuracy=right / len(labels),
         right=right,
-        images=len(images),
-        data=dataset.label,
-        folder=dataset.folder,
-        split=split,
+        images=len(labels),
+        data=found.label,
+        folder=found.folder,
+        split=found.split,
         seconds=seconds,
-        remark=UNKNOWN if away and is_another(model.file, dataset) else "",
+        seen=found.seen,
+        remark=found.remark,
     )
 
 

@@ -44,6 +44,12 @@ def test_an_evaluation_is_what_training_measured(model, run):
     assert evaluate(model, split="val").accuracy == pytest.approx(run.result["val_accuracy"])
 
 
+@pytest.mark.parametrize("data", [None, "digits"])
+def test_every_image_is_measured_if_asked(model, data):
+    found = evaluate(model, data=data, split="all")
+    assert (found.images, found.split, found.seen) == (1797, "all", None)
+
+
 def test_a_file_and_its_pixels_get_the_same_answer(model, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from cnnreg.data.whole import ALL
+from cnnreg.eval_data import SPLITS
 from cnnreg.runs import find_run
 from cnnreg.texts import percent
-from cnnreg.using import SPLITS, evaluate, load
+from cnnreg.using import evaluate, load
 
 from .common import console, folder_type, get_registry, json_option, print_json, say
 from .options import data_options, engine_options
@@ -17,14 +19,19 @@ from .options import data_options, engine_options
 @click.command("eval")
 @click.argument("model", type=folder_type, required=False)
 @data_options
-@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    help="Default: test; all, which is every image, of a folder that is not the run's own and has "
+    "no test split.",
+)
 @engine_options
 @json_option
 def command(
     model: Path | None,
     data: str | None,
     data_dir: Path | None,
-    split: str,
+    split: str | None,
     runtime: str | None,
     device: str,
     as_json: bool,
@@ -49,13 +56,15 @@ def command(
                 "images": found.images,
                 "accuracy": found.accuracy,
                 "seconds": round(found.seconds, 3),
+                "seen": found.seen,
                 "remark": found.remark,
             }
         )
         return
+    which = "every image" if found.split == ALL else f"the {found.split} split"
     console().print(
-        f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}) on the {split} "
-        f"split of {found.data}, {opened.file.label} in {opened.runtime.title}, "
+        f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}) on {which} "
+        f"of {found.data}, {opened.file.label} in {opened.runtime.title}, "
         f"{found.seconds:.1f} s",
         soft_wrap=True,
     )

@@ -42,7 +42,7 @@ def open_dataset(
     Images that were in a split `before` stay in it.
     """
     spec = dataset_of(registry, config.name)
-    source = _open(spec, config)
+    source = open_source(spec, config)
     parts = complete(source, config, before)
     cache = cache_beside(config.folder or config.downloads, config.name)
     shape = image_shape or _choose_shape(spec, parts.train, config, fallback_size, min_size)
@@ -50,7 +50,7 @@ def open_dataset(
         shape = (channels, *shape[1:])
 
     total = sum(len(part) for part in parts)
-    roots = {name: common_folder(given.files) for name, given in _given(source).items()}
+    roots = {name: common_folder(given.files) for name, given in given_splits(source).items()}
 
     def split(name: str, samples: Samples) -> Split:
         # One may always be damaged where there are enough images, however small its split.
@@ -76,27 +76,30 @@ def open_dataset(
     )
 
 
-def _open(spec: DatasetSpec, config: DataConfig) -> SourceData:
-    request = DataRequest(folder=config.folder, downloads=config.downloads)
+def open_source(spec: DatasetSpec, config: DataConfig, *, whole: bool = False) -> SourceData:
+    """What the data set hands over, checked; `whole` as in DataRequest."""
+    request = DataRequest(folder=config.folder, downloads=config.downloads, whole=whole)
     with blaming(f"Data set '{spec.name}'"):
         source = spec.open(request)
         names = tuple(source.classes) if isinstance(source, SourceData) else ()
         notes = tuple(map(str, source.notes)) if isinstance(source, SourceData) else ()
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
-    for name, given in {"train": source.train, **_given(source)}.items():
+    for name, given in {"train": source.train, **given_splits(source)}.items():
         if not isinstance(given, Samples):
             raise PluginError(
                 f"Data set '{spec.name}' has a {name} split that is {type(given).__name__}, "
                 "not Samples."
             )
-    splits = {name: _checked(spec, given, len(names)) for name, given in _given(source).items()}
+    splits = {
+        name: _checked(spec, given, len(names)) for name, given in given_splits(source).items()
+    }
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
     return replace(source, classes=names, notes=notes, **splits)
 
 
-def _given(source: SourceData) -> dict[str, Samples]:
+def given_splits(source: SourceData) -> dict[str, Samples]:
     splits = {"train": source.train, "val": source.val, "test": source.test}
     return {name: samples for name, samples in splits.items() if samples is not None}
 

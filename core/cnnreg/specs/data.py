@@ -56,11 +56,15 @@ class SourceData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRequest:
-    """Where to look: `folder` was named by the user, `downloads` is where files lie or go."""
+    """Where to look: `folder` was named by the user, `downloads` is where files lie or go.
+
+    `whole` says that nothing will be trained: what classes and splits are there will do.
+    """
 
     folder: Path | None = None
     downloads: Path = DOWNLOADS
     download: bool = True
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from helpers import cli, photos
 
@@ -60,3 +61,83 @@ def test_an_export_away_from_its_run_says_when_its_splits_are_not_the_runs(place
         assert "it was trained on is not known" in evaluated(model, "--data", data)["remark"]
         assert "evaluate the run itself" in cli("eval", model, "--data", data)[1]
     assert "not known" not in evaluated(run, "--data", data)["remark"]
+
+
+def others(folder, count, labels=("cat", "dog")):
+    """Pictures of names that the run does not know."""
+    for path in photos(folder, count, labels).glob("*/*.png"):
+        path.rename(path.with_name(f"new {path.name}"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("folder", "labels", "count"),
+    [("", ("cat", "dog"), 50), ("", ("cat", "dog"), 1), ("", ("dog",), 3), ("test", ("cat",), 7)],
+)
+def test_of_another_folder_every_picture_is_tested(trained, tmp_path, folder, labels, count):
+    others(tmp_path / "new" / folder, count, labels)
+    found = evaluated(trained / "run", "--data", tmp_path / "new")
+    images = count * len(labels)
+    assert (found["split"], found["images"]) == ("all", images)
+    assert found["remark"] == f"0 of them it was trained on, {images} it has never seen"
+    code, out, _ = cli("eval", trained / "run", "--data", tmp_path / "new")
+    assert (code, "on every image of new" in out, found["remark"] in out) == (0, True, True)
+
+
+def test_labels_are_known_by_their_names(trained, tmp_path):
+    """A folder of dogs alone is no folder of the first class."""
+    both = evaluated(trained / "run", "--data", trained / "photos", "--split", "all")
+    shutil.copytree(trained / "photos" / "dog", tmp_path / "dogs" / "dog")
+    shutil.copytree(trained / "photos" / "cat", tmp_path / "cats" / "cat")
+    alone = [evaluated(trained / "run", "--data", tmp_path / name) for name in ("dogs", "cats")]
+    assert sum(one["accuracy"] * 40 for one in alone) == pytest.approx(both["accuracy"] * 80)
+    assert [one["seen"] for one in alone] == [
+        {"trained_on": 29, "chosen_by": 3, "alike": 0, "never_seen": 8}
+    ] * 2
+
+
+def test_own_pictures_moved_by_hand_are_told(trained, tmp_path):
+    for split, numbers in (("train", range(20)), ("test", range(20, 40))):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in numbers:
+                name = f"{label}/{number:03}.png"
+                shutil.copy(trained / "photos" / name, tmp_path / split / name)
+    found = evaluated(trained / "run", "--data", tmp_path)
+    assert (found["split"], found["images"]) == ("test", 40)
+    trained_on = found["seen"]["trained_on"]
+    assert trained_on > 20
+    assert found["remark"].startswith(f"{trained_on} of them it was trained on, ")
+    assert sum(found["seen"].values()) == 40
+
+
+def test_the_runs_own_are_tested_on_what_it_held_out_wherever_they_lie(place):
+    own = evaluated(place / "run")
+    data = (place / "photos").rename(place / "moved")
+    moved = evaluated(place / "run", "--data", data)
+    assert (moved["split"], moved["images"], moved["accuracy"]) == ("test", 16, own["accuracy"])
+    assert moved["remark"] == "0 of them it was trained on, 16 it has never seen"
+    assert own["remark"] == ""
+    photos(data, 60)
+    grown = evaluated(place / "run", "--data", data)
+    assert (grown["split"], grown["images"]) == ("test", 24)
+    assert grown["seen"]["trained_on"] == 0
+    everything = evaluated(place / "run", "--data", data, "--split", "all")
+    assert everything["images"] == 120
+    assert everything["seen"] == {
+        "trained_on": 58, "chosen_by": 6, "alike": 0, "never_seen": 56,
+    }  # fmt: skip
+
+
+def test_a_picture_of_another_size_is_not_said_to_be_new(place):
+    for path in (place / "photos").glob("*/*.png"):
+        Image.open(path).resize((16, 16)).save(path)
+    found = evaluated(place / "run", "--data", place / "photos", "--split", "all")
+    assert found["seen"]["alike"] + found["seen"]["trained_on"] >= 56
+    assert "of another size" in found["remark"]
+
+
+def test_a_class_that_the_model_does_not_have_is_named(trained, tmp_path):
+    photos(tmp_path, 2, labels=("bird", "cat"))
+    code, _, err = cli("eval", trained / "run", "--data", tmp_path)
+    assert (code, "bird" in err) == (3, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
 
@@ -30,6 +31,8 @@ def open_folder(request: DataRequest) -> SourceData:
     """
     if request.folder is None:
         raise UsageError("The data set 'folder' needs a folder.", hint="Say --data PATH.")
+    if request.whole:
+        return _every_image(request.folder)
     root, passed = request.folder, Passed()
     splits = _split_folders(root)
     if "train" not in splits:
@@ -50,6 +53,24 @@ def open_folder(request: DataRequest) -> SourceData:
     others = [folder for folder in _folders(root).values() if folder not in splits.values()]
     passed.beside_splits(others, splits["train"])
     return SourceData(classes=tuple(train), notes=passed.notes(), **parts)
+
+
+def _every_image(root: Path) -> SourceData:
+    """In the splits that are there, if any, of whatever classes each of them holds."""
+    passed = Passed()
+    folders = {name.lower(): folder for name, folder in _folders(root).items()}
+    parts = {
+        split: _looked(_class_folders(folders[name]), passed)
+        for split, names in SPLITS.items()
+        for name in names
+        if name in folders and _folders(folders[name])
+    } or {"train": _looked(_class_folders(root), passed)}
+    classes = sorted({name for found in parts.values() for name in found})
+    samples = {split: _samples(found, classes) for split, found in parts.items()}
+    first = "train" if "train" in samples else max(samples)  # of two, the test split is one
+    return SourceData(
+        classes=tuple(classes), train=samples.pop(first), notes=passed.notes(), **samples
+    )
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -170,13 +191,16 @@ def _looked(classes: dict[str, Path], passed: Passed) -> dict[str, ClassFolder]:
     return found
 
 
-def _samples(classes: dict[str, ClassFolder]) -> Samples:
+def _samples(classes: dict[str, ClassFolder], names: Sequence[str] = ()) -> Samples:
+    """Labels are places in `names`; without them, in `classes`."""
     import numpy as np
 
     counts = [len(looked.images) for looked in classes.values()]
-    labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    order = list(names or classes)
+    places = np.array([order.index(name) for name in classes], np.int64)
     return Samples(
-        labels=labels, files=tuple(path for looked in classes.values() for path in looked.images)
+        labels=np.repeat(places, counts),
+        files=tuple(path for looked in classes.values() for path in looked.images),
     )
 
 

@@ -258,3 +258,20 @@ def test_from_files_to_splits(tmp_path, registry):
     for split in (data.train, data.val, data.test):
         for pixels, label in zip(split.pixels, split.labels, strict=True):
             assert pixels[0, 0, 0] == reds[data.classes[label]]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "splits"),
+    [
+        (("dog/1.png",), ("dog",), {"train": [0]}),
+        (("Test/dog/1.png", "Test/cat/1.png"), ("cat", "dog"), {"train": [0, 1]}),
+        (("val/dog/1.png", "test/cat/1.png"), ("cat", "dog"), {"train": [1], "test": [0]}),
+        (("train/a/1.png", "test/b/1.png"), ("a", "b"), {"train": [0], "test": [1]}),
+    ],
+)
+def test_a_whole_folder_need_not_be_one_to_train_on(tmp_path, names, classes, splits):
+    put(tmp_path, *names)
+    source = open_folder(DataRequest(folder=tmp_path, whole=True))
+    given = {name: getattr(source, name) for name in ("train", "val", "test")}
+    assert source.classes == classes
+    assert {name: s.labels.tolist() for name, s in given.items() if s is not None} == splits

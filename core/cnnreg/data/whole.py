@@ -1,0 +1,69 @@
+"""Labelled images as they lie there, to be looked at: nothing is held out of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnreg.errors import DataError
+from cnnreg.registry import Registry
+from cnnreg.specs import Samples, Shape
+
+from .cache import cache_beside
+from .config import DataConfig, dataset_of
+from .dataset import Split
+from .decode import BAD_SHARE, Loader
+from .listing import common_folder
+from .opening import given_splits, open_source
+
+if TYPE_CHECKING:
+    from cnnreg.specs import Labels
+
+ALL = "all"
+
+
+def open_whole(
+    registry: Registry, config: DataConfig, *, image_shape: Shape, classes: tuple[str, ...]
+) -> dict[str, Split]:
+    """The splits that the images came in, or a single one called "all".
+
+    Labels are places in `classes`, of which some may be missing, and others have one image.
+    Raises DataError for a class that is none of them.
+    """
+    source = open_source(dataset_of(registry, config.name), config, whole=True)
+    given = given_splits(source)
+    if len(given) == 1:
+        given = {ALL: source.train}
+    places = _places(source.classes, classes, config)
+    cache = cache_beside(config.folder or config.downloads, config.name)
+    may_skip = int(sum(map(len, given.values())) * BAD_SHARE)
+
+    def split(name: str, samples: Samples) -> Split:
+        title = "labelled" if name == ALL else name
+        loader = Loader(title, image_shape, config.resize, may_skip, None, cache)
+        mapped = replace(samples, labels=places[samples.labels])
+        return Split(mapped, loader, _root(samples, source.classes, config.folder))
+
+    return {name: split(name, samples) for name, samples in given.items()}
+
+
+def _places(named: tuple[str, ...], classes: tuple[str, ...], config: DataConfig) -> Labels:
+    import numpy as np
+
+    if unknown := [name for name in named if name not in classes]:
+        raise DataError(
+            f"Class '{unknown[0]}' is none of the model's {len(classes)} classes.",
+            where=config.folder or config.name,
+            hint="Name a folder without it.",
+        )
+    return np.array([classes.index(name) for name in named], np.int64)
+
+
+def _root(samples: Samples, classes: tuple[str, ...], folder: Path | None) -> str:
+    """What the class folders lie in, which a part with one class alone does not tell."""
+    if folder is None or not samples.files:
+        return common_folder(samples.files) if samples.files else ""
+    first, *others = samples.files[0].relative_to(folder).parts
+    in_split = first != classes[samples.labels[0]] and len(others) > 1
+    return str(folder / first if in_split else folder)

@@ -1,0 +1,165 @@
+"""Which images a model is evaluated on, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .data import DataConfig, Dataset
+from .data.config import same_data
+from .data.dataset import Split
+from .data.listing import kept
+from .data.whole import ALL, open_whole
+from .errors import CnnregError, DataError
+from .registry import Registry
+from .run_data import check_classes, data_for_model, is_another, named_data
+from .runs import Run, open_run, run_around
+from .specs import ModelFile
+
+SPLITS = ("test", "val", "train", ALL)
+UNKNOWN = "which of these it was trained on is not known; evaluate the run itself"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a run knows of images, by name and size."""
+
+    trained_on: int
+    chosen_by: int  # which held its validation split
+    alike: int  # called as one that it was trained on, of another size
+    never_seen: int
+
+    def __str__(self) -> str:
+        told = [f"{self.trained_on:,} of them it was trained on"]
+        if self.chosen_by:
+            told.append(f"{self.chosen_by:,} it was chosen by")
+        if self.alike:
+            told.append(f"{self.alike:,} are called as such but of another size")
+        return ", ".join([*told, f"{self.never_seen:,} it has never seen"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Images to evaluate on."""
+
+    parts: list[Split]
+    split: str
+    label: str  # of the data, as of a Dataset
+    folder: Path | None
+    seen: Seen | None = None  # where a run knows, and other data than its own were named
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model, and what it is to be evaluated on."""
+
+    registry: Registry
+    model: ModelFile
+    path: Path
+    data: str | Path | None
+    data_dir: Path | None
+
+    def examples(self, split: str | None) -> Examples:
+        """The images of that split; where none is named, of the one that was not trained on.
+
+        That is every image of a folder that is not the run's own and has no test split.
+        """
+        config = self._config()
+        by_name = config is None or config.folder is None
+        if config is None or (by_name and split != ALL):
+            return self._cut(split or "test")
+        contract = self.model.contract
+        whole = open_whole(
+            self.registry, config, image_shape=contract.input_shape, classes=contract.classes
+        )
+        own = by_name or self._is_own(config)
+        chosen = split or ("test" if own or "test" in whole else ALL)
+        if chosen == ALL:
+            parts = [*whole.values()]
+        elif chosen in whole and chosen != "train":  # of which validation images may be cut
+            parts = [whole[chosen]]
+        else:
+            return self._cut(chosen)
+        run = self._run()
+        known = seen(run, parts) if run else None
+        remark = UNKNOWN if run is None and not own else str(known or "")
+        return Examples(
+            parts=parts,
+            split=chosen,
+            label=config.label,
+            folder=config.folder,
+            seen=known,
+            remark=remark,
+        )
+
+    def _config(self) -> DataConfig | None:
+        if self.data is None:
+            return None
+        return named_data(self.registry, self.model, self.path, self.data, self.data_dir)
+
+    def _run(self) -> Run | None:
+        folder = run_around(self.path)
+        with suppress(CnnregError):  # whatever lies above the model, the data have been named
+            return open_run(folder) if folder else None
+        return None
+
+    def _dataset(self) -> Dataset:
+        """In the splits that the run made, or would have made of it."""
+        dataset = data_for_model(self.registry, self.model, self.path, self.data, self.data_dir)
+        check_classes(dataset, self.model.contract.classes)
+        return dataset
+
+    def _cut(self, split: str) -> Examples:
+        dataset = self._dataset()
+        names = ("train", "val", "test") if split == ALL else (split,)
+        parts = [getattr(dataset, name) for name in names]
+        run = self._run()
+        known = seen(run, parts) if run and self.data is not None else None
+        unknown = run is None and is_another(self.model, dataset)
+        return Examples(
+            parts=parts,
+            split=split,
+            label=dataset.label,
+            folder=dataset.folder,
+            seen=known,
+            remark=UNKNOWN if unknown else str(known or ""),
+        )
+
+    def _is_own(self, config: DataConfig) -> bool:
+        """Whether these are the images of the model's run, moved, or with others added."""
+        try:
+            dataset = self._dataset()
+        except DataError:  # it has a class alone, say
+            return False
+        run = self._run()
+        if run is None:
+            return not is_another(self.model, dataset)
+        own = run.config.data
+        if not same_data(self.registry, own, config):
+            return False
+        if own.folder and config.folder and own.folder.resolve() == config.folder.resolve():
+            return True
+        before = run.listed()
+        return 2 * kept(before, dataset.listing()) >= len(before)
+
+
+def seen(run: Run, parts: Iterable[Split]) -> Seen | None:
+    """None where it is not known which images the run had, or these are no files."""
+    before, now = run.listed(), [file for part in parts for file in part.listing]
+    if not before or not now:
+        return None
+    known: dict[tuple[int, str], set[str]] = {}
+    for split, size, name in before:
+        known.setdefault((size, name), set()).add(split)
+    names = run.places()
+    trained = chosen = alike = 0
+    for size, name in now:
+        splits = known.get((size, name))
+        trained += "train" in (splits or ())
+        chosen += splits is not None and "train" not in splits and "val" in splits
+        alike += splits is None and "train" in names.get(name, ())
+    never = len(now) - trained - chosen - alike
+    return Seen(trained_on=trained, chosen_by=chosen, alike=alike, never_seen=never)
