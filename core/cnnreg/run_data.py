@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .data import DataConfig, Dataset, data_config, open_dataset
-from .data.config import SPLIT, same_data
+from .data.config import SPLIT, expanded, same_data
 from .data.decode import Progress
 from .data.listing import kept
 from .errors import CnnregError, DataError, PluginError, UsageError
@@ -43,19 +43,25 @@ def data_of_run(
             raise PluginError(
                 f"The run's data set '{own.name}' is not installed.", where=run.folder
             )
-        config = replace(own, folder=folder or own.folder, downloads=downloads)
+        moved = expanded(folder).absolute() if folder else own.folder
+        config = replace(own, folder=moved, downloads=downloads)
     elif folder is None:
         raise _nameless(run.folder)
     else:
         config = data_config(str(folder), registry, downloads=downloads, resize=contract.resize)
-    dataset = open_dataset(
-        registry,
-        config,
-        image_shape=contract.input_shape,
-        # Killed before it wrote which image is where, a run is split as it was planned.
-        before=run.places() or places_before(registry, run.config.weights, config),
-        progress=progress,
-    )
+    try:
+        dataset = open_dataset(
+            registry,
+            config,
+            image_shape=contract.input_shape,
+            # Killed before it wrote which image is where, a run is split as it was planned.
+            before=run.places() or places_before(registry, run.config.weights, config),
+            progress=progress,
+        )
+    except DataError as error:
+        if folder is None and own.folder and _is_gone(own.folder):
+            error.hint = "Name where it lies now with --data."
+        raise
     where = config.folder or f"{config.name} in {config.downloads}"
     check_classes(dataset, contract.classes, where)
     if own.name and not changed and dataset.fingerprint != run.config.data_fingerprint:
@@ -132,6 +138,14 @@ def check_classes(
             f"instead of {_names(classes)}.",
             where=where,
         )
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether there is no folder in it: it was moved, or its disk is not there."""
+    try:
+        return not any(p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError:
+        return True
 
 
 def _names(classes: tuple[str, ...]) -> str:

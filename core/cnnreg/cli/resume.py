@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cnnreg.data import DataConfig, Dataset
+from cnnreg.data.config import expanded
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.recipe import Recipe, flag_of, label
@@ -81,8 +83,19 @@ def command(
     if world.writes and opened.result is not None:
         say(f"the test images were measured after epoch {opened.result['epochs']} already")
     # What changes is written once the run is this process's alone, and all that refuses it has.
-    opened = opened.changed(recipe=recipe, data_fingerprint=dataset.fingerprint)
+    opened = opened.changed(
+        recipe=recipe,
+        data=_moved(opened.config.data, dataset, data_dir),
+        data_fingerprint=dataset.fingerprint,
+    )
     follow(registry, opened, dataset, device=device, world=world, as_json=as_json)
+
+
+def _moved(data: DataConfig, dataset: Dataset, data_dir: Path | None) -> DataConfig:
+    """With where it lies now, for what comes after."""
+    if data.folder is not None:
+        return replace(data, folder=dataset.folder)
+    return replace(data, downloads=expanded(data_dir).absolute() if data_dir else data.downloads)
 
 
 def _chosen(named: Path | None, *, longer: bool) -> Run:

@@ -130,6 +130,28 @@ def test_changed_images_are_counted_and_refused(changed):
     assert "with --data or --data-dir, or say --accept-data to go on with it." in err
 
 
+def test_data_that_were_moved_are_asked_for_and_known_from_then_on(
+    photo_run, tmp_path, monkeypatch
+):
+    run = shutil.copytree(photo_run / "run", tmp_path / "run")
+    config = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    config["data"]["folder"] = str(tmp_path / "disk" / "photos")
+    (run / "run.json").write_text(json.dumps(config), encoding="utf-8")
+    shutil.copytree(photo_run / "photos", tmp_path / "here")
+    for command in (["eval", run], ["resume", run, "--epochs", "2"], ["export", run, "--onnx"]):
+        code, _, err = cli(*command)
+        assert (code, "Name where it lies now with --data." in err) == (3, True), err
+    (tmp_path / "disk" / "photos").mkdir(parents=True)  # as where nothing is mounted
+    assert "Name where it lies now with --data." in cli("eval", run)[2]
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cli("resume", run, "--epochs", "2", "--data", "here")
+    assert code == 0, err
+    monkeypatch.chdir(run)
+    assert open_run(run).config.data.folder == tmp_path / "here"
+    assert cli("eval", run)[0] == 0
+    assert cli("resume", run, "--epochs", "3")[0] == 0
+
+
 def test_a_wrong_folder_is_asked_about(changed, tmp_path):
     run, _ = changed
     other = photos(tmp_path / "others", 20)
