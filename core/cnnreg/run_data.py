@@ -10,8 +10,9 @@ from typing import Any
 from .data import DataConfig, Dataset, data_config, open_dataset
 from .data.config import SPLIT, expanded, same_data
 from .data.decode import Progress
-from .data.listing import kept
+from .data.listing import compare_classes, kept
 from .errors import CnnregError, DataError, PluginError, UsageError
+from .files import typed
 from .models import FINGERPRINT
 from .planning import DEFAULT_DOWNLOADS, places_before
 from .registry import Registry
@@ -63,7 +64,10 @@ def data_of_run(
             error.hint = "Name where it lies now with --data."
         raise
     where = config.folder or f"{config.name} in {config.downloads}"
-    check_classes(dataset, contract.classes, where)
+    again = f"cnnreg train {contract.architecture} --weights {typed(run.folder)}"
+    data = config.folder or Path(config.name)
+    hint = f"Train a model of these from its weights: {again} --data {typed(data)}"
+    check_classes(dataset, contract.classes, where, hint=hint)
     if own.name and not changed and dataset.fingerprint != run.config.data_fingerprint:
         before = run.listed()
         is_other = folder and kept(before, dataset.listing()) < len(before) / 2
@@ -130,13 +134,15 @@ def is_another(model: ModelFile, dataset: Dataset) -> bool:
 
 
 def check_classes(
-    dataset: Dataset, classes: tuple[str, ...], where: Path | str | None = None
+    dataset: Dataset,
+    classes: tuple[str, ...],
+    where: Path | str | None = None,
+    *,
+    hint: str = "",
 ) -> None:
-    if dataset.classes != classes:
+    if difference := compare_classes(dataset.classes, classes):
         raise DataError(
-            f"The data has other classes than the model: {_names(dataset.classes)} "
-            f"instead of {_names(classes)}.",
-            where=where,
+            f"The data has other classes than the model: {difference}.", where=where, hint=hint
         )
 
 
@@ -146,10 +152,6 @@ def _is_gone(folder: Path) -> bool:
         return not any(p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
     except OSError:
         return True
-
-
-def _names(classes: tuple[str, ...]) -> str:
-    return f"{len(classes)} ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
 
 
 def _nameless(model: Path) -> UsageError:

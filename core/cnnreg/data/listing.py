@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cnnreg.errors import FEW
+
 Listed = tuple[str, int, str]
 """Split, bytes and relative name of one image."""
 
@@ -45,6 +47,21 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
         seen += _splits(was) == {"train"} and bool(_splits(is_now) - {"train"})
     leak = f"; {seen} that were trained on are held out now" if seen else ""
     return _in_words(added=added, removed=removed, changed=changed) + leak
+
+
+def compare_classes(found: Sequence[str], expected: Sequence[str]) -> str:
+    """Which were added, and which are missing; empty where they are the same."""
+    added = [name for name in found if name not in set(expected)]
+    missing = [name for name in expected if name not in set(found)]
+    told = [
+        f"{_few(names)} {what}" for names, what in ((added, "added"), (missing, "missing")) if names
+    ]
+    return "; ".join(told) or ("another order" if list(found) != list(expected) else "")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
 
 
 def kept(before: Iterable[Listed], now: Iterable[Listed]) -> int:

@@ -14,7 +14,7 @@ from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Split
 from .decode import BAD_SHARE, Loader
-from .listing import common_folder
+from .listing import common_folder, compare_classes
 from .opening import given_splits, open_source
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ def _places(named: tuple[str, ...], classes: tuple[str, ...], config: DataConfig
     import numpy as np
 
     if unknown := [name for name in named if name not in classes]:
+        difference = compare_classes(unknown, ())
         raise DataError(
-            f"Class '{unknown[0]}' is none of the model's {len(classes)} classes.",
+            f"The data has other classes than the model: {difference}.",
             where=config.folder or config.name,
-            hint="Name a folder without it.",
+            hint="For a model of these: cnnreg train NETWORK --weights RUN --data FOLDER",
         )
     return np.array([classes.index(name) for name in named], np.int64)
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnnreg.errors import StoppedError
-from cnnreg.files import sole_writer
+from cnnreg.files import sole_writer, typed
 from cnnreg.runs import open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training.saving.checkpoint import read_checkpoint
@@ -299,7 +299,8 @@ def test_other_classes_are_refused_even_if_told(changed):
     photos(data, 40, labels=("bird",))
     code, _, err = cli("resume", run, "--data", data, "--epochs", "2", "--accept-data")
     assert code == 3
-    assert "other classes" in err
+    assert "other classes than the model: bird added." in err
+    assert f"cnnreg train mlp --weights {typed(run)} --data {typed(data)}" in err
 
 
 def test_without_the_list_of_images_it_is_refused_without_counts(changed):

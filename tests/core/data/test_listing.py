@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnreg.data.listing import compare_listings, kept
+from cnnreg.data.listing import compare_classes, compare_listings, kept
 
 BEFORE = [("train", 10, "cat/1.png"), ("train", 20, "cat/2.png"), ("test", 30, "dog/1.png")]
 
@@ -33,3 +33,17 @@ def test_the_difference_in_words(now, said):
 def test_kept_is_what_has_name_and_size_still():
     moved = [("test", 10, "cat/1.png"), ("train", 21, "cat/2.png"), ("test", 30, "dog/2.png")]
     assert (kept(BEFORE, BEFORE), kept(BEFORE, moved), kept([], BEFORE)) == (3, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ("abc", ""),
+        ("abcd", "d added"),
+        ("bd", "d added; a, c missing"),
+        ("cba", "another order"),
+        ("abcdefghijklmnopq", "d, e, f, g, h, i, j, k, l, m, n, o and 2 more added"),
+    ],
+)
+def test_classes_that_differ_are_named(found, said):
+    assert compare_classes(found, "abc") == said
