@@ -10,7 +10,7 @@ import click
 from cnnreg.engines import missing
 from cnnreg.errors import MachineError, one_line
 from cnnreg.files import disk_errors, write_json
-from cnnreg.runs import find_run, is_run, now
+from cnnreg.runs import is_run, now
 from cnnreg.specs import to_data
 from cnnreg.timing.bench import BenchOptions
 from cnnreg.timing.race import Race, race
@@ -29,6 +29,7 @@ from .common import (
     say,
     spread,
 )
+from .newest import named_or_newest
 from .options import data_options
 
 NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
@@ -86,7 +87,7 @@ def command(
 
     The speed-up is against the first row: the first model's, in the first of its engines.
     """
-    paths = tuple(map(place_of, models)) or (find_run().folder,)
+    paths = tuple(map(place_of, models)) or (named_or_newest(None).folder,)
     options = BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup)
     with console(stderr=True).status("loading") as status:
         raced = race(

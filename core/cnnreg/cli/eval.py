@@ -8,11 +8,11 @@ import click
 
 from cnnreg.data.whole import ALL
 from cnnreg.eval_data import SPLITS
-from cnnreg.runs import find_run
 from cnnreg.texts import percent
 from cnnreg.using import evaluate, load
 
 from .common import console, folder_type, get_registry, json_option, print_json, say
+from .newest import named_or_newest
 from .options import data_options, engine_options
 
 
@@ -37,7 +37,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure the accuracy of MODEL, a run, an export folder or a model file; or the newest run."""
-    model = model or find_run().folder
+    model = model or named_or_newest(None).folder
     opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     with console(stderr=True).status("opening the data") as status:
         found = evaluate(
@@ -61,11 +61,13 @@ def command(
             }
         )
         return
+    from rich.markup import escape
+
     which = "every image" if found.split == ALL else f"the {found.split} split"
     console().print(
         f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}) on {which} "
         f"of {found.data}, {opened.file.label} in {opened.runtime.title}, "
-        f"{found.seconds:.1f} s",
+        f"{found.seconds:.1f} s: {escape(str(opened.path))}",
         soft_wrap=True,
     )
     if found.remark:

@@ -20,7 +20,6 @@ from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
 from cnnreg.registry import Entry, Registry
 from cnnreg.run_data import data_of_run
-from cnnreg.runs import find_run
 from cnnreg.serving import LAYOUT, serve, served_name
 from cnnreg.specs import ExporterSpec, Interface, Precision
 from cnnreg.termination import stop_if_asked, terminable
@@ -36,6 +35,7 @@ from .common import (
 )
 from .export_results import as_data, show, together
 from .export_target import Job, jobs_for, spared
+from .newest import named_or_newest
 from .options import Listed, moved_data_options
 
 
@@ -130,7 +130,7 @@ def command(
         need(job.exporter)
     from rich.markup import escape
 
-    opened = find_run(run)
+    opened = named_or_newest(run)
     out = console(stderr=True)
     with out.status("reading the run") as status:
         dataset = data_of_run(registry, opened, folder=data, downloads=data_dir)

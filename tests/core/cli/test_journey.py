@@ -88,12 +88,18 @@ def test_every_engine_measures_the_same_accuracy(run):
     assert accuracies[0] == pytest.approx(open_run(run).result["test_accuracy"])
 
 
-def test_the_newest_run_is_measured_where_none_is_named(run, tmp_path, monkeypatch):
-    shutil.copytree(run, tmp_path / "runs" / "run")
+def test_the_newest_run_is_taken_where_none_is_named_and_said(run, tmp_path, monkeypatch):
+    taken = Path("runs", "run")
+    shutil.copytree(run, tmp_path / taken, ignore=shutil.ignore_patterns("*-int8", "openvino-*"))
     monkeypatch.chdir(tmp_path)
-    code, out, err = cli("eval", "--json")
-    assert code == 0, err
-    assert json.loads(out)["model"] == str(Path("runs", "run", "best.safetensors"))
+    for command in (["eval"], ["bench", *BRIEFLY], ["export", "--onnx"]):
+        code, out, err = cli(*command, "--json")
+        assert code == 0, err
+        assert f"note: no run was named: taking {taken}\n" in err
+        assert str(taken) in out
+        json.loads(out)
+    assert f" s: {taken}\n" in cli("eval")[1]
+    assert "no run was named" not in cli("eval", taken)[2]
 
 
 def test_every_command_takes_the_name_that_runs_shows(run, tmp_path, monkeypatch, picture):
