@@ -16,6 +16,7 @@ from .images import fit, from_pixels, read_image
 from .models import find_model
 from .registry import Registry, load_registry
 from .runs import Run, placed
+from .runs.weights import is_outdated
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def load(
     """
     registry, path = registry or load_registry(), place_of(model)
     file = find_model(registry, path)
+    if is_outdated(file.path.parent):
+        note(f"{file.path} is of older weights: export the run again")
     engine = choose_runtime(registry, file, runtime)
     options = RuntimeOptions(device=device, threads=threads, note=note)
     session = open_session(engine, file, options)

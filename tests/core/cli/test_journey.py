@@ -202,7 +202,7 @@ def test_bench_reports_every_contestant_and_the_machine(run):
     assert (run / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_exports_of_weights_that_were_replaced_are_not_recommended(run, tmp_path):
+def test_exports_of_weights_that_were_replaced_are_not_recommended(run, tmp_path, picture):
     copy = tmp_path / "run"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("onnx-*", "*-int8"))
     path = copy / "exports" / "openvino-fp32" / "manifest.json"
@@ -213,6 +213,10 @@ def test_exports_of_weights_that_were_replaced_are_not_recommended(run, tmp_path
     code, out, err = cli("bench", copy, *quick)
     assert (code, "OpenVINO fp32 is of older weights: export the run again" in err) == (0, True)
     assert "Fastest here: PyTorch fp32" in out
+    for command in (["eval", path.parent], ["predict", path.parent, picture[0]]):
+        code, _, err = cli(*command)
+        said = f"note: {path.with_name('model.xml')} is of older weights: export the run again"
+        assert (code, said in err) == (0, True)
 
 
 def test_figures_that_cannot_be_kept_are_one_document_all_the_same(run, tmp_path):
