@@ -16,11 +16,12 @@ from .images import fit, from_pixels, read_image
 from .models import find_model
 from .registry import Registry, load_registry
 from .runs import Run, placed
+from .runs.report import ClassResult, interval, make_report
 from .runs.weights import is_outdated
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 if TYPE_CHECKING:
-    from .specs import Logits, Pixels
+    from .specs import Labels, Logits, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,19 @@ class Guess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Accuracy (0..1) on a split."""
+    """Accuracy (0..1) on a split, in all and class by class."""
 
     accuracy: float
+    interval: tuple[float, float]  # that holds it by all likelihood (95 %)
+    top5: float | None  # the label among the five likeliest; None for ten classes or fewer
     right: int
     images: int
     data: str
     folder: Path | None  # of the images, where the data are no data set by name
     split: str
     seconds: float
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]  # images: a row a true class, a column an answer
     seen: Seen | None = None  # of the data that were named, where the run knows
     remark: str = ""  # the same in words, or that it is not known
 
@@ -143,18 +148,32 @@ def evaluate(
     started = perf_counter()
     logits = np.concatenate([_answers(model, part.pixels) for part in found.parts])
     seconds = perf_counter() - started
-    right = int((logits.argmax(1) == labels).sum())
+    report = make_report(
+        labels, logits.argmax(1), softmax(logits).max(1), classes=model.classes, epoch=0
+    )
+    right = round(report.accuracy * len(labels))
     return Evaluation(
-        accuracy=right / len(labels),
+        accuracy=report.accuracy,
+        interval=interval(right, len(labels)),
+        top5=_top5(logits, labels) if len(model.classes) > 10 else None,
         right=right,
         images=len(labels),
         data=found.label,
         folder=found.folder,
         split=found.split,
         seconds=seconds,
+        classes=report.classes,
+        confusion=report.confusion,
         seen=found.seen,
         remark=found.remark,
     )
+
+
+def _top5(logits: Logits, labels: Labels) -> float:
+    import numpy as np
+
+    likeliest = np.argpartition(-logits, 4, axis=1)[:, :5]
+    return float((likeliest == labels[:, None]).any(1).mean())
 
 
 def _answers(model: Model, pixels: Pixels) -> Logits:

@@ -14,6 +14,8 @@ from PIL import Image
 import cnnreg
 from cnnreg import DataError, MachineError, ModelFileError, PluginError, UsageError
 from cnnreg.errors import UnknownNameError
+from cnnreg.eval_data import Examples
+from cnnreg.runs.report import read_report
 from cnnreg.using import evaluate, load, predict
 
 
@@ -42,6 +44,31 @@ def test_an_evaluation_is_what_training_measured(model, run):
     assert found.accuracy == pytest.approx(run.result["test_accuracy"])
     assert found.right == round(found.accuracy * found.images)
     assert evaluate(model, split="val").accuracy == pytest.approx(run.result["val_accuracy"])
+
+
+def test_an_evaluation_is_what_the_training_reported_class_by_class(model, run):
+    found, report = evaluate(model), read_report(run.report)
+    assert found.classes == report.classes
+    assert found.confusion == report.confusion
+    assert found.interval[0] < found.accuracy < found.interval[1]
+    assert found.top5 is None  # of ten classes
+
+
+def test_of_many_classes_the_five_likeliest_are_told(model, monkeypatch):
+    """A label among them is right, wherever it stands."""
+    contract = replace(
+        model.file.contract, num_classes=20, classes=tuple(map(str, range(20))), dataset=""
+    )
+    many = replace(model, file=replace(model.file, contract=contract))
+    logits = np.zeros((4, 20), np.float32)
+    for row, label in enumerate((0, 7, 7, 19)):
+        logits[row, [2, 3, 4, 5, 6]] = 9, 8, 7, 6, 5
+        logits[row, label] = (10, 6.5, 4, 1)[row]
+    part = SimpleNamespace(labels=np.array([0, 7, 7, 19]), pixels=np.zeros((4, 8, 8, 1), np.uint8))
+    chosen = Examples(parts=[part], split="test", label="x", folder=None)
+    monkeypatch.setattr("cnnreg.using.Asked.examples", lambda self, split: chosen)
+    found = evaluate(replace(many, session=Answering(logits)))
+    assert (found.accuracy, found.top5) == (0.25, 0.5)
 
 
 @pytest.mark.parametrize("data", [None, "digits"])

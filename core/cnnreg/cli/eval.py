@@ -9,7 +9,7 @@ import click
 from cnnreg.data.whole import ALL
 from cnnreg.eval_data import SPLITS
 from cnnreg.texts import percent
-from cnnreg.using import evaluate, load
+from cnnreg.using import Evaluation, Model, evaluate, load
 
 from .common import console, folder_type, get_registry, json_option, print_json, say
 from .newest import named_or_newest
@@ -55,20 +55,37 @@ def command(
                 "split": found.split,
                 "images": found.images,
                 "accuracy": found.accuracy,
+                "interval": found.interval,
+                "top5": found.top5,
                 "seconds": round(found.seconds, 3),
                 "seen": found.seen,
                 "remark": found.remark,
+                "classes": found.classes,
+                "confusion": found.confusion,
             }
         )
-        return
+    else:
+        _print(opened, found)
+
+
+def _print(model: Model, found: Evaluation) -> None:
     from rich.markup import escape
 
+    out = console()
     which = "every image" if found.split == ALL else f"the {found.split} split"
-    console().print(
-        f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}) on {which} "
-        f"of {found.data}, {opened.file.label} in {opened.runtime.title}, "
-        f"{found.seconds:.1f} s: {escape(str(opened.path))}",
+    top5 = "" if found.top5 is None else f", top-5 {percent(found.top5)}"
+    out.print(
+        f"[bold]{percent(found.accuracy)}[/] ({found.right} of {found.images}; "
+        f"{_range(*found.interval)}){top5} on {which} of {found.data}, {model.file.label} in "
+        f"{model.runtime.title}, {found.seconds:.1f} s: {escape(str(model.path))}",
+        emoji=False,
         soft_wrap=True,
     )
     if found.remark:
-        console().print(found.remark, markup=False, soft_wrap=True)
+        out.print(found.remark, markup=False, soft_wrap=True)
+
+
+def _range(low: float, high: float) -> str:
+    """In percent, with as many digits as tell its ends apart."""
+    digits = next((count for count in range(2) if high - low > 2 / 10 ** (count + 2)), 2)
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"

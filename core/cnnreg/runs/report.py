@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ENOUGH = 50  # test images: with fewer, chance alone is too wide to say anything
 MISTAKES = 100  # the most confident ones that are kept
+SCORE = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,17 @@ def make_report(
             for index in chosen
         ),
     )
+
+
+def interval(right: int, images: int) -> tuple[float, float]:
+    """Where the accuracy lies by all likelihood (95 %): Wilson's interval, 0..1.
+
+    Unlike the plain one it holds for few images, and where all of them are right.
+    """
+    share, excess = right / images, SCORE**2 / images
+    middle = share + excess / 2
+    reach = SCORE * sqrt(share * (1 - share) / images + excess / images / 4)
+    return max(0.0, (middle - reach) / (1 + excess)), min(1.0, (middle + reach) / (1 + excess))
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -82,6 +82,12 @@ def test_of_another_folder_every_picture_is_tested(trained, tmp_path, folder, la
     assert found["remark"] == f"0 of them it was trained on, {images} it has never seen"
     code, out, _ = cli("eval", trained / "run", "--data", tmp_path / "new")
     assert (code, "on every image of new" in out, found["remark"] in out) == (0, True, True)
+    assert [one["support"] for one in found["classes"]] == [
+        count if name in labels else 0 for name in ("cat", "dog")
+    ]
+    assert sum(map(sum, found["confusion"])) == images
+    low, high = (100 * end for end in found["interval"])
+    assert f" of {images}; {low:.0f} to {high:.0f} %)" in out
 
 
 def test_labels_are_known_by_their_names(trained, tmp_path):
