@@ -22,8 +22,12 @@ EXPECTED = 0.95  # int8 may decide a few images otherwise
 Outcome = tuple[Contestant, BenchResult | CnnregError]
 
 
-def judged(outcomes: Sequence[Outcome], images: Pixels, batch: int) -> list[Outcome]:
+def judged(
+    outcomes: Sequence[Outcome], images: Pixels, batch: int, *, expected: float = EXPECTED
+) -> list[Outcome]:
     """Each result with its agreement, or with the error of one that gives no answers.
+
+    Less than the `expected` agreement is a warning.
 
     Raises the first one's: what the others are compared with is its times.
     """
@@ -40,7 +44,7 @@ def judged(outcomes: Sequence[Outcome], images: Pixels, batch: int) -> list[Outc
                 raise
             return contestant, error
         first = firsts.setdefault(run_of(contestant.model), (outcome.label, classes))
-        return contestant, _compared(outcome, classes, *first)
+        return contestant, _compared(outcome, classes, *first, expected)
 
     return [judge(*outcome) for outcome in outcomes]
 
@@ -51,9 +55,11 @@ def _classes(contestant: Contestant, images: Pixels, batch: int) -> Labels:
     return classes
 
 
-def _compared(result: BenchResult, classes: Labels, first: str, expected: Labels) -> BenchResult:
-    count, odd = len(classes), int((classes != expected).sum())
+def _compared(
+    result: BenchResult, classes: Labels, first: str, said: Labels, expected: float
+) -> BenchResult:
+    count, odd = len(classes), int((classes != said).sum())
     warnings = result.warnings
-    if odd > (1 - EXPECTED) * count:
+    if odd > (1 - expected) * count:
         warnings += (f"decides {odd} of {count} images otherwise than {first}",)
     return replace(result, agreement=1 - odd / count, warnings=warnings)

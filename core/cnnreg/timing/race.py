@@ -6,26 +6,22 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnreg.errors import CnnregError, MachineError, UsageError
 from cnnreg.machine.environment import busy_processors, environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.registry import Registry
-from cnnreg.run_data import data_for_model
 from cnnreg.runs import is_run, open_run
 from cnnreg.runs.weights import is_outdated
 from cnnreg.specs import ModelContract, ModelFile, RuntimeOptions
 
-from .agreement import judged
+from .agreement import EXPECTED, judged
 from .bench import BenchOptions, BenchResult, benchmark
 from .choice import Choice, choose, proof_of
 from .contestants import device_names, load_contestants
+from .images import images_to_time
 
-if TYPE_CHECKING:
-    from cnnreg.specs import Pixels
-
-IMAGES = 64
 LOOK = 0.5  # seconds, at how busy the machine is before anything is loaded
 BUSY = 0.15  # of all processors, which is worth a warning
 
@@ -62,10 +58,11 @@ def race(
     models = [model for path in paths for model in _expand(registry, path)]
     if len({model.contract.input_shape for model in models}) > 1:
         raise UsageError("These models take images of different sizes; time them one by one.")
-    dataset = data_for_model(registry, models[0], paths[0], data, data_dir)
     threads = threads or physical_cores()
     settings = RuntimeOptions(threads=threads, batch=options.batch, note=note)
-    images = sample_images(dataset.val, options.batch)
+    images, noisy = images_to_time(
+        registry, models[0], paths[0], data=data, data_dir=data_dir, batch=options.batch
+    )
     before = environment(patience=LOOK)
     busy = busy_processors(LOOK)
     contestants = load_contestants(registry, models, settings, devices, only=runtimes)
@@ -75,7 +72,9 @@ def race(
     names = device_names(contestants)
     digests = {path: digest_of(path) for path in {one.model.path for one in contestants}}
     outcomes = benchmark(contestants, images, options, step=step, note=note)
-    pairs = judged(list(zip(contestants, outcomes, strict=True)), images, options.batch)
+    outcomes_of = list(zip(contestants, outcomes, strict=True))
+    # What it is shown is no picture, so that nothing follows from what it is taken for.
+    pairs = judged(outcomes_of, images, options.batch, expected=0 if noisy else EXPECTED)
     timed = [
         (one, replace(result, sha256=digests[one.model.path]))
         for one, result in pairs
@@ -91,6 +90,7 @@ def race(
         environment=before,
         devices=names,
         warnings=(
+            *([noisy] if noisy else []),
             *power_warnings(before["power"], power_source()),
             *load_warnings(busy),
             *(f"{one.label} was left out: {error.what}" for one, error in lost),
@@ -122,15 +122,6 @@ def load_warnings(busy: float | None) -> tuple[str, ...]:
         f"other programs use {busy:.1f} of {processors} processors: "
         "engines that wait for all their threads suffer most",
     )
-
-
-def sample_images(images: Any, batch: int) -> Pixels:
-    """Enough validation images for eight different batches, repeated if there are too few."""
-    import numpy as np
-
-    pixels: Pixels = images.take(max(IMAGES, 8 * batch), seed=0).pixels
-    repeats = -(-batch // len(pixels))
-    return np.tile(pixels, (repeats, 1, 1, 1)) if repeats > 1 else pixels
 
 
 def _expand(registry: Registry, path: Path) -> list[ModelFile]:

@@ -122,12 +122,20 @@ def test_without_data_it_predicts(bare, tmp_path, registry, elsewhere):
     assert sum(int(name) == label for name, label in zip(predicted, labels, strict=True)) >= 3
 
 
-@pytest.mark.parametrize("command", [["eval"], ["export", "--onnx"], ["bench"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["eval"], ["export", "--onnx"]], ids=" ".join)
 def test_without_data_the_rest_asks_for_them(bare, command):
     code, out, err = cli(command[0], bare, *command[1:])
     assert (code, out) == (2, "")
     assert "imported without data" in err
     assert "--data" in err
+
+
+def test_without_data_it_is_timed_on_noise(bare, monkeypatch):
+    monkeypatch.setattr("cnnreg.timing.turns.SETTLE", 0)
+    briefly = ("--rounds", "1", "--seconds", "0.02", "--warmup", "0.02")
+    code, out, err = cli("bench", bare, *briefly)
+    assert code == 0, err
+    assert "on noise, not on your images: This model was imported without data." in out
 
 
 def test_data_can_be_named_later(bare, tmp_path):

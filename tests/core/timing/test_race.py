@@ -12,6 +12,7 @@ from cnnreg.errors import MachineError
 from cnnreg.specs import ModelFile
 from cnnreg.timing import race as racing
 from cnnreg.timing.bench import BenchOptions, Contestant
+from cnnreg.timing.images import Timed
 from cnnreg.timing.race import power_warnings, race
 from helpers import contract
 from slow_sessions import Clock, Failing, Waiting
@@ -48,7 +49,7 @@ def start(monkeypatch, tmp_path):
         monkeypatch.setattr(racing, "busy_processors", lambda seconds: busy)
         monkeypatch.setattr(racing, "load_contestants", lambda *args, **options: found)
         monkeypatch.setattr(racing, "find_model", lambda registry, path: model)
-        monkeypatch.setattr(racing, "data_for_model", lambda *args: data)
+        monkeypatch.setattr("cnnreg.timing.images.data_for_model", lambda *args: data)
         return race(None, [model.path], threads=1, options=BRIEFLY, note=note)
 
     return start
@@ -118,3 +119,18 @@ def test_how_busy_the_machine_is_is_looked_at_before_it_is_loaded(start, monkeyp
     monkeypatch.setitem(asked, "power", None)
     start("one")
     assert asked["patience"] > 0
+
+
+def test_that_the_images_are_noise_is_a_warning_and_no_ones_answers_are(start, monkeypatch):
+    noise = Timed(np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1), "on noise")
+    monkeypatch.setattr(racing, "images_to_time", lambda *args, **options: noise)
+    monkeypatch.setattr(Waiting, "infer", at_random(Waiting.infer))
+    raced = start("one", "two")
+    assert raced.warnings[0] == "on noise"
+    assert raced.results[1].agreement < 0.9
+    assert not [text for text in raced.results[1].warnings if "otherwise" in text]
+
+
+def at_random(infer):
+    random = np.random.default_rng(0)
+    return lambda self, inputs: infer(self, inputs) + random.random((self.images, 3))
