@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnnreg.data.decode import Loader, Split
+from cnnreg.data.dataset import Split
+from cnnreg.data.decode import Loader
 from cnnreg.errors import DataError, MachineError, PluginError, UsageError
 from cnnreg.images import EXTENSIONS
 from cnnreg.registry import Registry
