@@ -16,7 +16,7 @@ from cnnreg.networks.weightless import weightless
 from cnnreg.registry import Registry
 
 SPECS = [entry.spec for entry in load_registry().architectures.entries]
-HEAVY = 4e9  # MACs; above this, what computes for real belongs to the slow tests
+HEAVY = 2.5e9  # MACs; above this, what takes long in large networks belongs to the slow tests
 
 
 def contract() -> Iterator[Any]:

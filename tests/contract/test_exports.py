@@ -11,15 +11,17 @@ from cnnreg.conformance import Check, export_checks
 REGISTRY = load_registry()
 SPECS = [entry.spec for entry in REGISTRY.architectures.entries]
 CHECKS = export_checks(REGISTRY)
+HEAVY = 2.5e9  # MACs
 
 
 def contract() -> Iterator[Any]:
-    """The smallest of each family at once, the others in the slow tests."""
+    """The smallest of each family at once, the others and the heavy in the slow tests."""
     smallest: dict[str, str] = {}
     for spec in sorted(SPECS, key=lambda spec: (spec.macs, spec.name)):
         smallest.setdefault(spec.family, spec.name)
     for spec in SPECS:
-        marks = [] if spec.name in smallest.values() else [pytest.mark.slow]
+        light = spec.name in smallest.values() and spec.macs < HEAVY
+        marks = [] if light else [pytest.mark.slow]
         for check in CHECKS:
             yield pytest.param(spec, check, id=f"{spec.name}-{check.name}", marks=marks)
 

@@ -64,7 +64,9 @@ def test_of_many_classes_the_five_likeliest_are_told(model, monkeypatch):
     for row, label in enumerate((0, 7, 7, 19)):
         logits[row, [2, 3, 4, 5, 6]] = 9, 8, 7, 6, 5
         logits[row, label] = (10, 6.5, 4, 1)[row]
-    part = SimpleNamespace(labels=np.array([0, 7, 7, 19]), pixels=np.zeros((4, 8, 8, 1), np.uint8))
+    part = SimpleNamespace(
+        labels=np.array([0, 7, 7, 19]), pixels=np.zeros((4, 8, 8, 1), np.uint8), remarks=list
+    )
     chosen = Examples(parts=[part], split="test", label="x", folder=None)
     monkeypatch.setattr("cnnreg.using.Asked.examples", lambda self, split: chosen)
     found = evaluate(replace(many, session=Answering(logits)))

@@ -255,7 +255,7 @@ CHECKS = (
     Check(name="builds", run=_returns_a_module, basic=True),
     Check(name="parameters", run=_parameters_are_true),
     Check(name="macs", run=_macs_are_true),
-    Check(name="shapes", run=_shapes_are_right, basic=True),
+    Check(name="shapes", run=_shapes_are_right, basic=True, computes=True),
     Check(name="dropout", run=_dropout_is_honoured),
     Check(name="global state", run=_leaves_torch_alone, computes=True),
     Check(name="savable", run=_can_be_saved, computes=True),

@@ -28,7 +28,7 @@ class Check(Generic[S]):
 
     name: str
     run: Callable[[S], str]
-    computes: bool = False  # on real tensors or images: takes time and memory where they are large
+    computes: bool = False  # takes time, or memory, where networks or images are large
     basic: bool = False  # what fails it fails the others too, for the same reason
 
     def __call__(self, spec: S) -> Outcome:
