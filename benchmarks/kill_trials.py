@@ -33,15 +33,13 @@ from typing import Any
 import torch
 from killing import PATIENCE, Beacon, in_parallel, name_of, traced, wait
 
-from cnnreg import files
 from cnnreg.data import DataConfig
 from cnnreg.machine.environment import environment
 from cnnreg.pictures.curves import draw_curves
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
-from cnnreg.runs import Run, create_run, now, open_run
-from cnnreg.runs import run as run_module
+from cnnreg.runs import Run, create_run, metrics, now, open_run
 from cnnreg.training import loop, trainer
 from cnnreg.training.determinism import deterministic
 from cnnreg.training.feeding import splits
@@ -118,8 +116,8 @@ class Training(Beacon):
         saver.save_checkpoint = save_checkpoint
         loop.Step.__call__ = self.marking("step", loop.Step.__call__)
         loop.evaluate = self.marking("validation", loop.evaluate)
-        run_module.write_text = self.marking("write other", run_module.write_text)
-        files.os.fsync = self.marking("fsync", os.fsync)
+        metrics.write_text = self.marking("write other", metrics.write_text)
+        os.fsync = self.marking("fsync", os.fsync)
         Path.replace = self.marking("rename", Path.replace)
         trainer.finish = self.marking("result", trainer.finish)
 
@@ -176,8 +174,8 @@ def digest(run: Run) -> str:
     last = read_checkpoint(run.last)
     state = json.loads(json.dumps(last.state))
     result = dict(run.result or {})
-    metrics = (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in metrics]
+    lines = (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
     for record in (*state["progress"]["history"], *records, result):
         for name in TIMES:
             record.pop(name, None)
