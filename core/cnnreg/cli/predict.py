@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cnnreg.belongings import is_ours
 from cnnreg.errors import CnnregError, DataError, StoppedError, UsageError
 from cnnreg.images import EXTENSIONS
 from cnnreg.termination import Terminated, stop_if_asked
@@ -34,12 +35,15 @@ def _files(
 
 
 def _pictures(path: Path) -> list[Path]:
-    """The path itself, or a folder's pictures at any depth. Raises DataError if there are none."""
+    """The path itself, or a folder's pictures at any depth, but no charts that a command drew.
+
+    Raises DataError if there are none.
+    """
     if not path.is_dir():
         return [path]
     found: list[Path] = []
     for parent, folders, names in os.walk(path, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not _is_passed(Path(parent, name)))
         shown = (name for name in sorted(names) if not name.startswith("."))
         found += [Path(parent, name) for name in shown if name.lower().endswith(EXTENSIONS)]
     if not found:
@@ -48,6 +52,10 @@ def _pictures(path: Path) -> list[Path]:
             "There are no pictures in this folder.", where=path, hint=f"They end in {endings}."
         )
     return found
+
+
+def _is_passed(folder: Path) -> bool:
+    return folder.name.startswith(".") or is_ours(folder)
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -52,6 +52,14 @@ def test_a_folder_means_its_pictures_at_any_depth(answers, tmp_path):
     assert named == [str(tmp_path / name) for name in expected]
 
 
+def test_charts_of_trainings_below_it_are_no_pictures_to_name(answers, tmp_path):
+    make(tmp_path, "a.png", "runs/first/run.json", "runs/first/curves.png", "cat/b.png")
+    code, out, err = cli("predict", "model", tmp_path, "--json")
+    assert code == 0, err
+    named = [item["image"] for item in json.loads(out)["predictions"]]
+    assert named == [str(tmp_path / name) for name in ("a.png", str(Path("cat", "b.png")))]
+
+
 def test_a_folder_without_pictures_says_so(tmp_path):
     make(tmp_path, "notes.txt")
     refused(3, "no pictures in this folder", "predict", "model", tmp_path)
