@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -48,7 +49,7 @@ class DecodeProgress(Shown):
 
     def __init__(self, out: Console) -> None:
         columns = (TextColumn("decoding {task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=out, transient=True)
+        self._progress = _bars(out, *columns)
         self._tasks: dict[str, Any] = {}
 
     def update(self, split: str, done: int, total: int) -> None:
@@ -71,10 +72,7 @@ class TrainingProgress(Shown):
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        # Where nobody watches, a bar would leave an empty line behind.
-        self._progress = Progress(
-            *columns, console=out, transient=True, disable=not out.is_terminal
-        )
+        self._progress = _bars(out, *columns)
         self._task = self._progress.add_task("", total=self._recipe.epochs * images, numbers="")
 
     def step(self, state: TrainingState) -> None:
@@ -98,3 +96,8 @@ class TrainingProgress(Shown):
             f"{' [green]best[/]' if record.best else '     '}  "
             f"[dim]{record.images_per_second:,.0f} images/s  {record.seconds:.1f} s[/]"
         )
+
+
+def _bars(out: Console, *columns: ProgressColumn) -> Progress:
+    """Where nobody watches, none: they would leave an empty line behind."""
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
