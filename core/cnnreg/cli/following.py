@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from cnnreg.data import Dataset
+from cnnreg.data.listing import Places
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import typed
 from cnnreg.registry import Registry
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
     from cnnreg.training.distributed.world import World
 
 
-def note_data(dataset: Dataset) -> None:
-    """What a user should know of the images, and of shares that were asked for in vain."""
+def note_data(dataset: Dataset, before: Places | None = None) -> None:
+    """What a user should know of the images, and of shares that were asked for in vain.
+
+    `before`: in which splits a run had them whose weights are trained on.
+    """
+    known = sum(name in before for _, _, name in dataset.listing()) if before else 0
     context = click.get_current_context()
     for name, option in (("val", "val_fraction"), ("test", "test_fraction")):
         asked = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        flag = option.replace("_", "-")
         if asked and name in dataset.own_splits:
-            flag = option.replace("_", "-")
             say(f"--{flag} is not used: the data come with a {name} split of their own")
+        elif asked and known:
+            say(f"--{flag} is of new images: {known:,} stay in their splits of the weights' run")
     for remark in dataset.remarks():
         say(remark)
 

@@ -12,7 +12,7 @@ import click
 from cnnreg.data import data_config
 from cnnreg.engines import need
 from cnnreg.errors import PluginError, UnknownNameError, UsageError
-from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
+from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, places_before, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, create_run
 from cnnreg.specs import Form, Resize
@@ -115,7 +115,7 @@ def command(
             weights=PRETRAINED if pretrained else weights or "",
             progress=decoding.update,
         )
-        note_data(dataset)
+        note_data(dataset, places_before(registry, planned.weights, config))
     try:
         try_out(registry, planned, dataset, world)
     except PluginError as error:

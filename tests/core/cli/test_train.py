@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +38,20 @@ def test_a_share_of_data_with_such_a_split_is_said_to_do_nothing(photos, tmp_pat
     assert "191 training, 64 validation, 8 test images" in err
     assert "skipped an unreadable train image" in err
     assert "not used: 1 .heic in light (save as JPEG)" in err
+
+
+def test_a_share_is_said_to_be_of_images_that_the_weights_run_did_not_know(photos, tmp_path):
+    """Which stay where they were, so that the share looks as if it had not been heard."""
+    folder = photos / "test"  # of classes alone
+    once = ("train", "mlp", "--data", folder, "--epochs", "1")
+    share = ("--test-fraction", "0.5")
+    code, _, err = cli(*once, *share, "--output", tmp_path / "first")
+    assert (code, "is of new images" in err) == (0, False)
+    shutil.copy(folder / "dark" / "0.png", folder / "dark" / "new.png")
+    code, _, err = cli(*once, *share, "--weights", tmp_path / "first", "--output", tmp_path / "b")
+    assert code == 0, err
+    assert "--test-fraction is of new images: 8 stay in their splits of the weights' run" in err
+    assert "--val-fraction is of" not in err
 
 
 def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):
