@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from cnnreg.data import DataConfig, Dataset
-from cnnreg.data.config import expanded
+from cnnreg.data import DataConfig, Dataset, expanded
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
 from cnnreg.recipe import Recipe, flag_of, label
