@@ -14,12 +14,12 @@ from .data.listing import kept
 from .data.whole import ALL, open_whole
 from .errors import CnnregError, DataError
 from .registry import Registry
-from .run_data import check_classes, data_for_model, is_another, named_data
+from .run_data import check_classes, data_for_model, fingerprint_of, is_another, named_data
 from .runs import Run, open_run, run_around
 from .specs import ModelFile
 
 SPLITS = ("test", "val", "train", ALL)
-UNKNOWN = "which of these it was trained on is not known; evaluate the run itself"
+UNKNOWN = "which of these it was trained on is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Examples:
     split: str
     label: str  # of the data, as of a Dataset
     folder: Path | None
-    seen: Seen | None = None  # where a run knows, and other data than its own were named
+    seen: Seen | None = None  # where it is known, and data were named, or all of them asked for
     remark: str = ""
 
 
@@ -68,14 +68,13 @@ class Asked:
         That is every image of a folder that is not the run's own and has no test split.
         """
         config = self._config()
-        by_name = config is None or config.folder is None
-        if config is None or (by_name and split != ALL):
+        if config is None or config.folder is None:
             return self._cut(split or "test")
         contract = self.model.contract
         whole = open_whole(
             self.registry, config, image_shape=contract.input_shape, classes=contract.classes
         )
-        own = by_name or self._is_own(config)
+        own = self._own(config)
         chosen = split or ("test" if own or "test" in whole else ALL)
         if chosen == ALL:
             parts = [*whole.values()]
@@ -83,9 +82,7 @@ class Asked:
             parts = [whole[chosen]]
         else:
             return self._cut(chosen)
-        run = self._run()
-        known = seen(run, parts) if run else None
-        remark = UNKNOWN if run is None and not own else str(known or "")
+        known, remark = self._known(parts, own, chosen)
         return Examples(
             parts=parts,
             split=chosen,
@@ -116,34 +113,58 @@ class Asked:
         dataset = self._dataset()
         names = ("train", "val", "test") if split == ALL else (split,)
         parts = [getattr(dataset, name) for name in names]
-        run = self._run()
-        known = seen(run, parts) if run and self.data is not None else None
-        unknown = run is None and is_another(self.model, dataset)
+        known, remark = self._known(parts, dataset, split)
         return Examples(
             parts=parts,
             split=split,
             label=dataset.label,
             folder=dataset.folder,
             seen=known,
-            remark=UNKNOWN if unknown else str(known or ""),
+            remark=remark,
         )
 
-    def _is_own(self, config: DataConfig) -> bool:
-        """Whether these are the images of the model's run, moved, or with others added."""
+    def _known(
+        self, parts: list[Split], dataset: Dataset | None, split: str
+    ) -> tuple[Seen | None, str]:
+        """What the model has seen of them, and in words; `dataset`: the splits of its own images.
+
+        Of one split of its own nothing need be told, unless data were named.
+        """
+        run = self._run()
+        if run is not None and run.config.imported:
+            return None, UNKNOWN
+        if run is None and (dataset is None or is_another(self.model, dataset)):
+            return None, f"{UNKNOWN}; evaluate the run itself"
+        known = seen(run, parts) if run and self.data else None
+        if known is None and split == ALL and dataset and self._is_exactly(run, dataset):
+            known = Seen(
+                trained_on=len(dataset.train),
+                chosen_by=len(dataset.val),
+                alike=0,
+                never_seen=len(dataset.test),
+            )
+        return known, str(known or "")
+
+    def _is_exactly(self, run: Run | None, dataset: Dataset) -> bool:
+        told = run.config.data_fingerprint if run else fingerprint_of(self.model)
+        return told == dataset.fingerprint
+
+    def _own(self, config: DataConfig) -> Dataset | None:
+        """The images of the model's run, if these are they, moved, or with others added."""
         try:
             dataset = self._dataset()
         except DataError:  # it has a class alone, say
-            return False
+            return None
         run = self._run()
         if run is None:
-            return not is_another(self.model, dataset)
+            return None if is_another(self.model, dataset) else dataset
         own = run.config.data
         if not same_data(self.registry, own, config):
-            return False
+            return None
         if own.folder and config.folder and own.folder.resolve() == config.folder.resolve():
-            return True
+            return dataset
         before = run.listed()
-        return 2 * kept(before, dataset.listing()) >= len(before)
+        return dataset if 2 * kept(before, dataset.listing()) >= len(before) else None
 
 
 def seen(run: Run, parts: Iterable[Split]) -> Seen | None:

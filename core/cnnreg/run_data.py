@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .data import DataConfig, Dataset, data_config, open_dataset
-from .data.config import SPLIT, expanded, same_data
+from .data import DataConfig, Dataset, data_config, expanded, open_dataset
+from .data.config import SPLIT, same_data
 from .data.decode import Progress
 from .data.listing import compare_classes, kept
 from .errors import CnnregError, DataError, PluginError, UsageError
@@ -129,8 +129,12 @@ def named_data(
 
 def is_another(model: ModelFile, dataset: Dataset) -> bool:
     """Whether an export says that its run had other images, or had split them otherwise."""
-    told = model.split.get(FINGERPRINT) if isinstance(model.split, dict) else None
-    return bool(told) and told != dataset.fingerprint
+    return fingerprint_of(model) not in (None, dataset.fingerprint)
+
+
+def fingerprint_of(model: ModelFile) -> str | None:
+    """Of the data of the run that an export was made of, where it tells."""
+    return (model.split.get(FINGERPRINT) or None) if isinstance(model.split, dict) else None
 
 
 def check_classes(

@@ -60,7 +60,7 @@ class Evaluation:
     seconds: float
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]  # images: a row a true class, a column an answer
-    seen: Seen | None = None  # of the data that were named, where the run knows
+    seen: Seen | None = None  # of data that were named, or of all, where it is known
     remark: str = ""  # the same in words, or that it is not known
 
 

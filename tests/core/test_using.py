@@ -14,7 +14,7 @@ from PIL import Image
 import cnnreg
 from cnnreg import DataError, MachineError, ModelFileError, PluginError, UsageError
 from cnnreg.errors import UnknownNameError
-from cnnreg.eval_data import Examples
+from cnnreg.eval_data import Examples, Seen
 from cnnreg.runs.report import read_report
 from cnnreg.using import evaluate, load, predict
 
@@ -76,7 +76,9 @@ def test_of_many_classes_the_five_likeliest_are_told(model, monkeypatch):
 @pytest.mark.parametrize("data", [None, "digits"])
 def test_every_image_is_measured_if_asked(model, data):
     found = evaluate(model, data=data, split="all")
-    assert (found.images, found.split, found.seen) == (1797, "all", None)
+    assert (found.images, found.split) == (1797, "all")
+    seen = Seen(trained_on=1298, chosen_by=139, alike=0, never_seen=360)
+    assert (found.seen, found.remark) == (seen, str(seen))
 
 
 def test_a_file_and_its_pixels_get_the_same_answer(model, tmp_path):

@@ -63,6 +63,33 @@ def test_an_export_away_from_its_run_says_when_its_splits_are_not_the_runs(place
     assert "not known" not in evaluated(run, "--data", data)["remark"]
 
 
+def test_of_all_of_its_own_a_model_says_on_how_many_it_was_trained(place):
+    run, data, out = place / "run", place / "photos", place / "out"
+    assert cli("export", run, "--data", data, "--onnx", "--output", out)[0] == 0
+    seen = {"trained_on": 58, "chosen_by": 6, "alike": 0, "never_seen": 16}
+    data.rename(place / "moved")
+    away = evaluated(out / "onnx-fp32", "--data", place / "moved", "--split", "all")
+    assert (away["images"], away["seen"]) == (80, seen)
+    (place / "moved").rename(data)
+    assert cli("resume", run, "--data", data, "--epochs", "2")[0] == 0
+    assert evaluated(run, "--split", "all")["seen"] == seen
+
+
+def test_of_imported_weights_nobody_knows_what_they_have_seen(place):
+    from safetensors.torch import load_file, save_file
+
+    save_file(load_file(place / "run" / "best.safetensors"), place / "plain.safetensors")
+    data = ["--data", place / "photos"]
+    code, _, err = cli(
+        "import", place / "plain.safetensors", "--arch", "mlp", *data, "--output", place / "theirs"
+    )
+    assert code == 0, err
+    for named in ([], data, [*data, "--split", "all"]):
+        found = evaluated(place / "theirs", *named)
+        assert found["seen"] is None
+        assert found["remark"] == "which of these it was trained on is not known"
+
+
 def others(folder, count, labels=("cat", "dog")):
     """Pictures of names that the run does not know."""
     for path in photos(folder, count, labels).glob("*/*.png"):
