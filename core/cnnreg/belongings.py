@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from .comparing.folder import is_comparison
+from .errors import DataError
+from .images import EXTENSIONS
 from .manifest import source_of
 from .runs import is_run
 from .serving.layout import is_layout
@@ -21,6 +25,29 @@ def is_ours(folder: Path) -> bool:
         if folder.name.lower() in GATHERED:
             return any(_is_one(inner) for inner in folder.iterdir() if inner.is_dir())
     return False
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """At any depth, in one order everywhere; neither hidden ones nor charts that a command drew.
+
+    Raises DataError if there are none.
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not is_ours(Path(parent, name))]
+        pictures = (name for name in sorted(names) if name.lower().endswith(EXTENSIONS))
+        found += [Path(parent, name) for name in pictures if not name.startswith(".")]
+    if not found:
+        endings = ", ".join(EXTENSIONS)
+        raise DataError(
+            "There are no pictures in this folder.", where=folder, hint=f"They end in {endings}."
+        )
+    return found
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
 
 
 def _is_one(folder: Path) -> bool:

@@ -30,14 +30,17 @@ from .common import (
     spread,
 )
 from .newest import named_or_newest
-from .options import data_options
+from .options import data_dir_option
 
 NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnreg export`."
 
 
 @click.command()
 @click.argument("models", type=folder_type, nargs=-1, callback=spread)
-@data_options
+@click.option(
+    "--data", help="A data set of `cnnreg list --kind datasets`, or any folder of pictures."
+)
+@data_dir_option
 @click.option("--runtime", "runtimes", multiple=True, help="Only these engines.")
 @click.option(
     "--device",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from cnnreg.belongings import is_ours
+from cnnreg.belongings import pictures_below
 from cnnreg.errors import CnnregError, DataError, StoppedError, UsageError
-from cnnreg.images import EXTENSIONS
 from cnnreg.termination import Terminated, stop_if_asked
 from cnnreg.using import Guess, Model, load, predict
 
@@ -31,35 +29,8 @@ def _files(
                 hint="Save it to a file first, and name that.",
             )
     paths = spread(context, parameter, tuple(map(Path, named)))
-    return tuple(picture for path in paths for picture in _pictures(path))
-
-
-def _pictures(path: Path) -> list[Path]:
-    """The path itself, or a folder's pictures at any depth, but no charts that a command drew.
-
-    Raises DataError if there are none.
-    """
-    if not path.is_dir():
-        return [path]
-    found: list[Path] = []
-    for parent, folders, names in os.walk(path, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not _is_passed(Path(parent, name)))
-        shown = (name for name in sorted(names) if not name.startswith("."))
-        found += [Path(parent, name) for name in shown if name.lower().endswith(EXTENSIONS)]
-    if not found:
-        endings = ", ".join(EXTENSIONS)
-        raise DataError(
-            "There are no pictures in this folder.", where=path, hint=f"They end in {endings}."
-        )
-    return found
-
-
-def _is_passed(folder: Path) -> bool:
-    return folder.name.startswith(".") or is_ours(folder)
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
+    found = (pictures_below(path) if path.is_dir() else [path] for path in paths)
+    return tuple(picture for pictures in found for picture in pictures)
 
 
 @click.command()

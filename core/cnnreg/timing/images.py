@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from cnnreg.belongings import pictures_below
 from cnnreg.data.dataset import Split
 from cnnreg.data.decode import Loader
 from cnnreg.errors import DataError, MachineError, PluginError, UsageError
-from cnnreg.images import EXTENSIONS
 from cnnreg.registry import Registry
 from cnnreg.run_data import data_for_model, named_data
 from cnnreg.specs import ModelContract, ModelFile, Samples
@@ -57,10 +57,7 @@ def pictures(folder: Path, contract: ModelContract) -> Split:
     """All below it. Raises DataError if there are none."""
     import numpy as np
 
-    files = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)))
-    if not files:
-        hint = f"Images end in {', '.join(EXTENSIONS)}."
-        raise DataError("There are no pictures here.", where=folder, hint=hint)
+    files = pictures_below(folder)
     samples = Samples(labels=np.zeros(len(files), np.int64), files=tuple(files))
     loader = Loader("named", contract.input_shape, contract.resize, may_skip=len(files))
     return Split(samples, loader, str(folder))
@@ -81,8 +78,3 @@ def _enough(images: Split, count: int, batch: int) -> Pixels:
     pixels: Pixels = images.take(count, seed=0).pixels
     repeats = -(-batch // len(pixels))
     return np.tile(pixels, (repeats, 1, 1, 1)) if repeats > 1 else pixels
-
-
-def _is_picture(name: Path) -> bool:
-    hidden = any(part.startswith(".") for part in name.parts)
-    return not hidden and name.name.lower().endswith(EXTENSIONS)

@@ -42,6 +42,9 @@ def test_any_pictures_will_do(asked, tmp_path, batch):
         (tmp_path / "new" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (9, 9), 10 * int(Path(name).stem)).save(tmp_path / "new" / name)
     (tmp_path / "new" / "bird" / "damaged.jpg").write_bytes(b"x")
+    (run := tmp_path / "new" / "runs" / "first").mkdir(parents=True)
+    (run / "run.json").touch()
+    Image.new("L", (9, 9), 99).save(run / "curves.png")
     timed = asked(data=str(tmp_path / "new"), batch=batch)
     assert timed.warning == ""
     assert len(timed.pixels) >= batch
