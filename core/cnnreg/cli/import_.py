@@ -87,8 +87,8 @@ def command(
 ) -> None:
     """Make a run of weights in FILE that were trained elsewhere: .pt, .pth or .safetensors.
 
-    Only tensors are read, never code. With --data the run knows its images, as if it had
-    been trained here.
+    Only tensors are read, never code. With --data the run has images to be
+    evaluated, exported and trained on.
     """
     registry = get_registry()
     name = registry.architectures[architecture].name
