@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -65,6 +66,13 @@ def make_run(
     data = DataConfig(name="digits", image_size=image_size)
     config, _ = plan(registry, architecture, data, Recipe(**settings), dropout=dropout)
     return create_run(config, folder=folder)
+
+
+def picture(height: int = 20, width: int = 30) -> Image.Image:
+    """Smooth, and different in every corner and channel."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    planes = (rows * 255 // height, columns * 255 // width, (rows + columns) * 3 % 256)
+    return Image.fromarray(np.stack(planes, axis=2).astype(np.uint8))
 
 
 def photos(folder: Path, count: int, labels: Sequence[str] = ("cat", "dog")) -> Path:

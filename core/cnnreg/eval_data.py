@@ -82,15 +82,7 @@ class Asked:
             parts = [whole[chosen]]
         else:
             return self._cut(chosen)
-        known, remark = self._known(parts, own, chosen)
-        return Examples(
-            parts=parts,
-            split=chosen,
-            label=config.label,
-            folder=config.folder,
-            seen=known,
-            remark=remark,
-        )
+        return self._examples(parts, chosen, config, own)
 
     def _config(self) -> DataConfig | None:
         if self.data is None:
@@ -113,12 +105,17 @@ class Asked:
         dataset = self._dataset()
         names = ("train", "val", "test") if split == ALL else (split,)
         parts = [getattr(dataset, name) for name in names]
-        known, remark = self._known(parts, dataset, split)
+        return self._examples(parts, split, dataset, dataset)
+
+    def _examples(
+        self, parts: list[Split], split: str, source: DataConfig | Dataset, own: Dataset | None
+    ) -> Examples:
+        known, remark = self._known(parts, own, split)
         return Examples(
             parts=parts,
             split=split,
-            label=dataset.label,
-            folder=dataset.folder,
+            label=source.label,
+            folder=source.folder,
             seen=known,
             remark=remark,
         )

@@ -10,7 +10,8 @@ from PIL import Image
 
 from cnnreg import images
 from cnnreg.errors import DataError
-from cnnreg.images import Header, fit, from_pixels, normalise, read_header, read_image
+from cnnreg.images import Header, read_header, read_image
+from helpers import picture
 
 
 def saved(folder: Path, image: Image.Image, name: str = "image.png", **options) -> Path:
@@ -19,18 +20,8 @@ def saved(folder: Path, image: Image.Image, name: str = "image.png", **options) 
     return path
 
 
-def picture(height: int = 20, width: int = 30) -> Image.Image:
-    """Smooth, and different in every corner and channel."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    planes = (rows * 255 // height, columns * 255 // width, (rows + columns) * 3 % 256)
-    return Image.fromarray(np.stack(planes, axis=2).astype(np.uint8))
-
-
 def difference(image: Image.Image, other: Image.Image) -> int:
     return int(np.abs(np.asarray(image, np.int16) - np.asarray(other, np.int16)).max())
-
-
-# --- Reading ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.ppm", "a.webp"])
@@ -193,9 +184,6 @@ def test_two_pictures_in_one_jpeg(tmp_path):
     assert read_image(path, 3).size == (30, 20)
 
 
-# --- Refusing --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -324,78 +312,3 @@ def test_the_header_tells_grey_from_colour(tmp_path, mode, grey):
 def test_sixteen_bit_is_grey(tmp_path):
     ramp = Image.fromarray(np.zeros((4, 6), np.uint16))
     assert read_header(saved(tmp_path, ramp)) == Header(4, 6, grey=True)
-
-
-# --- Fitting ---------------------------------------------------------------------------
-
-POLICIES = ("crop", "squash", "letterbox")
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_an_image_of_the_right_size_passes_unchanged(policy, mode):
-    image = picture().convert(mode)
-    pixels = fit(image, 20, 30, policy)
-    assert pixels.dtype == np.uint8
-    assert np.array_equal(pixels, np.asarray(image).reshape(20, 30, -1))
-    assert pixels.flags.writeable
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("size", [(20, 30), (30, 20), (7, 7), (1, 500), (500, 1), (1, 1)])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_any_size_becomes_the_wanted_one(policy, size, mode):
-    pixels = fit(Image.new(mode, size, "white"), 16, 24, policy)
-    assert pixels.shape == (16, 24, len(mode))
-    assert pixels.max() == 255
-
-
-def bars(height: int, width: int, edge: int) -> Image.Image:
-    """White with black edges of the given breadth at left and right."""
-    pixels = np.full((height, width), 255, np.uint8)
-    pixels[:, :edge] = pixels[:, width - edge :] = 0
-    return Image.fromarray(pixels)
-
-
-def test_crop_cuts_the_longer_side_at_both_ends():
-    assert fit(bars(20, 40, 9), 20, 20, "crop").min() == 255
-
-
-def test_squash_keeps_all_of_the_picture():
-    pixels = fit(bars(20, 40, 10), 20, 20, "squash")[:, :, 0]
-    assert pixels[:, :4].max() == 0 and pixels[:, -4:].max() == 0
-    assert pixels[:, 7:13].min() == 255
-
-
-def test_letterbox_pads_with_grey():
-    pixels = fit(bars(20, 40, 10), 20, 20, "letterbox")[:, :, 0]
-    assert set(np.unique(pixels[:5])) == set(np.unique(pixels[-5:])) == {128}
-    assert pixels[5:15, :4].max() == 0
-    assert pixels[5:15, 7:13].min() == 255
-
-
-def test_shrinking_is_antialiased():
-    stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    pixels = fit(stripes, 8, 8, "squash")[1:-1, 1:-1]
-    assert pixels.min() > 100 and pixels.max() < 155
-
-
-def test_pixels_become_an_image_of_the_wanted_channels():
-    grey = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    assert np.array_equal(fit(from_pixels(grey, 1), 4, 4, "crop"), grey)
-    assert np.array_equal(fit(from_pixels(grey, 3), 4, 4, "crop"), grey.repeat(3, axis=2))
-    assert fit(from_pixels(grey.repeat(3, axis=2), 1), 4, 4, "crop").shape == (4, 4, 1)
-
-
-# --- Normalising -----------------------------------------------------------------------
-
-
-def test_normalise():
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
-    mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
-    planes = normalise(pixels, mean, std)
-    assert planes.shape == (2, 3, 4, 5)
-    assert planes.dtype == np.float32
-    assert planes.flags.c_contiguous
-    expected = (pixels / 255 - np.array(mean)) / np.array(std)
-    assert np.allclose(planes, expected.transpose(0, 3, 1, 2), atol=1e-6)
