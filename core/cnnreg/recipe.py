@@ -60,6 +60,9 @@ class Recipe:
     class_weights: str = _setting("none", "balanced: rare classes count as much as common ones.")
     augment: str = _setting("auto", "auto: the data set's own.")
     shift: float = _setting(0.125, "crop, crop-flip: longest move of an image, in its sides.")
+    zoom: float = _setting(1.0, "Smallest share of an image's area that is cut out; 1: all of it.")
+    rotate: float = _setting(0.0, "Largest turn of an image, in degrees.")
+    colour: float = _setting(0.0, "Largest change of brightness, contrast, saturation: 0.2, say.")
     start_size: float = _setting(1.0, "Share of the side that images have at first, to grow.")
     erasing: float = _setting(0.0, "Share of images that lose a random rectangle.")
     mixup: float = _setting(0.0, "Alpha of mixup, which blends pairs of images; 0: off.")
@@ -130,6 +133,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "plateau": (1, _MANY),
     "label_smoothing": (0, 0.99),
     "shift": (0, 0.5),
+    "zoom": (0.01, 1),
+    "rotate": (0, 180),
+    "colour": (0, 1),
     "start_size": (0.25, 1),
     "erasing": (0, 1),
     "mixup": (0, _MANY),

@@ -20,6 +20,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.training.distributed.world import ALONE, World
 
 from .augment import Augment, Eraser, augmentation
+from .distortion import Distortion
 from .mixing import Mixer, mix
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class TrainingBatches:
         self.batch_size = recipe.batch_size
         self.seed = recipe.seed
         self.augment: Augment = augmentation(augment, recipe.shift)
+        self.distortion = Distortion(recipe.zoom, recipe.rotate, recipe.colour)
         self.eraser = Eraser(recipe.erasing, normalise.grey)
         self.mixer = Mixer(recipe.mixup, recipe.cutmix)
         self.normalise = normalise
@@ -101,9 +103,12 @@ class TrainingBatches:
         draws[:, 2] = self._turns(epoch)
         erasures = self.eraser.draw(count, random)
         mixtures = self.mixer.draw(count, random)
+        distortions = self.distortion.draw(count, random)
 
         def prepare(chosen: Tensor) -> Tensor:
             images = self.augment(self.pixels.index_select(0, chosen), draws[chosen])
+            if distortions is not None:
+                images = self.distortion(images, distortions[chosen])
             if erasures is not None:
                 images = self.eraser(images, erasures[chosen])
             return self.normalise(images)
