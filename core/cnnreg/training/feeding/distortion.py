@@ -37,10 +37,9 @@ class Distortion:
             return None
         area, aspect, x, y, turn, *colours = torch.rand(count, 8, generator=random).unbind(1)
         side = (self.zoom + (1 - self.zoom) * area).sqrt()
-        stretch = ASPECT ** (aspect - 0.5)  # the root of an aspect
+        widest = ASPECT if self.zoom < 1 else 1.0
+        stretch = widest ** (aspect - 0.5)  # the root of an aspect
         wide, tall = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
-        if self.zoom == 1:
-            wide = tall = torch.ones(count)
         angle = (2 * turn - 1) * (self.rotate * pi / 180)
         cos, sin = angle.cos(), angle.sin()
         across = [cos * wide, -sin * tall, (2 * x - 1) * (1 - wide)]
@@ -50,12 +49,15 @@ class Distortion:
 
     def __call__(self, images: Tensor, drawn: Tensor) -> Tensor:
         """uint8 [N, H, W, C] of the same shape: one rounding for all that is changed."""
+        _, height, width, _ = images.shape
         pixels = images.permute(0, 3, 1, 2).float()
         if self.zoom < 1 or self.rotate:
             pixels = _moved(pixels, drawn[:, :6])
         if self.colour:
-            means = images.sum((1, 2), dtype=torch.int64) / images[0, ..., 0].numel()
-            pixels = _recoloured(pixels, means.float(), drawn[:, 6:])
+            means = images.sum((1, 2), dtype=torch.int64) / (
+                height * width
+            )  # no rounding till here
+            pixels = _recoloured(pixels, means, drawn[:, 6:])
         return pixels.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
 
