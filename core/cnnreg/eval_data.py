@@ -132,14 +132,11 @@ class Asked:
             return None, UNKNOWN
         if run is None and (dataset is None or is_another(self.model, dataset)):
             return None, f"{UNKNOWN}; evaluate the run itself"
-        known = seen(run, parts) if run and self.data else None
-        if known is None and split == ALL and dataset and self._is_exactly(run, dataset):
-            known = Seen(
-                trained_on=len(dataset.train),
-                chosen_by=len(dataset.val),
-                alike=0,
-                never_seen=len(dataset.test),
-            )
+        named = run is not None and self.data is not None
+        if dataset and (named or split == ALL) and self._is_exactly(run, dataset):
+            known: Seen | None = seen_of_own(dataset, split)
+        else:
+            known = seen(run, parts) if run and self.data else None
         return known, str(known or "")
 
     def _is_exactly(self, run: Run | None, dataset: Dataset) -> bool:
@@ -162,6 +159,15 @@ class Asked:
             return dataset
         before = run.listed()
         return dataset if 2 * kept(before, dataset.listing()) >= len(before) else None
+
+
+def seen_of_own(dataset: Dataset, split: str) -> Seen:
+    """Of a run's own images, which their splits tell: names may be alike in two of them."""
+    trained, chosen, never = (
+        len(getattr(dataset, name)) if split in (name, ALL) else 0
+        for name in ("train", "val", "test")
+    )
+    return Seen(trained_on=trained, chosen_by=chosen, alike=0, never_seen=never)
 
 
 def seen(run: Run, parts: Iterable[Split]) -> Seen | None:

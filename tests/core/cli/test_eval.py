@@ -162,6 +162,22 @@ def test_the_runs_own_are_tested_on_what_it_held_out_wherever_they_lie(place):
     }  # fmt: skip
 
 
+def test_names_and_sizes_that_two_splits_share_make_no_image_a_trained_one(tmp_path):
+    for split, shade in (("train", 40), ("test", 90)):
+        for label, more in (("cat", 0), ("dog", 100)):
+            (tmp_path / "data" / split / label).mkdir(parents=True)
+            for number in range(10):
+                picture = Image.new("RGB", (32, 32), (shade + more, number, 0))
+                picture.save(tmp_path / "data" / split / label / f"{number}.bmp")
+    run, data = tmp_path / "run", ("--data", tmp_path / "data")
+    code, _, err = cli("train", "mlp", *data, "--epochs", "1", *PLAIN, "--output", run)
+    assert code == 0, err
+    found = evaluated(run, *data)
+    assert found["seen"] == {"trained_on": 0, "chosen_by": 0, "alike": 0, "never_seen": 20}
+    every = evaluated(run, *data, "--split", "all")["seen"]
+    assert (every["trained_on"] + every["chosen_by"], every["never_seen"]) == (20, 20)
+
+
 def test_a_picture_of_another_size_is_not_said_to_be_new(place):
     for path in (place / "photos").glob("*/*.png"):
         Image.open(path).resize((16, 16)).save(path)
