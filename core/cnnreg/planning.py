@@ -24,7 +24,7 @@ from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 DEFAULT_DATA = "digits"
 DEFAULT_DOWNLOADS = Path("data")
 TUNED = ("learning_rate", "momentum", "weight_decay")
-"""The recipe's fields that mean something else with another optimizer."""
+"""A recipe's fields that mean something else with another optimizer."""
 
 
 def plan(
@@ -176,38 +176,47 @@ def make_recipe(
 ) -> Recipe:
     """The architecture's recipe, changed by a named one, and then by the flags that were given.
 
-    With another optimizer than its own, what it was TUNED to is not taken: `note` says so.
-    Raises UsageError, or PluginError if the named one is of a plugin and cannot be read.
+    With another optimizer than that of either, what it was TUNED to is not taken: `note` says
+    so. Raises UsageError, or PluginError if the named one is of a plugin and cannot be read.
     """
-    recipe = _changed(registry, base, name, flags)
-    if recipe.optimizer != base.optimizer:
-        usual = replace(base, **{field: getattr(Recipe(), field) for field in TUNED})
-        tuned, recipe = recipe, _changed(registry, usual, name, flags)
-        dropped = [
-            f"{label(field)} {getattr(recipe, field):g}, not {getattr(tuned, field):g}"
-            for field in TUNED
-            if getattr(recipe, field) != getattr(tuned, field)
-        ]
-        if dropped:
-            note(
-                f"the network's own recipe is for {base.optimizer}; with another optimizer "
-                f"{', '.join(dropped)}, unless given"
-            )
-    registry.optimizers.entry(recipe.optimizer)
+    named = _named_recipe(registry, name, base)
+    tuned = _with_flags(named, flags)
+    optimizer, own = tuned.optimizer, (base.optimizer, named.optimizer)
+    usual = _usual(registry, base, optimizer)
+    usual = _usual(registry, _named_recipe(registry, name, usual), optimizer)
+    recipe = _with_flags(usual, flags)
+    dropped = [
+        f"{label(field)} {getattr(recipe, field):g}, not {getattr(tuned, field):g}"
+        for field in TUNED
+        if getattr(recipe, field) != getattr(tuned, field)
+    ]
+    if dropped:
+        others = " and ".join(dict.fromkeys(name for name in own if name != optimizer))
+        note(f"the recipe is for {others}; with {optimizer} {', '.join(dropped)}, unless given")
     return recipe.with_patience()
 
 
-def _changed(registry: Registry, base: Recipe, name: str | None, flags: dict[str, Any]) -> Recipe:
-    if name is not None:
-        base = _named_recipe(registry, name, base)
+def _usual(registry: Registry, recipe: Recipe, optimizer: str) -> Recipe:
+    """With that optimizer, and what is usual with it if the recipe is for another one."""
+    rate = registry.optimizers[optimizer].learning_rate
+    if recipe.optimizer == optimizer:
+        return recipe
+    usual = replace(Recipe(), learning_rate=rate)
+    fields = {field: getattr(usual, field) for field in TUNED}
+    return replace(recipe, optimizer=optimizer, **fields)
+
+
+def _with_flags(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
     try:
         given = {key: value for key, value in flags.items() if value is not None}
-        return recipe_from_data(given, base)
+        return recipe_from_data(given, recipe)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}.") from error
 
 
-def _named_recipe(registry: Registry, name: str, base: Recipe) -> Recipe:
+def _named_recipe(registry: Registry, name: str | None, base: Recipe) -> Recipe:
+    if name is None:
+        return base
     path = Path(name)
     if name not in registry.recipes and path.is_file():
         return read_recipe(path, base)

@@ -11,7 +11,7 @@ import pytest
 from cnnreg import Recipe
 from cnnreg.data import DataConfig
 from cnnreg.errors import PluginError
-from cnnreg.planning import fix, make_recipe, plan
+from cnnreg.planning import TUNED, fix, make_recipe, plan
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import PRETRAINED, RunConfig, create_run
@@ -60,9 +60,26 @@ def test_what_a_recipe_is_tuned_to_is_not_for_another_optimizer(registry):
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (1e-3, 0.9, 0.0)
     assert (recipe.epochs, recipe.start_size) == (12, 0.6)
     assert said == [
-        "the network's own recipe is for muon; with another optimizer learning rate 0.001, not "
-        "0.014, momentum 0.9, not 0.6, weight decay 0, not 0.5, unless given"
+        "the recipe is for muon; with adam learning rate 0.001, not 0.014, "
+        "momentum 0.9, not 0.6, weight decay 0, not 0.5, unless given"
     ]
+
+
+def test_a_named_recipe_is_tuned_to_its_optimizer_too(registry):
+    own = tuned(registry, "fast", optimizer="nesterov")[0]
+    recipe, said = tuned(registry, "fast", optimizer="sgd", weight_decay=0.25)
+    assert (recipe.learning_rate, recipe.weight_decay) == (0.1, 0.25)
+    assert replace(recipe, **{field: getattr(own, field) for field in (*TUNED, "optimizer")}) == own
+    assert said == [
+        "the recipe is for muon and nesterov; with sgd learning rate 0.1, not 0.2, unless given"
+    ]
+
+
+def test_each_optimizer_has_a_usual_rate(registry):
+    for name in registry.optimizers:
+        recipe = make_recipe(registry, Recipe(), None, {"optimizer": name})
+        assert recipe.learning_rate == registry.optimizers[name].learning_rate
+    assert registry.optimizers["momentum"].learning_rate == 0.01
 
 
 def test_what_is_given_with_another_optimizer_is_taken(registry, tmp_path):

@@ -66,7 +66,8 @@ CLASSICS = "adam,adagrad,rmsprop,sgd,momentum"
 @click.option(
     "--lrs",
     type=Listed(NumberRange()),
-    help="Learning rates, with commas; default: the recipe's of each network.",
+    help="Learning rates, with commas; default: the recipe's of each network, with the recipe's "
+    "optimizer; the usual one of each other optimizer.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @image_options

@@ -81,6 +81,10 @@ def _summary(entry: Entry[Any]) -> tuple[str, ...]:
     return (entry.spec.summary,)
 
 
+def _optimizer(entry: Entry[Any]) -> tuple[str, ...]:
+    return f"{entry.spec.learning_rate:g}", entry.spec.summary
+
+
 def _exporter(entry: Entry[Any]) -> tuple[str, ...]:
     return ", ".join(entry.spec.precisions), entry.spec.summary
 
@@ -95,7 +99,7 @@ _LAYOUTS = {
         _architecture,
     ),
     "datasets": (("name", ">classes", "images", "where", "what it is"), _dataset),
-    "optimizers": (("name", "what it is"), _summary),
+    "optimizers": (("name", ">usual rate", "what it is"), _optimizer),
     "recipes": (("name", "what it is"), _summary),
     "formats": (("name", "precisions", "what it is"), _exporter),
     "runtimes": (("name", "title", "opens"), _runtime),

@@ -22,16 +22,20 @@ class OptimizerSpec:
 
     `parameters` are groups of named parameters, each with its own weight decay, as
     torch's optimizers take them; the training loop sets each group's learning rate.
+    `learning_rate` is the one that suits most networks, for where no recipe is tuned to it.
     """
 
     name: str
     summary: str
     build: Callable[[list[dict[str, Any]], Recipe], torch.optim.Optimizer]
+    learning_rate: float = Recipe().learning_rate
 
     def __post_init__(self) -> None:
         check_name("optimizer", self.name)
         check_line(self.name, "summary", self.summary)
         check_functions(self.name, build=self.build)
+        check_kinds(self.name, learning_rate=(self.learning_rate, float))
+        Recipe(learning_rate=self.learning_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,7 @@ def test_a_folder_that_was_renamed_finds_its_study(storage, tmp_path, monkeypatc
         assert code == 0, err
         report = json.loads(out)
         assert report["comparison"] == "before"
-        assert [of["run"] for of in report["trials"]] == ["runs/mlp-digits-sgd-0.001-seed0"]
+        assert [of["run"] for of in report["trials"]] == ["runs/mlp-digits-sgd-0.1-seed0"]
     assert (second / report["trials"][0]["run"] / "result.json").is_file()
 
 
