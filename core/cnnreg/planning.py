@@ -198,7 +198,7 @@ def make_recipe(
 
 def _usual(registry: Registry, recipe: Recipe, optimizer: str) -> Recipe:
     """With that optimizer, and what is usual with it if the recipe is for another one."""
-    rate = registry.optimizers[optimizer].learning_rate
+    rate = float(registry.optimizers[optimizer].learning_rate)
     if recipe.optimizer == optimizer:
         return recipe
     usual = replace(Recipe(), learning_rate=rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,10 @@ class OptimizerSpec:
         check_line(self.name, "summary", self.summary)
         check_functions(self.name, build=self.build)
         check_kinds(self.name, learning_rate=(self.learning_rate, float))
-        Recipe(learning_rate=self.learning_rate)
+        check(
+            0 < self.learning_rate < inf,
+            f"{self.name}: learning_rate must be above 0, not {self.learning_rate}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

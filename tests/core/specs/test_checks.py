@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 
 import numpy as np
 import pytest
@@ -67,6 +68,9 @@ def test_a_paper_is_a_title_a_year_and_an_address(field, value):
         ("runtimes", "metadata", "text"),
         ("datasets", "url", None),
         ("datasets", "num_classes", "10"),
+        ("optimizers", "learning_rate", "0.1"),
+        ("optimizers", "learning_rate", 0),
+        ("optimizers", "learning_rate", nan),
     ],
 )
 def test_so_are_specs_of_other_kinds(registry, catalog, field, value):
