@@ -109,6 +109,11 @@ class Recipe:
             return self
         return replace(self, patience=USUAL_PATIENCE if self.schedule in ENDLESS else 0)
 
+    @property
+    def settles(self) -> bool:
+        """Its rate comes down to the last epoch, which nothing ends it before."""
+        return self.schedule not in ENDLESS and self.patience == 0
+
     def plain(self) -> Recipe:
         """Each `auto` of what is MEASURED replaced by what is right unmeasured."""
         return replace(

@@ -31,6 +31,8 @@ from .options import (
 from .progress import DecodeProgress
 from .recipe_options import recipe_options
 
+FINE_TUNING = "finetune"  # a recipe that is hinted at where there is one
+
 
 class NamedPath(click.Path):
     """A path, or the name of a run."""
@@ -92,6 +94,8 @@ def command(
         say(f"no --data given: training on the embedded '{DEFAULT_DATA}' (8x8 handwritten digits)")
     if pretrained and weights:
         raise UsageError("--pretrained and --weights are two beginnings; choose one.")
+    if (pretrained or weights) and not recipe_name and FINE_TUNING in registry.recipes:
+        say(f"trained like a network that knows nothing; to fine-tune it: --recipe {FINE_TUNING}")
     choose_device(device, world)
     loggers = choose_loggers(registry, log or ())
     config = data_config(

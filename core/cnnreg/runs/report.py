@@ -139,14 +139,15 @@ def make_report(
     )
 
 
-def interval(right: int, images: int) -> tuple[float, float]:
+def interval(right: int, images: int, score: float = SCORE) -> tuple[float, float]:
     """Where the accuracy lies by all likelihood (95 %): Wilson's interval, 0..1.
 
-    Unlike the plain one it holds for few images, and where all of them are right.
+    `score`: for how many standard deviations. Unlike the plain one it holds for few images,
+    and where all of them are right.
     """
-    share, excess = right / images, SCORE**2 / images
+    share, excess = right / images, score**2 / images
     middle = share + excess / 2
-    reach = SCORE * sqrt(share * (1 - share) / images + excess / images / 4)
+    reach = score * sqrt(share * (1 - share) / images + excess / images / 4)
     return max(0.0, (middle - reach) / (1 + excess)), min(1.0, (middle + reach) / (1 + excess))
 
 

@@ -73,7 +73,7 @@ def train(
         started = perf_counter()
         try:
             with blaming(step.title):
-                val_loss, val_accuracy = evaluate(
+                val_loss, val_accuracy, val_images = evaluate(
                     trainee.result,
                     validation(),
                     device=step.device,
@@ -85,9 +85,11 @@ def train(
             on_stop()
             raise
         yield progress.finish_epoch(
+            recipe,
             learning_rate=rate,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
+            val_images=val_images,
             val_seconds=perf_counter() - started,
         )
         if stop.asked_anywhere(world):  # asked during validation: the epoch is saved by now
@@ -103,8 +105,8 @@ def evaluate(
     precision: str = "fp32",
     stop: StopRequest,
     world: World = ALONE,
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy (0..1) over all images, in evaluation mode.
+) -> tuple[float, float, int]:
+    """Mean cross-entropy and accuracy (0..1) over all images, and how many, in evaluation mode.
 
     Raises StoppedError as soon as `stop` is asked.
     """
@@ -122,7 +124,7 @@ def evaluate(
         correct += int((logits.argmax(1) == labels).sum())
         count += len(labels)
     loss_sum, right, images_seen = world.sum(loss_sum, correct, count)
-    return loss_sum / images_seen, right / images_seen
+    return loss_sum / images_seen, right / images_seen, int(images_seen)
 
 
 def _diverged(loss: float, progress: Progress, rate: float) -> DivergedError:

@@ -54,6 +54,17 @@ def test_a_share_is_said_to_be_of_images_that_the_weights_run_did_not_know(photo
     assert "--val-fraction is of" not in err
 
 
+@pytest.mark.parametrize("begin, recipe, hinted", [(1, 0, True), (1, 1, False), (0, 0, False)])
+def test_fine_tuning_has_a_recipe_that_is_hinted_at(tmp_path, begin, recipe, hinted):
+    once = "train", "mlp", "--epochs", "1", "--output"
+    assert cli(*once, tmp_path / "first")[0] == 0
+    weights = ("--weights", tmp_path / "first") if begin else ()
+    named = ("--recipe", "finetune") if recipe else ()
+    code, _, err = cli(*once, tmp_path / "second", *weights, *named)
+    assert code == 0, err
+    assert ("to fine-tune it: --recipe finetune" in err) == hinted
+
+
 def test_nothing_is_said_of_shares_that_were_not_asked_for(photos, tmp_path):
     code, _, err = cli(
         "train", "mlp", "--data", photos, "--epochs", "1", "--output", tmp_path / "run"

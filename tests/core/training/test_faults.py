@@ -201,7 +201,7 @@ def test_a_validation_loss_that_is_no_number_is_never_the_best(
 
     def sometimes(*arguments, **options):
         calls.append(1)
-        return (math.nan, 1.0) if len(calls) in broken else evaluate(*arguments, **options)
+        return (math.nan, 1.0, 9) if len(calls) in broken else evaluate(*arguments, **options)
 
     monkeypatch.setattr(loop, "evaluate", sometimes)
     run = make_run(registry, tmp_path / "run")
@@ -213,7 +213,7 @@ def test_a_validation_loss_that_is_no_number_is_never_the_best(
 
 
 def test_validation_that_never_is_a_number_diverged(registry, tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnreg.training.loop.evaluate", lambda *a, **k: (math.nan, 0.9))
+    monkeypatch.setattr("cnnreg.training.loop.evaluate", lambda *a, **k: (math.nan, 0.9, 9))
     run = make_run(registry, tmp_path / "run")
     with pytest.raises(DivergedError, match="No epoch had a validation loss"):
         train(registry, run)

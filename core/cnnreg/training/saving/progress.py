@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cnnreg.recipe import Recipe
+from cnnreg.runs.report import interval
 from cnnreg.specs import EpochRecord
 
 
@@ -33,7 +34,14 @@ class Progress:
         self.seconds += seconds
 
     def finish_epoch(
-        self, *, learning_rate: float, val_loss: float, val_accuracy: float, val_seconds: float
+        self,
+        recipe: Recipe,
+        *,
+        learning_rate: float,
+        val_loss: float,
+        val_accuracy: float,
+        val_images: int,
+        val_seconds: float,
     ) -> EpochRecord:
         self.epoch += 1
         record = EpochRecord(
@@ -46,7 +54,7 @@ class Progress:
             val_accuracy=val_accuracy,
             images_per_second=self.images / max(self.seconds, 1e-9),
             seconds=self.seconds + val_seconds,
-            best=self._is_best(val_accuracy, val_loss),
+            best=self._is_best(val_accuracy, val_loss, val_images if recipe.settles else None),
         )
         self.history.append(record)
         self.begin_epoch()
@@ -58,13 +66,25 @@ class Progress:
 
     @property
     def best(self) -> EpochRecord | None:
-        judged = self.history[self.judged_since :]
-        return next((record for record in reversed(judged) if record.best), None)
+        return next((record for record in reversed(self._judged) if record.best), None)
 
-    def _is_best(self, val_accuracy: float, val_loss: float) -> bool:
-        """A better accuracy; with the same one, a lower loss: small splits tie often."""
+    @property
+    def _judged(self) -> list[EpochRecord]:
+        return self.history[self.judged_since :]
+
+    def _is_best(self, val_accuracy: float, val_loss: float, settling: int | None) -> bool:
+        """A better accuracy; with the same one, a lower loss: small splits tie often.
+
+        Of a training that settles, judged by `settling` images, the later of two epochs
+        that these do not tell apart: thirty images call one of many the best by chance, and
+        it is an early one as soon as not (within one standard error: Breiman et al. 1984).
+        """
         if not math.isfinite(val_loss) or self.best is None:
             return math.isfinite(val_loss)
+        if settling:
+            numbers = (of for of in self._judged if math.isfinite(of.val_loss))
+            peak = max(of.val_accuracy for of in numbers)
+            return val_accuracy >= interval(round(peak * settling), settling, score=1)[0]
         return (val_accuracy, -val_loss) > (self.best.val_accuracy, -self.best.val_loss)
 
     def finished(self, recipe: Recipe) -> bool:

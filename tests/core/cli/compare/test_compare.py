@@ -74,7 +74,7 @@ def test_new_contestants_join_and_a_diverged_one_is_a_result(tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_a_result_in_valid_json(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnreg.training.loop.evaluate", lambda *a, **k: (math.inf, 0.1))
+    monkeypatch.setattr("cnnreg.training.loop.evaluate", lambda *a, **k: (math.inf, 0.1, 9))
     command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
     code, out, err = cli(*command, "--output", tmp_path / "x", "--json")
     assert code == 0, err

@@ -10,13 +10,18 @@ from cnnreg.recipe import Recipe
 from cnnreg.training.saving.progress import Progress
 
 
-def progress_of(*epochs: tuple[float, float]) -> Progress:
+def progress_of(*epochs: tuple[float, float], images: int = 100, **settings) -> Progress:
     """A progress whose epochs had these validation accuracies and losses."""
-    progress = Progress()
+    progress, recipe = Progress(), Recipe(**settings).with_patience()
     for accuracy, loss in epochs:
         progress.count(images=4, loss_sum=4.0, correct=2, seconds=0.5)
         progress.finish_epoch(
-            learning_rate=0.1, val_loss=loss, val_accuracy=accuracy, val_seconds=0.1
+            recipe,
+            learning_rate=0.1,
+            val_loss=loss,
+            val_accuracy=accuracy,
+            val_images=images,
+            val_seconds=0.1,
         )
     return progress
 
@@ -34,6 +39,32 @@ def test_the_best_epoch(epochs, best):
     assert progress_of(*epochs).best.epoch == best
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "images", "settings", "best"),
+    [
+        ([0.6, 0.8, 0.74], 30, {}, 3),
+        ([0.6, 0.8, 0.7], 30, {}, 2),
+        ([0.8, 0.75, 0.7], 30, {}, 2),  # of the highest so far, not of the last that was kept
+        ([0.6, 0.8, 0.78, 0.74], 1000, {}, 2),
+        ([0.6, 0.8, 0.79], 1000, {}, 3),
+        ([0.6, 0.8, 0.74], 30, {"patience": 3}, 2),
+        ([0.6, 0.8, 0.74], 30, {"schedule": "constant"}, 2),
+        ([0.6, 0.8, 0.74], 30, {"schedule": "plateau"}, 2),
+    ],
+)
+def test_where_the_rate_comes_down_the_later_of_epochs_alike_is_best(
+    accuracies, images, settings, best
+):
+    epochs = [(accuracy, 1.0 + epoch) for epoch, accuracy in enumerate(accuracies)]
+    progress = progress_of(*epochs, images=images, **{"schedule": "cosine", **settings})
+    assert progress.best.epoch == best
+
+
+def test_an_accuracy_without_a_loss_is_nothing_to_come_up_to():
+    epochs = (0.6, 1.0), (0.99, float("nan")), (0.59, 1.0)
+    assert progress_of(*epochs, schedule="linear").best.epoch == 3
+
+
 def test_no_epoch_is_best_while_no_loss_is_a_number():
     assert progress_of((0.9, float("nan"))).best is None
 
@@ -43,7 +74,7 @@ def test_means_are_over_images():
     progress.count(images=6, loss_sum=6.0, correct=6, seconds=1.0)
     progress.count(images=2, loss_sum=10.0, correct=0, seconds=1.0)
     record = progress.finish_epoch(
-        learning_rate=0.1, val_loss=1.0, val_accuracy=0.5, val_seconds=1.0
+        Recipe(), learning_rate=0.1, val_loss=1.0, val_accuracy=0.5, val_images=2, val_seconds=1.0
     )
     assert (record.train_loss, record.train_accuracy) == (2.0, 0.75)
     assert (record.images_per_second, record.seconds) == (4.0, 3.0)
