@@ -68,7 +68,7 @@ class EpochRecord:
     val_accuracy: float
     images_per_second: float
     seconds: float  # training and validation of this epoch
-    best: bool  # the best validation accuracy so far; of equal ones, the lowest loss
+    best: bool  # so far, on the validation images; its weights are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
