@@ -23,7 +23,7 @@ class Progress:
     correct: int = 0
     seconds: float = 0.0  # of training alone
     history: list[EpochRecord] = field(default_factory=list)
-    judged_since: int = 0  # epochs up to this one were judged otherwise, or their best is lost
+    judged_since: int = 0  # epochs up to this one were judged otherwise, or the best is lost
 
     def count(self, *, images: int, loss_sum: float, correct: int, seconds: float) -> None:
         self.batch += 1

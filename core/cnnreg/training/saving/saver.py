@@ -102,6 +102,7 @@ class Saver:
             return
         if self.world.any(self.world.writes and is_lost(self.run.best)):
             last = progress.history[-1] = replace(progress.history[-1], best=True)
+            progress.judged_since = last.epoch - 1  # what was lost is nothing to come up to
             note(f"{self.run.best.name} is lost: epoch {last.epoch}, the last one, stands for it")
             self.save_epoch(last)
 
