@@ -191,7 +191,7 @@ def make_recipe(
         if getattr(recipe, field) != getattr(tuned, field)
     ]
     if dropped:
-        others = " and ".join(dict.fromkeys(name for name in own if name != optimizer))
+        others = " and ".join(dict.fromkeys(other for other in own if other != optimizer))
         note(f"the recipe is for {others}; with {optimizer} {', '.join(dropped)}, unless given")
     return recipe.with_patience()
 

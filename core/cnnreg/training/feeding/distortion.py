@@ -54,9 +54,8 @@ class Distortion:
         if self.zoom < 1 or self.rotate:
             pixels = _moved(pixels, drawn[:, :6])
         if self.colour:
-            means = images.sum((1, 2), dtype=torch.int64) / (
-                height * width
-            )  # no rounding till here
+            # Of whole numbers: no rounding till here.
+            means = images.sum((1, 2), dtype=torch.int64) / (height * width)
             pixels = _recoloured(pixels, means, drawn[:, 6:])
         return pixels.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
