@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -143,7 +143,8 @@ def exported(
     images: Pixels,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Exported:
-    """The small network's file in a format and precision, written once."""
+    """The small network's file in a format and precision, written once, as one command would."""
+    kept: dict[str, Any] = {}
 
     @cache
     def write(name: str, precision: Precision, interface: Interface = BARE) -> ModelFile:
@@ -155,6 +156,7 @@ def exported(
             metadata=metadata,
             calibration=images,
             interface=interface,
+            kept=kept,
         )
         path = registry.exporters[name].write(request)
         return ModelFile(

@@ -182,8 +182,9 @@ def test_stopped_while_drawing_resume_makes_what_is_missing(
     assert run.report.exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "code", "epoch"), [(signal.SIGINT, 130, 1), (signal.SIGTERM, 143, 2)]
+)
 def test_stopped_while_validating_and_resumed_ends_alike(
     registry, tmp_path, monkeypatch, number, code, epoch
 ):

@@ -87,9 +87,9 @@ def whole(registry, tmp_path_factory):
     ("moments", "at_step"),
     [
         ([("step", 5), ("step", 4)], 6),
-        ([("fsync", 1)], 3),
+        pytest.param([("fsync", 1)], 3, marks=pytest.mark.slow),
         ([("replace", 2)], 3),
-        ([("replace", 3)], 3),
+        pytest.param([("replace", 3)], 3, marks=pytest.mark.slow),
         ([("replace", 4)], 6),
     ],
 )
