@@ -43,11 +43,11 @@ class Recipe:
     batch_size: int = _setting(64, "Images of one optimizer step, over all processes.")
     accumulate: int = _setting(1, "Parts a batch is worked through in, where memory is short.")
     optimizer: str = _setting("adam", "`cnnreg list --kind optimizers` shows them.")
-    learning_rate: float = _setting(1e-3, "Its peak, where a schedule changes it.")
+    learning_rate: float = _setting(3e-3, "Its peak, where a schedule changes it.")
     momentum: float = _setting(0.9, "For optimizers that have one.")
     weight_decay: float = _setting(0.0, "Of weights alone: norms and biases are spared.")
     clip: float = _setting(0.0, "Longest gradient, in the 2-norm over all parameters; 0: any.")
-    schedule: str = _setting("constant", "How the learning rate moves.")
+    schedule: str = _setting("one-cycle", "How the learning rate moves.")
     warmup: float = _setting(
         0.0, "Epochs in which the rate rises, again after a freeze; of one-cycle its first leg."
     )
@@ -107,12 +107,17 @@ class Recipe:
         """
         if self.patience != BY_SCHEDULE:
             return self
-        return replace(self, patience=USUAL_PATIENCE if self.schedule in ENDLESS else 0)
+        return replace(self, patience=0 if self.comes_down else USUAL_PATIENCE)
+
+    @property
+    def comes_down(self) -> bool:
+        """Its rate falls to the last epoch, whichever that is: a longer training is another one."""
+        return self.schedule not in ENDLESS
 
     @property
     def settles(self) -> bool:
         """Its rate comes down to the last epoch, which nothing ends it before."""
-        return self.schedule not in ENDLESS and self.patience == 0
+        return self.comes_down and self.patience == 0
 
     def plain(self) -> Recipe:
         """Each `auto` of what is MEASURED replaced by what is right unmeasured."""

@@ -57,10 +57,10 @@ def tuned(registry: Registry, name: str | None = None, **flags) -> tuple[Recipe,
 
 def test_what_a_recipe_is_tuned_to_is_not_for_another_optimizer(registry):
     recipe, said = tuned(registry, optimizer="adam")
-    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (1e-3, 0.9, 0.0)
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (3e-3, 0.9, 0.0)
     assert (recipe.epochs, recipe.start_size) == (12, 0.6)
     assert said == [
-        "the recipe is for muon; with adam learning rate 0.001, not 0.014, "
+        "the recipe is for muon; with adam learning rate 0.003, not 0.014, "
         "momentum 0.9, not 0.6, weight decay 0, not 0.5, unless given"
     ]
 
@@ -79,7 +79,7 @@ def test_each_optimizer_has_a_usual_rate(registry):
     for name in registry.optimizers:
         recipe = make_recipe(registry, Recipe(), None, {"optimizer": name})
         assert recipe.learning_rate == registry.optimizers[name].learning_rate
-    assert registry.optimizers["momentum"].learning_rate == 0.01
+    assert registry.optimizers["momentum"].learning_rate == 0.03
 
 
 def test_what_is_given_with_another_optimizer_is_taken(registry, tmp_path):
@@ -115,7 +115,7 @@ def test_patience_is_what_someone_set_or_else_goes_by_the_schedule(
 
 
 def test_a_run_is_told_its_patience_in_numbers(registry):
-    assert planned(registry, "mlp").recipe.patience == 5
+    assert planned(registry, "mlp").recipe.patience == 0
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def test_every_setting_has_a_flag_and_says_what_it_is():
 @pytest.mark.parametrize(
     ("settings", "patience"),
     [
-        ({}, 5),
+        ({}, 0),
+        ({"schedule": "constant"}, 5),
         ({"schedule": "plateau"}, 5),
         ({"schedule": "linear"}, 0),
         ({"schedule": "cosine"}, 0),

@@ -91,8 +91,12 @@ def follow(
 def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
     """What one should know of a training that has ended, beside its accuracy."""
     if result["stopped_early"]:
-        waited = run.config.recipe.patience
-        yield f"stopped early: no better epoch in {waited}; --patience 0 trains to the end"
+        recipe = run.config.recipe
+        early = ", before its rate had come down" if recipe.comes_down else ""
+        yield (
+            f"stopped early: no better epoch in {recipe.patience}{early}; "
+            "--patience 0 trains to the end"
+        )
     with suppress(CnnregError):  # which could not be written, or read: that was said
         if always := read_report(run.report).as_good:
             yield (

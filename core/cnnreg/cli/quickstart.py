@@ -21,8 +21,7 @@ STEPS = (
     ("What is there: a few of the networks", "list *resnet*18*"),
     (
         "Train the network of a first course on real handwritten digits",
-        "train simple_cnn --epochs 15 --batch-size 32 --lr 0.003 --schedule one-cycle "
-        "--patience 0 --output {run}",
+        "train simple_cnn --epochs 15 --batch-size 32 --output {run}",
     ),
     (
         "Write it for other engines; each file is compared with the original first",

@@ -20,6 +20,7 @@ USUAL_SIZE = 32
 
 LEARNING_SIZE = 16  # pixels; networks that need more get their least
 LEARNING_BATCH = 8
+LEARNING_RATE = 1e-3  # of Adam, at the most
 TRAINED_BATCHES = 3  # until what a network gathers in training shows
 LEARNING_STEPS = 30  # at the most
 LEARNING_GOAL = 0.95  # of the first loss: a small network without norm is slow
@@ -218,14 +219,18 @@ def _evaluation_is_a_function(spec: ArchitectureSpec) -> str:
 
 
 def _learns(spec: ArchitectureSpec) -> str:
-    """A few steps of Adam on one batch lower the loss, and every parameter takes part."""
+    """A few steps of Adam on one batch lower the loss, and every parameter takes part.
+
+    The recipe's rate, which is another optimizer's or a peak, counts where it is a low one.
+    """
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_small(spec, dropout=0.0).train()  # chance must not pass for learning
         images, labels = _images(spec, LEARNING_BATCH)
-        optimizer = torch.optim.Adam(model.parameters(), lr=spec.recipe.learning_rate)
+        rate = min(spec.recipe.learning_rate, LEARNING_RATE)
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         losses: list[float] = []
         for _ in range(LEARNING_STEPS):
             loss = _loss(model(images), labels, spec.aux_weight)

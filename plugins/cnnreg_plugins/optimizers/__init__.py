@@ -1,7 +1,8 @@
 """torch's optimizers by name, each with torch's defaults beside what the recipe sets; Muon.
 
-RMSprop's mean decays by .99 there, not by Hinton's .9. The rates are the best of 0.1, 0.01, 0.001
-and 0.0001 for simple_cnn on CIFAR-10; adamw and muon share adam's, and nesterov momentum's.
+RMSprop's mean decays by .99 there, not by Hinton's .9. The rates are peaks of one cycle, chosen on
+validation images of CIFAR-10 (benchmarks/README.md, "A rate that comes down"); of two as good the
+lower one. nesterov shares momentum's.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def build_muon(parameters: list[dict[str, Any]], recipe: Recipe) -> torch.optim.
 
 
 def _spec(
-    name: str, torch_name: str, summary: str, rate: float = 1e-3, **options: Any
+    name: str, torch_name: str, summary: str, rate: float = 3e-3, **options: Any
 ) -> OptimizerSpec:
     bound = partial(build, torch_name, **options)
     return OptimizerSpec(name=name, summary=summary, build=bound, learning_rate=rate)
@@ -62,10 +63,10 @@ def cnnreg_optimizers() -> list[OptimizerSpec]:
         _spec("adam", "Adam", "step sizes from running means of gradient and square; the default"),
         _spec("adamw", "AdamW", "Adam with weight decay apart from the gradient"),
         _spec("adagrad", "Adagrad", "step sizes that shrink with the sum of squares", 0.01),
-        _spec("rmsprop", "RMSprop", "step sizes from a running mean of squares", fused=False),
+        _spec("rmsprop", "RMSprop", "step sizes from a running mean of squares", 1e-3, fused=False),
         _spec("sgd", "SGD", "plain stochastic gradient descent", 0.1),
-        _spec("momentum", "SGD", "SGD with momentum", 0.01, momentum=True),
-        _spec("nesterov", "SGD", "momentum that looks ahead", 0.01, momentum=True, nesterov=True),
+        _spec("momentum", "SGD", "SGD with momentum", 0.03, momentum=True),
+        _spec("nesterov", "SGD", "momentum that looks ahead", 0.03, momentum=True, nesterov=True),
         OptimizerSpec(
             name="muon",
             summary="orthogonal steps for filters, AdamW for the rest",

@@ -45,7 +45,7 @@ def spec(depth: int, parameters: int, macs: int, *, batch_norm: bool) -> Archite
         paper=PAPER,
         pretrained=published(f"VGG{depth}{'_BN' if batch_norm else ''}_Weights.IMAGENET1K_V1"),
         licence="BSD-3-Clause",
-        recipe=Recipe() if batch_norm else Recipe(learning_rate=3e-4),  # 1e-3 stalls without it
+        recipe=Recipe() if batch_norm else Recipe(learning_rate=3e-4),  # without it more stalls
         tags=("classic", "large"),
     )
 

@@ -35,7 +35,7 @@ def stopped(stopped_run, tmp_path):
     ("flags", "said"),
     [
         (["--batch-size", "64"], "trained with batch size 256; with 64"),
-        (["--lr", "0.01"], "trained with learning rate 0.001; with 0.01"),
+        (["--lr", "0.01"], "trained with learning rate 0.003; with 0.01"),
         (["--accumulate", "2"], "trained with accumulate 1; with 2"),
         (["--batch-size", "1"], "batch size must be at least 2"),
         (["--optimizer", "sgd"], "No such option"),
@@ -64,7 +64,7 @@ def test_told_so_it_goes_on_says_it_and_keeps_it(stopped):
     assert code == 0, err
     assert json.loads(out)["epochs"] == 2
     assert "note: not bit-exact: batch size was 256, is 128" in err
-    assert "note: not bit-exact: learning rate was 0.001, is 0.002" in err
+    assert "note: not bit-exact: learning rate was 0.003, is 0.002" in err
     config = open_run(stopped.folder).config
     assert (config.recipe.batch_size, config.recipe.learning_rate) == (128, 0.002)
     (change,) = json.loads((stopped.folder / "run.json").read_text())["changes"]

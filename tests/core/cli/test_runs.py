@@ -17,7 +17,7 @@ from helpers import cli, make_run, train
 def home(registry, tmp_path_factory):
     """Two runs and a damaged one."""
     folder = tmp_path_factory.mktemp("a place ü")
-    train(registry, make_run(registry, folder / "runs" / "first", epochs=2))
+    train(registry, make_run(registry, folder / "runs" / "first", epochs=2, schedule="cosine"))
     make_run(registry, folder / "runs" / "second", architecture="simple_cnn", seed=3)
     shutil.copytree(folder / "runs" / "first", folder / "runs" / "third")
     (folder / "runs" / "third" / "run.json").write_text("{")
@@ -83,7 +83,7 @@ def test_show_tells_everything_about_one(home):
     found = json.loads(out)
     assert found["changed"] == {
         "epochs": {"is": 2, "usual": 20},
-        "patience": {"is": 0, "usual": 5},
+        "schedule": {"is": "cosine", "usual": "one-cycle"},
     }
     assert len(found["history"]) == 2
     assert len(found["report"]["classes"]) == 10
@@ -93,7 +93,7 @@ def test_show_tells_everything_about_one(home):
     assert code == 0
     worst = found["confusions"][0]
     assert f"{worst['true']} taken for {worst['predicted']}, {worst['images']} times" in out
-    assert "as usual but epochs 2 (20), patience 0 (5)" in out
+    assert "as usual but epochs 2 (20), schedule cosine (one-cycle)" in out
 
 
 def test_show_means_the_newest_run(home):

@@ -37,7 +37,7 @@ def test_without_rates_each_network_has_that_of_its_recipe():
     recipes = {"mlp": {"adam": usual}, "vgg11": {"adam": slow, "sgd": usual}}
     trials = plan(recipes=recipes, learning_rates=()).trials()
     assert {(of.architecture, of.optimizer, of.learning_rate) for of in trials} == {
-        ("mlp", "adam", 1e-3), ("vgg11", "adam", 3e-4), ("vgg11", "sgd", 1e-3),
+        ("mlp", "adam", 3e-3), ("vgg11", "adam", 3e-4), ("vgg11", "sgd", 3e-3),
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from cnnreg.comparing import study as study_module
+from cnnreg.recipe import Recipe
 from cnnreg.training.saving import saver
 from comparisons import result, trial, work
 from helpers import cli
@@ -158,6 +159,9 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.parametrize(
+    "storage", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"], indirect=True
+)
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_training_goes_on_from_its_last_checkpoint(storage, tmp_path, monkeypatch):
     """On the same machine, in the same folder, with the figures of one that was not killed."""
@@ -186,6 +190,6 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(storage, tmp_path, m
         reports.append(json.loads(out)["trials"])
         for of in reports[-1]:
             del of["seconds"]
-    first, second = (trial("adam", seed=seed).name for seed in range(2))
+    first, second = (trial("adam", Recipe().learning_rate, seed).name for seed in range(2))
     assert saved[:3] == [(second, 1), (second, 2), (first, 2)]
     assert reports[0] == reports[1]

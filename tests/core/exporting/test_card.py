@@ -78,7 +78,7 @@ def test_it_tells_what_the_run_was_and_came_to(card, original):
     assert "266,610" in found["The network"]
     assert "266,200" in found["The network"]
     assert "CC-BY-4.0" in found["Data"]
-    assert "learning rate 0.001" in found["Training"]
+    assert "learning rate 0.003 (one-cycle)" in found["Training"]
     test = json.loads(original.run.report.read_text(encoding="utf-8"))
     assert f"{100 * test['accuracy']:.2f} % of 360 test images" in found["Accuracy"]
     assert len(re.findall(r"^\| \d \|", found["Accuracy"], re.MULTILINE)) == 10

@@ -114,7 +114,7 @@ def test_orders(finished, tmp_path):
 def test_changes_of_a_recipe():
     assert changes(Recipe(epochs=3), Recipe()) == {"epochs": (3, 20)}
     assert changes(Recipe(augment="none").plain(), Recipe()) == {"augment": ("none", "auto")}
-    cosine = Recipe(schedule="cosine")
-    assert changes(cosine.with_patience(), Recipe()) == {"schedule": ("cosine", "constant")}
-    assert changes(Recipe(patience=2), Recipe()) == {"patience": (2, 5)}
+    even = Recipe(schedule="constant")
+    assert changes(even.with_patience(), Recipe()) == {"schedule": ("constant", "one-cycle")}
+    assert changes(Recipe(patience=2), Recipe()) == {"patience": (2, 0)}
     assert changes(Recipe(), Recipe(layout="contiguous")) == {"layout": ("auto", "contiguous")}

@@ -165,9 +165,8 @@ LEVERS = [
 @pytest.mark.parametrize("levers", LEVERS, ids=lambda levers: "-".join(levers) or "plain")
 def test_a_loss_that_is_no_number_names_step_rate_and_last_checkpoint(registry, tmp_path, levers):
     """Weights that are no numbers in the second epoch, as after a step too far."""
-    run = make_run(
-        registry, tmp_path / "run", **{"optimizer": "sgd", "learning_rate": 0.01, **levers}
-    )
+    even = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 0.01}
+    run = make_run(registry, tmp_path / "run", **{**even, **levers})
     models = []
 
     def poison(progress):

@@ -12,7 +12,7 @@ from cnnreg.training.schedule import learning_rate
 
 
 def test_constant_after_a_linear_warmup():
-    recipe = Recipe(epochs=4, learning_rate=0.1, warmup=1.0)
+    recipe = Recipe(epochs=4, learning_rate=0.1, schedule="constant", warmup=1.0)
     rates = [learning_rate(recipe, step, 5) for step in range(8)]
     assert rates == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1, 0.1])
 
@@ -26,7 +26,7 @@ def test_constant_after_a_linear_warmup():
     ],
 )
 def test_a_body_that_thaws_is_warmed_up_as_the_head_was(warmup, shares):
-    recipe = Recipe(epochs=6, learning_rate=0.1, warmup=warmup, freeze=2)
+    recipe = Recipe(epochs=6, learning_rate=0.1, schedule="constant", warmup=warmup, freeze=2)
     rates = [learning_rate(recipe, step, 4) for step in range(len(shares))]
     assert rates == pytest.approx([0.1 * share for share in shares])
 

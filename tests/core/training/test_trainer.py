@@ -234,7 +234,8 @@ def test_patience_ends_training_early(registry, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_rate(registry, tmp_path):
-    run = make_run(registry, tmp_path / "run", optimizer="sgd", learning_rate=1e30)
+    breaks = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1e30}
+    run = make_run(registry, tmp_path / "run", **breaks)
     with pytest.raises(DivergedError, match=r"epoch 1, step \d+, learning rate 1e\+30") as caught:
         train(registry, run)
     assert caught.value.exit_code == 7

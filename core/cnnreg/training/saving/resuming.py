@@ -197,7 +197,7 @@ def _is_judged_otherwise(before: dict[str, Any], facts: dict[str, Any]) -> bool:
 
 def _keeps_the_numbers(name: str, recipe: Recipe) -> bool:
     """Whether a longer training so far was step by step the same as a shorter one."""
-    alike = recipe.schedule in ("constant", "plateau") and recipe.start_size == 1
+    alike = not recipe.comes_down and recipe.start_size == 1
     return name == "patience" or (name == "epochs" and alike)
 
 

@@ -109,11 +109,11 @@ def test_a_contestant_that_fails_does_not_keep_the_others_from_a_report(
         assert got == code
         states = [(of["optimizer"], bool(of["failure"])) for of in json.loads(out)["trials"]]
         assert sorted(states) == [("adam", True)] * 2 + [("sgd", False)] * 2
-        assert f"set aside: mlp-digits-adam-0.001-seed0: {said}" in err
+        assert f"set aside: mlp-digits-adam-0.003-seed0: {said}" in err
         assert f"note: {said}" in err
         got, out, err = cli("compare", "--resume", tmp_path / "x")
         assert got == code
-        assert f"adam 0.001, seed 0, failed: {said}" in out
+        assert f"adam 0.003, seed 0, failed: {said}" in out
         assert f"error: {said}" in err
         nobody = ("compare", "mlp", "--optimizers", "adam", "--seeds", "1", "--json")
         got, out, _ = cli(*nobody, "--output", tmp_path / "y")
@@ -167,7 +167,7 @@ def test_each_optimizer_has_what_suits_it_and_that_is_said(registry, rates, rate
     optimizers = ["muon", "adam", "sgd"]
     plan = make_plan(registry, ("airbench94",), ["digits"], optimizers, rates, 1, None, {}, {})
     of = {trial.optimizer: trial for trial in plan.trials()}
-    assert [of[name].learning_rate for name in optimizers] == [rate, *(2 * rates or [0.001, 0.1])]
+    assert [of[name].learning_rate for name in optimizers] == [rate, *(2 * rates or [0.003, 0.1])]
     recipes = plan.recipes["airbench94"]
     assert [recipes[name].weight_decay for name in optimizers] == [0.5, 0, 0]
     said = capsys.readouterr().err

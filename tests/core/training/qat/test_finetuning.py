@@ -20,7 +20,8 @@ from helpers import make_run, train
 
 @pytest.fixture(scope="module")
 def original(registry, tmp_path_factory):
-    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3)
+    even = {"schedule": "constant", "learning_rate": 1e-3}
+    run = make_run(registry, tmp_path_factory.mktemp("runs") / "run", epochs=3, **even)
     train(registry, run)
     return load_original(registry, run, data_of_run(registry, run))
 

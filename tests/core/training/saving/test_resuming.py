@@ -153,14 +153,14 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
     assert min(count for _, count in seen) >= 2
     assert [record.epoch for record in records] == [2]
     steps = -(-left // batch_size)  # the cosine goes on where it was, and has its end
-    assert records[0].learning_rate <= (1e-4 if steps > 2 else 5e-4)
+    assert records[0].learning_rate <= (3e-4 if steps > 2 else 1.5e-3)
     assert open_run(stopped.folder).config.changes[0]["what"] == said
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer(registry, tmp_path, with_pictures):
-    longer = make_run(registry, tmp_path / "longer", epochs=3)
+    longer = make_run(registry, tmp_path / "longer", epochs=3, schedule="constant")
     train(registry, longer)
-    run = make_run(registry, tmp_path / "run", epochs=2)
+    run = make_run(registry, tmp_path / "run", epochs=2, schedule="constant")
     train(registry, run)
     of_the_end = [run.folder / name for name in OF_THE_END]
     assert all(path.exists() for path in of_the_end)
