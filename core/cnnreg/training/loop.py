@@ -59,7 +59,7 @@ def train(
             with blaming(step.title):
                 loss, correct = world.sum(*step(grown, rate))
             if not math.isfinite(loss):
-                raise _diverged(loss, progress, rate)
+                raise _diverged(loss, progress, rate, recipe)
             now = perf_counter()
             progress.count(
                 images=batch.total, loss_sum=loss, correct=int(correct), seconds=now - started
@@ -127,12 +127,12 @@ def evaluate(
     return loss_sum / images_seen, right / images_seen, int(images_seen)
 
 
-def _diverged(loss: float, progress: Progress, rate: float) -> DivergedError:
+def _diverged(loss: float, progress: Progress, rate: float, recipe: Recipe) -> DivergedError:
     good = f"epoch {progress.epoch}" if progress.epoch else "none"
     return DivergedError(
         f"The loss is {loss} at epoch {progress.epoch + 1}, step {progress.batch + 1}, "
         f"learning rate {rate:g}; last good checkpoint: {good}.",
-        hint=f"Try a lower rate, e.g. --lr {rate / 10:g}.",
+        hint=f"Try a lower rate, e.g. --lr {recipe.learning_rate / 10:g}.",
     )
 
 
