@@ -51,7 +51,7 @@ main(["resume", sys.argv[1]])
 
 
 @posix
-@pytest.mark.parametrize("limit", [0, 450_000])
+@pytest.mark.parametrize("limit", [0, pytest.param(450_000, marks=pytest.mark.slow)])
 def test_a_save_that_fails_keeps_what_was_saved(registry, tmp_path, limit):
     """The limit is hit by the best checkpoint, or by the larger last one alone."""
     run = make_run(registry, tmp_path / "run")

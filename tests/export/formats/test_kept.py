@@ -25,7 +25,7 @@ def written(path):
     return {name: re.sub(rb"(Model|_)\d+", b"", held) for name, held in files.items()}
 
 
-@pytest.mark.parametrize("name", ["onnx", "openvino"])
+@pytest.mark.parametrize("name", [pytest.param("onnx", marks=pytest.mark.slow), "openvino"])
 def test_files_before_it_change_nothing_in_a_file(
     registry, network, request_for, name, tmp_path, monkeypatch
 ):

@@ -248,6 +248,7 @@ def test_an_error_in_one_process_is_said_once(tmp_path):
     assert "where: process 1 on" in err
 
 
+@pytest.mark.slow
 def test_more_processes_than_images_in_a_batch_leave_no_run(tmp_path):
     line = ["train", "mlp", "--batch-size", "2", "--output", tmp_path / "run"]
     code, out, err = ended(torchrun("-m", "cnnreg", *line, processes=3))
