@@ -183,7 +183,13 @@ def test_stopped_while_drawing_resume_makes_what_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "epoch"), [(signal.SIGINT, 130, 1), (signal.SIGTERM, 143, 2)]
+    ("number", "code", "epoch"),
+    [
+        (signal.SIGINT, 130, 1),
+        (signal.SIGTERM, 143, 2),
+        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_while_validating_and_resumed_ends_alike(
     registry, tmp_path, monkeypatch, number, code, epoch

@@ -153,7 +153,7 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
     assert min(count for _, count in seen) >= 2
     assert [record.epoch for record in records] == [2]
     steps = -(-left // batch_size)  # the cosine goes on where it was, and has its end
-    assert records[0].learning_rate <= (3e-4 if steps > 2 else 1.5e-3)
+    assert records[0].learning_rate <= recipe.learning_rate / (10 if steps > 2 else 2)
     assert open_run(stopped.folder).config.changes[0]["what"] == said
 
 
