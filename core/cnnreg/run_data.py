@@ -11,13 +11,15 @@ from .data import DataConfig, Dataset, data_config, expanded, open_dataset
 from .data.config import SPLIT, same_data
 from .data.decode import Progress
 from .data.listing import compare_classes, kept
-from .errors import CnnregError, DataError, PluginError, UsageError
+from .errors import CnnregError, DataError, PluginError, UnknownNameError, UsageError
 from .files import typed
 from .models import FINGERPRINT
 from .planning import DEFAULT_DOWNLOADS, places_before
 from .registry import Registry
 from .runs import Run, open_run, run_around
 from .specs import ModelFile
+
+NAME_SOME = "Name a data set or a folder of class folders with --data."
 
 
 def data_of_run(
@@ -124,7 +126,16 @@ def named_data(
     if not name:
         raise _nameless(path)
     downloads = data_dir or DEFAULT_DOWNLOADS
-    return data_config(str(name), registry, downloads=downloads, resize=model.contract.resize)
+    try:
+        return data_config(str(name), registry, downloads=downloads, resize=model.contract.resize)
+    except UnknownNameError as error:
+        if data is not None:
+            raise
+        raise UsageError(
+            f"The model's own images, '{name}', are not known here by that name.",
+            where=path,
+            hint=NAME_SOME,
+        ) from error
 
 
 def is_another(model: ModelFile, dataset: Dataset) -> bool:
@@ -162,7 +173,7 @@ def _nameless(model: Path) -> UsageError:
     return UsageError(
         "This model was imported without data.",
         where=model,
-        hint="Name a data set or a folder of class folders with --data.",
+        hint=NAME_SOME,
     )
 
 

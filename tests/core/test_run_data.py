@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ from PIL import Image
 
 from cnnreg.data import DataConfig
 from cnnreg.data.config import SPLIT
-from cnnreg.errors import DataError, ModelFileError, UsageError
+from cnnreg.errors import DataError, ModelFileError, UnknownNameError, UsageError
 from cnnreg.manifest import Manifest, write_manifest
 from cnnreg.models import find_model
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
-from cnnreg.run_data import data_for_model, data_of_run
+from cnnreg.run_data import NAME_SOME, data_for_model, data_of_run
 from cnnreg.runs import create_run
 from cnnreg.specs import ModelFile
 from helpers import contract, photos
@@ -150,3 +151,14 @@ def test_a_run_without_data_takes_what_is_named_if_its_classes_are_the_same(regi
     other = contract(input_shape=(1, 8, 8))
     with pytest.raises(DataError, match=r"0, 1, .*, 9 added; a, b, c missing"):
         data_of_run(registry, without.changed(contract=other), folder=Path("digits"))
+
+
+def test_a_models_own_folder_is_asked_for_where_it_is_not_known(registry, digits, tmp_path):
+    run, _ = digits
+    of_folder = replace(run.config.contract, dataset="pets")
+    model = ModelFile(path=tmp_path, format="", precision="fp32", contract=of_folder)
+    with pytest.raises(UsageError, match="own images, 'pets', are not known") as failed:
+        data_for_model(registry, model, tmp_path, None, None)
+    assert (failed.value.where, failed.value.hint) == (str(tmp_path), NAME_SOME)
+    with pytest.raises(UnknownNameError, match="data set or folder 'pets'"):
+        data_for_model(registry, model, tmp_path, "pets", None)
