@@ -30,6 +30,11 @@ def discovered() -> dict[str, EntryPoint]:
     return {name_of(point): point for point in points}
 
 
+def own_name(name: str) -> str:
+    """What a plugin calls itself, without what tells it apart from another of that name."""
+    return name.partition("=")[0].rpartition(":")[2]
+
+
 def _entry_points() -> Iterable[EntryPoint]:
     """Of all installed packages; one whose list cannot be read costs its own at most."""
     try:

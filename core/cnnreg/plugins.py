@@ -162,18 +162,13 @@ def _refuse_unknown_hooks(plugin: Any, name: str) -> None:
             raise PluginError(f"{key} of plugin '{name}' lacks @cnnreg.hookimpl")
 
 
-def notify(hook: pluggy.HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
-    """Call an observer hook; an observer that fails is noted and costs nothing else."""
-    for implementation in reversed(hook.get_hookimpls()):
-        notify_one(hook, implementation, note, **arguments)
-
-
 def notify_one(
     hook: pluggy.HookCaller,
     implementation: pluggy.HookImpl,
     note: Callable[[str], None],
     **arguments: Any,
 ) -> None:
+    """Call an observer; one that fails is noted and costs nothing else."""
     wanted = {name: arguments[name] for name in implementation.argnames}
     try:
         with quiet_stdout():

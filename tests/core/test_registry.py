@@ -304,7 +304,9 @@ def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     manager.add_hookspecs(hookspecs)
     manager.register(Good(), "good")
     manager.register(Bad(), "bad")
-    plugins.notify(manager.hook.cnnreg_epoch_finished, notes.append, run=1, record=2)
+    hook = manager.hook.cnnreg_epoch_finished
+    for implementation in hook.get_hookimpls():
+        plugins.notify_one(hook, implementation, notes.append, run=1, record=2)
     assert seen == [(1, 2)]
     assert notes == [
         "plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from pluggy import HookCaller
 
 from cnnreg.data import Dataset
+from cnnreg.discovery import own_name
 from cnnreg.files import sole_writer
 from cnnreg.machine.awake import awake
-from cnnreg.plugins import notify
+from cnnreg.plugins import notify_one
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.specs import EpochRecord, RunInfo
@@ -77,15 +79,19 @@ def run_training(
             ):
                 saver.save_epoch(record)
                 if world.writes:
-                    _tell(hooks.cnnreg_epoch_finished, note, run=info, record=record)
+                    _tell(hooks.cnnreg_epoch_finished, note, info, record=record)
                 yield record
             saver.stand_in(note)
             if world.writes:
                 finish(run, dataset, architecture, progress, device=target, stop=stop, note=note)
-                _tell(hooks.cnnreg_training_finished, note, run=info, result=run.result)
+                _tell(hooks.cnnreg_training_finished, note, info, result=run.result)
 
 
-def _tell(hook: HookCaller, note: Callable[[str], None], **arguments: Any) -> None:
+def _tell(hook: HookCaller, note: Callable[[str], None], run: RunInfo, **arguments: Any) -> None:
     """Call an observer hook. What it draws at random, or sets, changes nothing in the training."""
     with streams_kept(), settings_kept():
-        notify(hook, note, **arguments)
+        for implementation in reversed(hook.get_hookimpls()):
+            name = implementation.plugin_name
+            # One of two plugins of a name was asked for by a longer one, which it does not know.
+            named = (*run.loggers, own_name(name)) if name in run.loggers else run.loggers
+            notify_one(hook, implementation, note, run=replace(run, loggers=named), **arguments)

@@ -10,10 +10,12 @@ import signal
 from functools import cache
 from pathlib import Path
 
+import pluggy
 import pytest
 import torch
 from torch import nn
 
+from cnnreg import hookimpl, hookspecs
 from cnnreg.errors import (
     DivergedError,
     MachineError,
@@ -371,3 +373,25 @@ def test_bf16_learns_too(registry, tmp_path):
     run = make_run(registry, tmp_path / "run", precision="bf16", epochs=3)
     records = train(registry, run)
     assert records[-1].val_loss < records[0].val_loss
+
+
+def test_a_logger_knows_itself_by_its_own_name(registry, tmp_path):
+    """Where two are called alike users ask for one by a longer name."""
+    heard = []
+
+    class Logger:
+        def __init__(self, package):
+            self.package = package
+
+        @hookimpl
+        def cnnreg_epoch_finished(self, run):
+            heard.append((self.package, "log" in run.loggers))
+
+    manager = pluggy.PluginManager("cnnreg")
+    manager.add_hookspecs(hookspecs)
+    for package in "ab":
+        manager.register(Logger(package), f"{package}:log")
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    run = run.changed(loggers=("b:log",))
+    train(dataclasses.replace(registry, manager=manager), run)
+    assert sorted(heard) == [("a", False), ("b", True)]
