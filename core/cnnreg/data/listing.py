@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from cnnreg.errors import FEW
 
@@ -28,7 +29,8 @@ def relative_names(files: Sequence[Path], root: str) -> list[str]:
     """Below `root`, which all lie in, so that it may be moved as a whole."""
     # Cut as strings: pathlib would take half a second for 50,000, at each opening of a run.
     start = len(str(Path(root, "x"))) - 1
-    return [str(path)[start:].replace(os.sep, "/") for path in files]
+    # A Mac may have stored accents otherwise than the machine that the images come from.
+    return [normalize("NFC", str(path)[start:].replace(os.sep, "/")) for path in files]
 
 
 def places(listing: Iterable[Listed]) -> Places:
@@ -44,7 +46,7 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
         added += max(0, len(is_now) - len(was))
         removed += max(0, len(was) - len(is_now))
         changed += len(was) == len(is_now) and _sizes(was) != _sizes(is_now)
-        seen += _splits(was) == {"train"} and bool(_splits(is_now) - {"train"})
+        seen += _was_trained_on(was, is_now)
     leak = f"; {seen} that were trained on are held out now" if seen else ""
     return _in_words(added=added, removed=removed, changed=changed) + leak
 
@@ -68,6 +70,12 @@ def kept(before: Iterable[Listed], now: Iterable[Listed]) -> int:
     """How many files are there still, by name and size, in whatever split."""
     old, new = (Counter(entry[1:] for entry in listing) for listing in (before, now))
     return (old & new).total()
+
+
+def _was_trained_on(was: list[tuple[str, int]], is_now: list[tuple[str, int]]) -> bool:
+    """Whether one of that name is held out now that, as far as name and size tell, was not."""
+    others = {(split, size) for split, size in is_now if split != "train"} - set(was)
+    return any(_splits(was) == {"train"} or ("train", size) in was for _, size in others)
 
 
 def _in_words(**counts: int) -> str:

@@ -102,7 +102,8 @@ def _as_before(
     new = np.array([not place for place in places])
     trained = np.array(["train" in place for place in places])
     rank = np.where(new, 0, np.where(trained, 2, 1))
-    held = np.array([split in place for place in places])
+    # Given splits may share names: what was trained on under one is taken for trained on.
+    held = np.array([split in place for place in places]) & ~trained
     order = shuffled(len(places), config.split_seed)
     for label in np.unique(labels):
         members = order[labels[order] == label]

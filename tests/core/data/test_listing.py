@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from cnnreg.data.listing import compare_classes, compare_listings, kept
+from cnnreg.data.listing import compare_classes, compare_listings, kept, relative_names
 
 BEFORE = [("train", 10, "cat/1.png"), ("train", 20, "cat/2.png"), ("test", 30, "dog/1.png")]
 
@@ -28,6 +30,26 @@ BEFORE = [("train", 10, "cat/1.png"), ("train", 20, "cat/2.png"), ("test", 30, "
 )
 def test_the_difference_in_words(now, said):
     assert compare_listings(BEFORE, now) == said
+
+
+@pytest.mark.parametrize(
+    ("now", "seen"),
+    [
+        ([("train", 10, "cat/1.png"), ("test", 20, "cat/1.png")], ""),
+        ([("train", 20, "cat/1.png"), ("test", 10, "cat/1.png")], "; 1 that"),
+        ([("val", 20, "cat/1.png")], ""),
+        ([("val", 10, "cat/1.png")], "; 1 that"),
+    ],
+)
+def test_of_two_splits_images_of_one_name_their_sizes_tell_which_was_trained_on(now, seen):
+    before = [("train", 10, "cat/1.png"), ("test", 20, "cat/1.png")]
+    said = compare_listings(before, now)
+    assert seen in said if seen else "trained on" not in said
+
+
+def test_a_mac_stores_accents_otherwise():
+    (name,) = relative_names([Path("/photos/e\u0301te\u0301/1.png")], "/photos")
+    assert name == "\u00e9t\u00e9/1.png"
 
 
 def test_kept_is_what_has_name_and_size_still():

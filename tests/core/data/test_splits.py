@@ -81,6 +81,16 @@ def test_files_that_were_there_before_stay_where_they_were():
     assert [np.bincount(part.labels).tolist() for part in parts] == [[58, 23], [6, 2], [16, 6]]
 
 
+def test_a_name_in_two_given_splits_is_taken_for_trained_on():
+    """The test folder is gone, and pictures in it were called as those that were trained on."""
+    trained_on = {f"class0/{n}.png": {"train"} for n in range(20)}
+    in_both = {f"class1/{n}.png": {"train", "test"} for n in range(5)}
+    parts = complete(files([20, 20]), CONFIG, trained_on | in_both)
+    held = relative_names([*parts.test.files, *parts.val.files], "/photos")
+    assert len(held) == 6  # of class0 the one that must be, in each
+    assert not in_both.keys() & set(held)
+
+
 def test_what_is_left_of_a_class_is_in_every_split():
     """Even where those that were held out, or all others, are gone."""
     held_out = {f"class0/{n}.png": {"test"} for n in range(4)}
