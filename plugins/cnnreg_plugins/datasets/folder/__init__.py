@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from unicodedata import normalize
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
 from cnnreg.images import EXTENSIONS
 
-from .looking import ClassFolder, ignored, look, unreadable
+from .looking import ClassFolder, composed, ignored, look, unreadable
 from .passed import Passed, listed
+from .splits import by_split, refuse_splits
 
-SPLITS = {
-    "train": ("train", "training", "train_set", "training_set"),
-    "val": ("val", "valid", "validation", "dev", "val_set", "validation_set"),
-    "test": ("test", "testing", "test_set"),
-}
 # Not printable by themselves, but parts of emoji and of Persian and Indian words.
 JOINERS = dict.fromkeys((0x200C, 0x200D, 0xFE0F))
 
@@ -38,7 +32,7 @@ def open_folder(request: DataRequest) -> SourceData:
     if "train" not in splits:
         classes = _looked(_class_folders(root), passed)
         passed.beside_classes(root)
-        _refuse_splits(root, classes)
+        refuse_splits(root, classes)
         notes = (*passed.notes(), *_doubts(classes))
         return SourceData(classes=tuple(classes), train=_samples(classes), notes=notes)
     train = _class_folders(splits["train"])
@@ -58,12 +52,10 @@ def open_folder(request: DataRequest) -> SourceData:
 def _every_image(root: Path) -> SourceData:
     """In the splits that are there, if any, of whatever classes each of them holds."""
     passed = Passed()
-    folders = {name.lower(): folder for name, folder in _folders(root).items()}
+    of_folders = {name: path for name, path in _folders(root).items() if _folders(path)}
     parts = {
-        split: _looked(_class_folders(folders[name]), passed)
-        for split, names in SPLITS.items()
-        for name in names
-        if name in folders and _folders(folders[name])
+        split: _looked(_class_folders(folder), passed)
+        for split, folder in by_split(of_folders, root).items()
     } or {"train": _looked(_class_folders(root), passed)}
     classes = sorted({name for found in parts.values() for name in found})
     samples = {split: _samples(found, classes) for split, found in parts.items()}
@@ -75,14 +67,7 @@ def _every_image(root: Path) -> SourceData:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """Split folders: called so, and holding folders, not images; none, or one for training too."""
-    found: dict[str, Path] = {}
-    folders = _folders(root)
-    for split, names in SPLITS.items():
-        named = [folder for name, folder in folders.items() if name.lower() in names]
-        if len(named) > 1:
-            raise DataError(f"Two folders for one split: {_names(named)}.", where=root)
-        if named:
-            found[split] = named[0]
+    found = by_split(_folders(root), root)
     if "train" in found:
         return found if _folders(found["train"]) else {}
     if astray := [folder.name for folder in found.values() if _folders(folder)]:
@@ -92,22 +77,6 @@ def _split_folders(root: Path) -> dict[str, Path]:
             hint="Call the folder of the training images 'train'.",
         )
     return {}  # classes of such names
-
-
-def _refuse_splits(root: Path, classes: dict[str, ClassFolder]) -> None:
-    """Two splits called otherwise, as seg_train and seg_test, are no classes."""
-    found: dict[str, str] = {}
-    for name, looked in classes.items():
-        words = {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
-        for split, names in SPLITS.items():
-            if not (looked.flat or words.isdisjoint(names)):
-                found.setdefault(split, name)
-    if len(found) > 1:
-        raise DataError(
-            f"{' and '.join(found.values())} hold folders, not images: are they splits?",
-            where=root,
-            hint=f"Call them {' and '.join(found)}, or name one of them with --data.",
-        )
 
 
 def _doubts(classes: dict[str, ClassFolder]) -> tuple[str, ...]:
@@ -141,22 +110,21 @@ def _class_folders(root: Path) -> dict[str, Path]:
 def _folders(root: Path) -> dict[str, Path]:
     """Visible folders by name, sorted; a link back to `root` or above it is none of them."""
     try:
-        paths = sorted(root.iterdir(), key=lambda path: path.name)
+        paths = sorted(root.iterdir(), key=lambda path: composed(path.name))
     except OSError as error:
         unreadable(error)
     real = root.resolve()
-    folders = {
-        path.name: path
-        for path in paths
-        if path.is_dir() and not ignored(path) and not real.is_relative_to(path.resolve())
-    }
+    folders: dict[str, Path] = {}
     seen: dict[str, Path] = {}
-    for name, path in folders.items():
+    for path in paths:
+        if not path.is_dir() or ignored(path) or real.is_relative_to(path.resolve()):
+            continue
+        name = composed(path.name)
         if not name.translate(JOINERS).isprintable():
             raise DataError(
                 f"A folder's name is not readable text: {name!r}.", where=root, hint="Rename it."
             )
-        twin = seen.setdefault(normalize("NFC", name.casefold()), path)
+        twin = seen.setdefault(composed(name.casefold()), path)
         if twin is not path:
             raise DataError(
                 f"Two folders differ only in upper and lower case, or in how accents are stored: "
@@ -164,18 +132,18 @@ def _folders(root: Path) -> dict[str, Path]:
                 where=root,
                 hint="Many systems cannot tell them apart: rename or merge them.",
             )
+        folders[name] = path
     return folders
 
 
 def _same_classes(train: dict[str, Path], folder: Path) -> dict[str, Path]:
-    """By the training images' names and in their order: a Mac may have stored accents otherwise."""
-    folders = {normalize("NFC", name): path for name, path in _class_folders(folder).items()}
-    names = {normalize("NFC", name): name for name in train}
-    if unknown := folders.keys() - names.keys():
+    """By the training images' names and in their order."""
+    folders = _class_folders(folder)
+    if unknown := folders.keys() - train.keys():
         raise DataError(f"Class '{min(unknown)}' is not among the training images.", where=folder)
-    if missing := names.keys() - folders.keys():
+    if missing := train.keys() - folders.keys():
         raise DataError(f"Class '{min(missing)}' is missing in this split.", where=folder)
-    return {name: folders[plain] for plain, name in names.items()}
+    return {name: folders[name] for name in train}
 
 
 def _looked(classes: dict[str, Path], passed: Passed) -> dict[str, ClassFolder]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+from unicodedata import normalize
 
 from cnnreg import DataError
 from cnnreg.images import EXTENSIONS
@@ -32,8 +33,9 @@ def look(folder: Path) -> ClassFolder:
     others: list[str] = []
     links, flat, inner = 0, False, frozenset[str]()
     for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not ignored(Path(parent, name)))
-        found = [Path(parent, name) for name in sorted(names) if is_image(name)]
+        kept = (name for name in folders if not ignored(Path(parent, name)))
+        folders[:] = sorted(kept, key=composed)
+        found = [Path(parent, name) for name in sorted(names, key=composed) if is_image(name)]
         for path in found:
             # A broken link stays in: like any unreadable image it is counted and named.
             if path.exists() and not path.is_file():
@@ -44,6 +46,11 @@ def look(folder: Path) -> ClassFolder:
         others += (name for name in names if not is_image(name))
         links += sum(Path(parent, name).is_symlink() for name in folders)
     return ClassFolder(tuple(images), flat, inner, tuple(others), links)
+
+
+def composed(name: str) -> str:
+    """However its accents are stored: a Mac may keep them apart from their letters."""
+    return normalize("NFC", name)
 
 
 def is_image(name: str) -> bool:

@@ -150,6 +150,8 @@ def test_a_class_may_be_called_valid(tmp_path):
         (["trn/a/1.png", "test/a/1.png"], "'test' of class folders, but none for training"),
         (["seg_train/a/1.png", "seg_test/b/1.png", "seg_pred/1.png"], "are they splits"),
         (["train_images/a/1.png", "TestImages/b/1.png"], "are they splits"),
+        (["train/cat.0.png", "test/0.png"], "test and train are called as splits"),
+        (["train/cat.0.png", "test1/0.png"], "called as splits"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, names, words):
@@ -175,6 +177,9 @@ def test_accents_may_be_stored_otherwise_in_another_split(tmp_path):
     assert source.test is not None
     assert source.classes == ("a", "f", "\u00e9t\u00e9")
     assert [path.parent.name for path in source.test.files] == ["a", "f", "e\u0301te\u0301"]
+    assert opened(tmp_path / "test").classes == source.classes  # of a Mac alone
+    put(tmp_path, "test/a/e\u0301.png", "test/a/f.png")
+    assert [path.name for path in opened(tmp_path).test.files[1:3]] == ["f.png", "e\u0301.png"]
     put(tmp_path, "train/e\u0301te\u0301/1.png")
     if len(list((tmp_path / "train").iterdir())) == 4:  # not on a Mac, which knows them for one
         with pytest.raises(DataError, match="how accents are stored"):
@@ -275,3 +280,10 @@ def test_a_whole_folder_need_not_be_one_to_train_on(tmp_path, names, classes, sp
     given = {name: getattr(source, name) for name in ("train", "val", "test")}
     assert source.classes == classes
     assert {name: s.labels.tolist() for name, s in given.items() if s is not None} == splits
+
+
+@pytest.mark.parametrize("names", [("test", "testing"), ("val", "validation", "dev")])
+def test_a_whole_folder_may_have_one_folder_for_a_split_too(tmp_path, names):
+    put(tmp_path, *(f"{name}/{label}/1.png" for name in names for label in "ab"))
+    with pytest.raises(DataError, match="Two folders for one split"):
+        open_folder(DataRequest(folder=tmp_path, whole=True))
