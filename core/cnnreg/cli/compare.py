@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from cnnreg.comparing.folder import (
     DATABASE,
+    is_elsewhere,
     keep_study_name,
     study_name,
     with_relative_runs,
@@ -149,14 +150,15 @@ def command(
         data_sets = DataSets(registry, decoding.update)
         entries = describe_plan(registry, planned, data_sets) if planned else {}
     database = Database(storage, folder)
-    keep_study_name(folder, name)
+    keep_study_name(folder, name, elsewhere=storage is not None)
     study = Study(database, name, heartbeat=heartbeat)
     if heartbeat not in (None, study.heartbeat):
         say(f"the workers of this comparison give a sign of life every {study.heartbeat} s")
     try:
         study.join(entries, planned.trials() if planned else [])
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
-        worker.work(again=f"cnnreg compare --resume {typed(folder)}", shared=database.shared)
+        again = f"cnnreg compare --resume {typed(folder)}"
+        worker.work(f"{again} and the --storage" if storage else again, shared=database.shared)
         results = with_relative_runs(study.results(), folder)
     finally:
         study.close()
@@ -170,12 +172,19 @@ def _storage_of(folder: Path, named: str | None) -> str | None:
     """
     source = click.get_current_context().get_parameter_source("storage")
     own = source is ParameterSource.ENVIRONMENT and (folder / DATABASE).is_file()
+    if named is None and is_elsewhere(folder):
+        raise UsageError(
+            "The study of this comparison is in a database elsewhere.",
+            where=folder,
+            hint="Name it: --storage postgresql://...",
+        )
     return None if own else named
 
 
 def _refuse_other_folders(folder: Path, storage: str | None) -> None:
     """Raises UsageError if there is no comparison to go on with."""
-    if not folder.is_dir() or not (storage or (folder / DATABASE).is_file()):
+    held = storage or is_elsewhere(folder) or (folder / DATABASE).is_file()
+    if not (folder.is_dir() and held):
         raise UsageError(
             "There is no comparison in this folder.",
             where=folder,

@@ -47,7 +47,8 @@ class Worker:
         self._out = console(stderr=True)
         self._reported: set[str] = set()
 
-    def work(self, *, again: str, shared: bool) -> None:
+    def work(self, again: str, *, shared: bool) -> None:
+        """`again`: what to type to go on, once it has been stopped."""
         from cnnreg.training.stopping import StopRequest
 
         with StopRequest() as stop:
@@ -56,7 +57,7 @@ class Worker:
             except StoppedError as stopped:
                 stopped.hint = f"Go on with: {again}"
                 if shared:
-                    stopped.hint += " and the --storage; other workers go on meanwhile"
+                    stopped.hint += "; other workers go on meanwhile"
                 raise
 
     def _free(self, trial: Trial) -> bool:

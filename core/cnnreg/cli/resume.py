@@ -152,7 +152,7 @@ def _refuse_finished(run: Run, recipe: Recipe) -> None:
         return
     waited = result["epochs"] - max(result["best_epoch"], recipe.freeze)
     if result["epochs"] >= recipe.epochs:
-        longer = f"{flag_of('epochs')} {recipe.epochs + 10}"
+        longer = f"{flag_of('epochs')} {max(recipe.epochs, result['epochs']) + 10}"
     elif recipe.patience and waited >= recipe.patience:
         longer = f"{flag_of('patience')} {2 * waited}"
     else:

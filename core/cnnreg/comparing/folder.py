@@ -37,12 +37,21 @@ def study_name(folder: Path) -> str:
     return folder.resolve().name
 
 
-def keep_study_name(folder: Path, name: str) -> None:
+def is_elsewhere(folder: Path) -> bool:
+    """Whether the study was begun in a database of another place, which must be named again."""
+    if (folder / DATABASE).is_file() or not (path := _identity(folder)).is_file():
+        return False
+    held = read_json(path)
+    return isinstance(held, dict) and held.get("elsewhere") is True
+
+
+def keep_study_name(folder: Path, name: str, *, elsewhere: bool) -> None:
+    """Not where the database is: that may hold a password."""
     path = _identity(folder)
     with disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
-        write_json(path, {"study": name})
+        write_json(path, {"study": name, "elsewhere": elsewhere})
 
 
 def run_folder(folder: Path, trial: Trial) -> Path:

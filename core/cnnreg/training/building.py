@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from cnnreg.data import Dataset
+from cnnreg.data.dataset import Split
 from cnnreg.errors import DataError, MachineError, PluginError, UsageError, one_line
 from cnnreg.networks.savable import unsavable
 from cnnreg.plugins import blaming
@@ -86,13 +89,18 @@ def memory_format(recipe: Recipe) -> torch.memory_format:
     return torch.contiguous_format if contiguous else torch.channels_last
 
 
+def _unreadable(split: Split) -> str:
+    """Which files are left out, wherever the folder lies."""
+    return f"\n{sorted(Path(str(error.where)).name for error in split.skipped)}"
+
+
 def refuse_unshareable(recipe: Recipe, dataset: Dataset, world: World) -> None:
     """Raises before the work what several processes cannot train on."""
     if world.size == 1:
         return
-    fingerprint = dataset.fingerprint
-    if world.from_first(fingerprint.encode()).decode() != fingerprint:
-        raise DataError("The images here are not those of the first process.")
+    images = dataset.fingerprint + _unreadable(dataset.train) + _unreadable(dataset.val)
+    if world.from_first(images.encode()).decode() != images:
+        raise DataError("The images here, or those that can be read, are not the first process's.")
     if min(recipe.batch_size // recipe.accumulate, len(dataset.train)) < world.size:
         raise UsageError(
             f"{world.size} processes need at least as many training images, and a --batch-size "

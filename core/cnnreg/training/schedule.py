@@ -19,12 +19,13 @@ def learning_rate(
     """The rate for optimizer step `step`, counted from 0; `history` holds the epochs behind it."""
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup * steps_per_epoch)
-    if recipe.schedule == "one-cycle":  # which begins with a rise of its own
-        rise = min(1.0, warmup / total) if warmup else ONE_CYCLE_RISE
-        return recipe.learning_rate * _one_cycle(min(1.0, step / total), rise)
     thawed = step - recipe.freeze * steps_per_epoch
     risen = step if thawed < 0 else thawed  # a body that thaws begins as cold as the head did
     warm = min(1.0, (risen + 1) / warmup) if warmup else 1.0
+    if recipe.schedule == "one-cycle":  # which begins with a rise of its own
+        rise = min(1.0, warmup / total) if warmup else ONE_CYCLE_RISE
+        again = warm if recipe.freeze and thawed >= 0 else 1.0
+        return recipe.learning_rate * again * _one_cycle(min(1.0, step / total), rise)
     if step < warmup:
         return recipe.learning_rate * warm
     done = min(1.0, (step - warmup) / max(1, total - warmup))

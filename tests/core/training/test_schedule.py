@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_warmup_is_the_rise_of_one_cycle_and_no_second_one(warmup, peak):
     assert rates[0] == pytest.approx(0.1 / 25)
     assert rates[peak] == max(rates) == pytest.approx(0.1)
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
+
+
+def test_a_body_that_thaws_is_warmed_up_in_one_cycle_too():
+    recipe = Recipe(epochs=6, learning_rate=0.1, schedule="one-cycle", warmup=1.0, freeze=2)
+    cycle = replace(recipe, freeze=0)
+    rates, plain = ([learning_rate(of, step, 4) for step in range(24)] for of in (recipe, cycle))
+    shares = [rate / without for rate, without in zip(rates, plain, strict=True)]
+    assert shares == pytest.approx([1] * 8 + [0.25, 0.5, 0.75] + [1] * 13)
 
 
 def test_linear_comes_down_to_nothing():

@@ -85,6 +85,15 @@ def is_lost(path: Path) -> bool:
     return False
 
 
+def is_shut(path: Path) -> bool:
+    """Whether it is there, but cannot be read now: another program holds it, say."""
+    try:
+        read_content(path)
+    except ModelFileError:
+        return path.exists()
+    return False
+
+
 def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:
     """The network of a checkpoint: float32, on the CPU, in evaluation mode."""
     return model_of(read_checkpoint(path), architecture, path)

@@ -54,7 +54,9 @@ class Progress:
             val_accuracy=val_accuracy,
             images_per_second=self.images / max(self.seconds, 1e-9),
             seconds=self.seconds + val_seconds,
-            best=self._is_best(val_accuracy, val_loss, val_images if recipe.settles else None),
+            best=self._is_best(
+                val_accuracy, val_loss, val_images if self._settles(recipe, learning_rate) else None
+            ),
         )
         self.history.append(record)
         self.begin_epoch()
@@ -71,6 +73,13 @@ class Progress:
     @property
     def _judged(self) -> list[EpochRecord]:
         return self.history[self.judged_since :]
+
+    def _settles(self, recipe: Recipe, rate: float) -> bool:
+        """Whether the rate has not risen since the best epoch, as where a longer training goes on.
+
+        Then a later epoch is no riper one.
+        """
+        return recipe.settles and (self.best is None or rate <= self.best.learning_rate)
 
     def _is_best(self, val_accuracy: float, val_loss: float, settling: int | None) -> bool:
         """A better accuracy; with the same one, a lower loss: small splits tie often.

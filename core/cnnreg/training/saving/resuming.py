@@ -26,6 +26,7 @@ from cnnreg.training.step import Trainee
 from .checkpoint import (
     Checkpoint,
     is_lost,
+    is_shut,
     load_weights,
     parse_checkpoint,
     read_checkpoint,
@@ -99,8 +100,7 @@ def go_on(
     load_weights(trainee.model, checkpoint.model, path)
     progress = restore(checkpoint, trainee, world)
     before = checkpoint.state.get("made_with") or facts
-    # Of several machines one may not be able to read an image that the others can.
-    otherwise = world.any(_is_judged_otherwise(before, facts))
+    otherwise = _is_judged_otherwise(before, facts)
     # One that has ended already is at its end again, whatever became of its best weights.
     seeks = progress.best is not None and not progress.finished(run.config.recipe)
     lost = seeks and world.any(world.writes and is_lost(run.best))
@@ -127,6 +127,12 @@ def _last_whole(run: Run, world: World, note: Note) -> tuple[Path, Checkpoint]:
     try:
         return run.last, _read(run, run.last, world)
     except ModelFileError as error:
+        if world.any(world.writes and is_shut(run.last)):  # whole, perhaps: not to be put aside
+            raise ModelFileError(
+                "The last checkpoint is there, but cannot be read now.",
+                where=run.last,
+                hint="Once it can, go on: nothing has been changed.",
+            ) from error
         if not world.any(world.writes and run.previous.exists()):
             raise
         checkpoint = _read(run, run.previous, world)

@@ -14,7 +14,7 @@ from cnnreg.files import sole_writer
 from cnnreg.training import closing
 from cnnreg.training.saving import saver
 from comparisons import SMALL, accuracies, figures
-from helpers import cli
+from helpers import cli, refused
 
 
 def test_what_was_interrupted_goes_on_in_the_middle_of_a_trial(whole, tmp_path, monkeypatch):
@@ -144,6 +144,26 @@ def test_a_comparison_begun_in_its_folder_goes_on_there_whatever_the_variable_sa
         assert code == 0, err
         assert len(json.loads(out)["trials"]) == 8
         assert not (tmp_path / "shared.db").exists()
+
+
+def test_a_study_begun_elsewhere_is_not_begun_anew_in_the_folder(tmp_path, monkeypatch):
+    shared, folder = f"sqlite:///{tmp_path / 'shared.db'}", tmp_path / "folder"
+    command = ("compare", "mlp", "--optimizers", "sgd", "--epochs", "1", "--seeds", "1")
+
+    def press_ctrl_c(self, record):
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saver.Saver, "save_epoch", press_ctrl_c)
+        code, _, err = cli(*command, "--output", folder, "--storage", shared)
+    assert (code, f"Go on with: cnnreg compare --resume {folder} and the --storage" in err) == (
+        130,
+        True,
+    )
+    for again in (("compare", "--resume", folder), (*command, "--output", folder)):
+        refused(2, "in a database elsewhere", *again)
+        assert not (folder / "study.db").exists()
+        assert cli(*again, "--storage", shared)[0] == 0
 
 
 @pytest.mark.parametrize("what", ["--output", "--resume"])

@@ -10,14 +10,14 @@ from cnnreg.recipe import Recipe
 from cnnreg.training.saving.progress import Progress
 
 
-def progress_of(*epochs: tuple[float, float], images: int = 100, **settings) -> Progress:
-    """A progress whose epochs had these validation accuracies and losses."""
+def progress_of(*epochs: tuple[float, ...], images: int = 100, **settings) -> Progress:
+    """A progress whose epochs had these validation accuracies and losses, and perhaps rates."""
     progress, recipe = Progress(), Recipe(**settings).with_patience()
-    for accuracy, loss in epochs:
+    for accuracy, loss, *rate in epochs:
         progress.count(images=4, loss_sum=4.0, correct=2, seconds=0.5)
         progress.finish_epoch(
             recipe,
-            learning_rate=0.1,
+            learning_rate=rate[0] if rate else 0.1,
             val_loss=loss,
             val_accuracy=accuracy,
             val_images=images,
@@ -57,6 +57,15 @@ def test_where_the_rate_comes_down_the_later_of_epochs_alike_is_best(
 ):
     epochs = [(accuracy, 1.0 + epoch) for epoch, accuracy in enumerate(accuracies)]
     progress = progress_of(*epochs, images=images, **{"schedule": "cosine", **settings})
+    assert progress.best.epoch == best
+
+
+@pytest.mark.parametrize(
+    ("later", "best"), [((0.78, 2.0, 0.09), 2), ((0.82, 2.0, 0.09), 3), ((0.78, 2.0, 0.0), 3)]
+)
+def test_a_rate_that_has_risen_again_must_bring_more(later, best):
+    """Where a training that had ended goes on: its weights were the riper ones."""
+    progress = progress_of((0.7, 1.0, 0.1), (0.8, 1.0, 0.01), later, images=30)
     assert progress.best.epoch == best
 
 

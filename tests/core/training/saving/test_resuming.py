@@ -323,3 +323,23 @@ def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped,
         with pytest.raises(ModelFileError, match="Cannot read: Permission denied"):
             train(registry, stopped)
     assert stopped.best.read_bytes() == content
+
+
+def test_a_checkpoint_that_only_cannot_be_read_now_is_not_put_aside(
+    registry, stopped, whole, monkeypatch
+):
+    content, read = stopped.last.read_bytes(), Path.read_bytes
+
+    def busy(path):
+        if path == stopped.last:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", busy)
+        with pytest.raises(ModelFileError, match="is there, but cannot be read now"):
+            train(registry, stopped)
+    assert stopped.last.read_bytes() == content
+    assert not stopped.damaged.exists()
+    train(registry, stopped)
+    assert state_of(stopped) == state_of(whole)
