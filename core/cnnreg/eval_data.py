@@ -14,7 +14,7 @@ from .data.listing import kept
 from .data.whole import ALL, open_whole
 from .errors import CnnregError, DataError
 from .registry import Registry
-from .run_data import check_classes, data_for_model, fingerprint_of, is_another, named_data
+from .run_data import data_for_model, fingerprint_of, is_another, named_data, with_classes
 from .runs import Run, open_run, run_around
 from .specs import ModelFile
 
@@ -98,8 +98,7 @@ class Asked:
     def _dataset(self) -> Dataset:
         """In the splits that the run made, or would have made of it."""
         dataset = data_for_model(self.registry, self.model, self.path, self.data, self.data_dir)
-        check_classes(dataset, self.model.contract.classes)
-        return dataset
+        return with_classes(dataset, self.model.contract.classes)
 
     def _cut(self, split: str) -> Examples:
         dataset = self._dataset()

@@ -69,7 +69,7 @@ def data_of_run(
     again = f"cnnreg train {contract.architecture} --weights {typed(run.folder)}"
     data = config.folder or Path(config.name)
     hint = f"Train a model of these from its weights: {again} --data {typed(data)}"
-    check_classes(dataset, contract.classes, where, hint=hint)
+    dataset = with_classes(dataset, contract.classes, where, hint=hint)
     if own.name and not changed and dataset.fingerprint != run.config.data_fingerprint:
         before = run.listed()
         is_other = folder and kept(before, dataset.listing()) < len(before) / 2
@@ -148,17 +148,22 @@ def fingerprint_of(model: ModelFile) -> str | None:
     return (model.split.get(FINGERPRINT) or None) if isinstance(model.split, dict) else None
 
 
-def check_classes(
+def with_classes(
     dataset: Dataset,
     classes: tuple[str, ...],
     where: Path | str | None = None,
     *,
     hint: str = "",
-) -> None:
+) -> Dataset:
+    """The data with the model's order of classes, which imported weights may have of their own.
+
+    Raises DataError if it has others.
+    """
     if difference := compare_classes(dataset.classes, classes):
         raise DataError(
             f"The data has other classes than the model: {difference}.", where=where, hint=hint
         )
+    return dataset.in_order(classes)
 
 
 def _is_gone(folder: Path) -> bool:

@@ -148,6 +148,11 @@ def test_a_run_without_data_takes_what_is_named_if_its_classes_are_the_same(regi
     with pytest.raises(UsageError, match="imported without data"):
         data_of_run(registry, without)
     assert data_of_run(registry, without, folder=Path("digits")).classes == dataset.classes
+    backwards = replace(run.config.contract, classes=dataset.classes[::-1])
+    turned = data_of_run(registry, without.changed(contract=backwards), folder=Path("digits"))
+    assert turned.classes == backwards.classes
+    assert turned.test.labels.tolist() == [9 - label for label in dataset.test.labels]
+    assert (turned.test.pixels == dataset.test.pixels).all()
     other = contract(input_shape=(1, 8, 8))
     with pytest.raises(DataError, match=r"0, 1, .*, 9 added; a, b, c missing"):
         data_of_run(registry, without.changed(contract=other), folder=Path("digits"))

@@ -137,7 +137,7 @@ def _of_the_machine(error: BaseException) -> MachineError | None:
     if is_unloadable(error):
         return MachineError(f"A library does not load: {text_of(error)}.", hint=REINSTALL)
     if is_out_of_memory(error):
-        return MachineError("Out of memory.", hint="Try a smaller --batch-size or --image-size.")
+        return MachineError("Out of memory.", hint="Try smaller batches or images.")
     if isinstance(error, OSError):
         return MachineError(f"{error.strerror or error}.", where=error.filename)
     return None

@@ -104,6 +104,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def relabelled(self, places: Labels, classes: tuple[str, ...]) -> Split:
+        """The same images with other labels: label n becomes `places[n]`, a place in `classes`."""
+        samples = replace(self._samples, labels=places[self._samples.labels])
+        load = replace(self._load, classes=classes if self._load.classes else ())
+        return Split(samples, load, self._root)
+
     def take(self, count: int, *, seed: int = 0) -> Split:
         """A random part of that many images at most; only these are decoded."""
         import numpy as np
@@ -150,6 +156,19 @@ class Dataset:
         for split in (self.train, self.val, self.test):
             split.identify(digest.update)
         return digest.hexdigest()
+
+    def in_order(self, classes: tuple[str, ...]) -> Dataset:
+        """With the same classes in another order."""
+        import numpy as np
+
+        if classes == self.classes:
+            return self
+        places = np.array([classes.index(name) for name in self.classes], np.int64)
+        splits = {
+            name: getattr(self, name).relabelled(places, classes)
+            for name in ("train", "val", "test")
+        }
+        return replace(self, classes=classes, **splits)
 
     def decode(self) -> None:
         """All splits, which takes a while: what cannot be read is known before the work."""

@@ -38,6 +38,14 @@ class Loaded(NamedTuple):
     note: str = ""  # what a person should know of it
 
 
+def skippable(files: int, total: int) -> int:
+    """How many of a split's files may be unreadable; `total` is of all splits.
+
+    One may always be damaged where there are enough images, however small its split.
+    """
+    return max(int(files * BAD_SHARE), int(total * BAD_SHARE >= 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Loader:
     """Makes the pixels of one split; Pillow decodes without the GIL, so threads suffice."""

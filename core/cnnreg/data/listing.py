@@ -52,13 +52,13 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
 
 
 def compare_classes(found: Sequence[str], expected: Sequence[str]) -> str:
-    """Which were added, and which are missing; empty where they are the same."""
+    """Which were added, and which are missing; empty where all are there, in any order."""
     added = [name for name in found if name not in set(expected)]
     missing = [name for name in expected if name not in set(found)]
     told = [
         f"{_few(names)} {what}" for names, what in ((added, "added"), (missing, "missing")) if names
     ]
-    return "; ".join(told) or ("another order" if list(found) != list(expected) else "")
+    return "; ".join(told)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from cnnreg.specs import DataRequest, DatasetSpec, Samples, Shape, SourceData
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Dataset, Moments, Split
-from .decode import BAD_SHARE, Loader, Progress
+from .decode import Loader, Progress, skippable
 from .listing import Places, common_folder
 from .splits import complete
 
@@ -53,8 +53,7 @@ def open_dataset(
     roots = {name: common_folder(given.files) for name, given in given_splits(source).items()}
 
     def split(name: str, samples: Samples) -> Split:
-        # One may always be damaged where there are enough images, however small its split.
-        may_skip = max(int(len(samples) * BAD_SHARE), int(total * BAD_SHARE >= 1))
+        may_skip = skippable(len(samples), total)
         needed = source.classes if name == "train" else ()
         loader = Loader(name, shape, config.resize, may_skip, progress, cache, needed)
         return Split(samples, loader, roots.get(name, roots["train"]))

@@ -13,7 +13,7 @@ from cnnreg.specs import Samples, Shape
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Split
-from .decode import BAD_SHARE, Loader
+from .decode import Loader, skippable
 from .listing import common_folder, compare_classes
 from .opening import given_splits, open_source
 
@@ -37,11 +37,13 @@ def open_whole(
         given = {ALL: source.train}
     places = _places(source.classes, classes, config)
     cache = cache_beside(config.folder or config.downloads, config.name)
-    may_skip = int(sum(map(len, given.values())) * BAD_SHARE)
+    total = sum(map(len, given.values()))
 
     def split(name: str, samples: Samples) -> Split:
         title = "labelled" if name == ALL else name
-        loader = Loader(title, image_shape, config.resize, may_skip, None, cache)
+        loader = Loader(
+            title, image_shape, config.resize, skippable(len(samples), total), None, cache
+        )
         mapped = replace(samples, labels=places[samples.labels])
         return Split(mapped, loader, _root(samples, source.classes, config.folder))
 

@@ -83,7 +83,7 @@ class Original:
     @cached_property
     def with_more_images(self) -> Original:
         """The same compared on up to five times as many images, if there are more."""
-        if len(self.dataset.val) <= len(self.labels):
+        if len(self.dataset.val.samples) <= VERIFICATION_IMAGES:
             return self
         val = self.dataset.val.take(MOST_IMAGES, seed=0)
         logits = _answers(self.build(), val.pixels, self.model.contract)

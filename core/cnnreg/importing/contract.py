@@ -29,17 +29,16 @@ class Wishes:
 def agreed_classes(
     classes: tuple[str, ...] | None, dataset: Dataset | None
 ) -> tuple[str, ...] | None:
-    """The names that were given, else the data's. Raises DataError if they differ."""
-    if dataset is None or classes is None or classes == dataset.classes:
+    """The names that were given, else the data's. Raises DataError if they are others."""
+    if dataset is None or classes is None:
         return classes or (dataset.classes if dataset else None)
-    if sorted(classes) == sorted(dataset.classes):
-        what = "The data has these classes in another order"
-    else:
-        what = f"The data has {len(dataset.classes)} other classes"
-    raise DataError(
-        f"{what}: {listed(dataset.classes)} instead of {listed(classes)}.",
-        hint="Import with --classes alone, or with data of the same classes.",
-    )
+    if sorted(classes) != sorted(dataset.classes):
+        raise DataError(
+            f"The data has {len(dataset.classes)} other classes: {listed(dataset.classes)} "
+            f"instead of {listed(classes)}.",
+            hint="Import with --classes alone, or with data of the same classes.",
+        )
+    return classes
 
 
 def image_shape(

@@ -51,6 +51,8 @@ def plan_import(
     entry = registry.architectures.entry(architecture)
     spec, dataset = entry.spec, data[1] if data else None
     classes = agreed_classes(wishes.classes, dataset)
+    if dataset is not None and classes is not None:
+        dataset = dataset.in_order(classes)
     shape, channels = image_shape(spec, wishes, dataset)
     fit = best_fit(
         spec,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DRIFT = 0.05  # a change over the rounds that is worth a warning
 TRUSTED_P99 = 1000  # samples
+INPUT_BYTES = 128 << 20  # that a contestant's inputs may take, where one batch does not take more
 ASLEEP = 100  # times the other calls' p99, and a second: so long takes only a lid that was closed
 
 
@@ -148,8 +149,12 @@ def _surviving(
 
 
 def _inputs(contestant: Contestant, images: Pixels, batch: int) -> list[Any]:
-    """Up to eight different batches, prepared beforehand: preparing is not timed."""
-    count = max(1, min(8, len(images) // batch))
+    """Up to eight different batches, prepared beforehand: preparing is not timed.
+
+    As floats they are four times as large, and each contestant keeps its own to the end.
+    """
+    fitting = INPUT_BYTES // (4 * images[:batch].nbytes)
+    count = max(1, min(8, len(images) // batch, fitting))
     return [
         contestant.session.prepare(images[number * batch : (number + 1) * batch])
         for number in range(count)

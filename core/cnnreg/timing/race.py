@@ -71,22 +71,24 @@ def race(
             note(f"{contestant.label} is of older weights: export the run again")
     names = device_names(contestants)
     digests = {path: digest_of(path) for path in {one.model.path for one in contestants}}
+    # As the digests: a run may be exported again while its files are timed.
+    proofs = [proof_of(contestant) for contestant in contestants]
     outcomes = benchmark(contestants, images, options, step=step, note=note)
     outcomes_of = list(zip(contestants, outcomes, strict=True))
     # What it is shown is no picture, so that nothing follows from what it is taken for.
     pairs = judged(outcomes_of, images, options.batch, expected=0 if noisy else EXPECTED)
     timed = [
-        (one, replace(result, sha256=digests[one.model.path]))
-        for one, result in pairs
+        (replace(result, sha256=digests[one.model.path]), proof)
+        for (one, result), proof in zip(pairs, proofs, strict=True)
         if isinstance(result, BenchResult)
     ]
     lost = [(one, error) for one, error in pairs if isinstance(error, CnnregError)]
-    results = [result for _, result in timed]
+    results = [result for result, _ in timed]
     return Race(
         contract=models[0].contract,
         threads=threads,
         results=results,
-        fastest=choose(results, [proof_of(contestant) for contestant, _ in timed]),
+        fastest=choose(results, [proof for _, proof in timed]),
         environment=before,
         devices=names,
         warnings=(

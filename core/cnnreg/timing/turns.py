@@ -29,8 +29,11 @@ def warm_up(session: Session, inputs: Sequence[Any], seconds: float) -> tuple[fl
     session.infer(inputs[0])
     first_call = 1000 * (perf_counter() - started)
     blocks: list[float] = []
-    while (elapsed := perf_counter() - started) < PATIENCE * seconds:
-        blocks.append(float(median(calls(session, inputs, seconds / 5))))
+    # Three blocks at least, however slow: fewer tell nothing.
+    while (elapsed := perf_counter() - started) < PATIENCE * seconds or (
+        seconds and len(blocks) < 3
+    ):
+        blocks.append(float(median(calls(session, inputs, seconds / 5, least=3))))
         recent = blocks[-3:]
         steady = len(recent) == 3 and max(recent) <= (1 + STEADY) * min(recent)
         if steady and elapsed >= seconds:

@@ -64,7 +64,7 @@ def test_a_small_split_stays_in_memory(photos):
 def test_from_the_file_come_the_same_pixels_and_labels(photos, large, monkeypatch):
     (photos / "cat" / "07.png").write_bytes(b"<html>")
     (photos / "dog" / "09.png").write_bytes(b"")
-    monkeypatch.setattr("cnnreg.data.opening.BAD_SHARE", 0.1)
+    monkeypatch.setattr("cnnreg.data.decode.BAD_SHARE", 0.1)
     monkeypatch.setattr(cache, "LARGE", 1 << 30)
     memory = opened(photos)
     assert len(memory.train) + len(memory.val) + len(memory.test) == 118

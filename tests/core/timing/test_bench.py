@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,6 +70,14 @@ def test_everyone_gets_the_same_different_images(clock):
     benchmark([contestant(session) for session in sessions], IMAGES, FAST)
     assert sessions[0].seen == sessions[1].seen
     assert len(sessions[0].seen) == 8
+
+
+def test_inputs_do_not_fill_the_memory(clock, monkeypatch):
+    monkeypatch.setattr("cnnreg.timing.bench.INPUT_BYTES", 4 * 3 * IMAGES[:2].nbytes)
+    for batch, count in ((2, 3), (32, 1)):
+        session = Waiting(clock, 0.0001)
+        benchmark([contestant(session)], IMAGES, replace(FAST, batch=batch))
+        assert len(session.seen) == count
 
 
 def test_a_batch_is_counted_in_images(clock):

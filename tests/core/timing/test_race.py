@@ -62,6 +62,22 @@ def test_each_result_says_which_file_and_which_device_it_is_of(start):
     assert raced.failure is None
 
 
+def test_the_proofs_are_of_the_files_that_were_timed(start, monkeypatch):
+    """Though a run is exported again meanwhile."""
+    order = []
+    for name in ("digest_of", "proof_of", "benchmark"):
+        function = getattr(racing, name)
+        monkeypatch.setattr(
+            racing,
+            name,
+            lambda *args, name=name, function=function, **options: (
+                order.append(name) or function(*args, **options)
+            ),
+        )
+    start("one", "two")
+    assert order == ["digest_of", "proof_of", "proof_of", "benchmark"]
+
+
 def test_one_of_all_devices_that_fails_in_use_is_left_out(start, capsys):
     raced = start("one", "lost on GPU", "three", note=print)
     assert [result.label for result in raced.results] == ["one", "three"]

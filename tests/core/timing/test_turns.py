@@ -23,6 +23,12 @@ def test_warming_up_ends_when_the_times_stand_still_or_patience_ends(clock):
     assert clock.now > 1.2 + 0.1 * PATIENCE
 
 
+@pytest.mark.parametrize("seconds", [0.9, 3.0, 20.0])
+def test_slow_engines_are_looked_at_too(clock, seconds):
+    first, steady = warm_up(Waiting(clock, seconds), [b""], 1.0)
+    assert (first, steady) == (pytest.approx(1000 * seconds), True)
+
+
 def test_no_warm_up_is_the_first_call_alone(clock):
     log = []
     assert warm_up(Waiting(clock, 0.5, log), [b""], 0) == (pytest.approx(500), True)

@@ -20,7 +20,7 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from cnnreg.errors import ModelFileError
-from cnnreg.files import check_schema, write_bytes
+from cnnreg.files import check_schema, typed, write_bytes
 from cnnreg.networks.weightless import built_undrawn
 from cnnreg.plugins import blaming
 from cnnreg.runs.weights import HEADER_KEY, MAX_HEADER_BYTES
@@ -153,10 +153,16 @@ def _header(path: Path, content: bytes) -> str:
         raise ModelFileError(looks_like(content), where=path, hint=_CURE)
     try:
         entries = json.loads(content[8 : 8 + size])
+        if HEADER_KEY not in entries.get("__metadata__", {}):
+            raise ModelFileError(
+                "Tensors that were saved elsewhere, no checkpoint.",
+                where=path,
+                hint=f"Make a run of them: cnnreg import {typed(path)} --arch NETWORK",
+            )
         header = entries["__metadata__"][HEADER_KEY]
         if len(entries) > MAX_TENSORS or not isinstance(header, str):
             raise ValueError("unreasonable header")
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ModelFileError(looks_like(content), where=path, hint=_CURE) from error
     return header
 
@@ -169,6 +175,8 @@ def looks_like(content: bytes) -> str:
         b"PK\x03\x04": "a pickle archive (.pt); `cnnreg import` reads its tensors, runs nothing",
         b"\x80": "a pickle; `cnnreg import` reads its tensors, runs nothing",
     }
+    if content[8:9] == b"{":  # after a number that may begin as a pickle does
+        return "Not a checkpoint, or one cut short."
     start = content[:64].lstrip()
     for prefix, kind in kinds.items():
         if start.startswith(prefix):

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from cnnreg.errors import ModelFileError
@@ -75,6 +76,8 @@ def test_any_flipped_bit_and_any_cut_is_noticed(path):
         (b"\xff" * 64, "Not a checkpoint"),
         ((10**18).to_bytes(8, "little") + b"{}", "Not a checkpoint"),
         ((40_000).to_bytes(8, "little") + b"[" * 40_000, "Not a checkpoint"),
+        ((0x80).to_bytes(8, "little") + b'{"__metadata__"', "cut short"),  # begins as a pickle does
+        (save({"w": torch.zeros(3)}), "saved elsewhere.*cnnreg import"),
     ],
 )
 def test_foreign_files_are_named_for_what_they_are(tmp_path, content, said):
@@ -92,8 +95,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_header_that_names_code_is_refused(tmp_path):
-    from safetensors.torch import save
-
     from cnnreg.specs import to_data
     from cnnreg.training.saving import checkpoint as module
 
