@@ -143,7 +143,7 @@ def _trained_at(registry: Registry, name: str, config: DataConfig, options, *, s
     if macs > HEAVY:
         changes["start_size"] = 0.5
     changes["learning_rate"] = share * changes.get("learning_rate", RECIPE.learning_rate)
-    planned = replace(planned, recipe=replace(RECIPE, **changes))
+    planned = replace(planned, recipe=replace(RECIPE, **changes).with_patience())
     exists = (folder / "run.json").is_file()
     run = open_run(folder) if exists else create_run(planned, folder=folder)
     for _ in run_training(registry, run, dataset):

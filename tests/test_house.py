@@ -83,6 +83,12 @@ def test_every_command_is_in_the_readme():
     assert [name for name in COMMANDS if f"cnnreg {name}" not in text] == []
 
 
+def test_the_readme_knows_how_many_networks_there_are(registry):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (count,) = re.findall(r"Train any of (\d+) image classifiers", text)
+    assert int(count) == len(registry.architectures)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_in_the_package_can_run_what_a_file_says(path):
     banned = {"eval", "exec", "__import__"}

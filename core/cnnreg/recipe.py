@@ -117,7 +117,7 @@ class Recipe:
     @property
     def settles(self) -> bool:
         """Its rate comes down to the last epoch, which nothing ends it before."""
-        return self.comes_down and self.patience == 0
+        return self.comes_down and self.with_patience().patience == 0
 
     def plain(self) -> Recipe:
         """Each `auto` of what is MEASURED replaced by what is right unmeasured."""

@@ -63,7 +63,7 @@ def show(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.option("--data-dir", type=folder_type, help="Where downloaded data sets lie, or go.")
-@click.option("--data", type=folder_type, help="The folder of a data set that needs one.")
+@click.option("--data", type=folder_type, help="The images of the data set `folder`.")
 @json_option
 def check(name: str, data_dir: Path | None, data: Path | None, as_json: bool) -> None:
     """Run the conformance checks on NAME: a network or data set, or a plugin's networks and data.

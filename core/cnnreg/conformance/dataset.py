@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cnnreg.data import DataConfig, Dataset, open_dataset
+from cnnreg.data.config import reads_folders
 from cnnreg.data.dataset import measure
 from cnnreg.errors import CnnregError
 from cnnreg.registry import Registry, load_registry
@@ -32,7 +33,7 @@ ELSEWHERE = "import sys; from cnnreg.conformance.dataset import tell; tell(*sys.
 def dataset_checks(
     registry: Registry, *, downloads: Path = Path("data"), folder: Path | None = None
 ) -> list[Check[DatasetSpec]]:
-    """`downloads` is where files lie or go, `folder` the one of a data set that needs it."""
+    """`downloads` is where files lie or go; `folder` is for the set of that name, as in use."""
     subjects = _Subjects(registry, downloads.absolute(), folder and folder.absolute())
     return [
         Check(name="opens", run=partial(_opens, subjects), basic=True),
@@ -53,8 +54,9 @@ class _Subjects:
 
     def config(self, spec: DatasetSpec) -> DataConfig:
         entries = self._registry.datasets.entries
-        name = next(entry.qualified for entry in entries if entry.spec is spec)
-        return DataConfig(name=name, folder=self._folder, downloads=self._downloads)
+        entry = next(entry for entry in entries if entry.spec is spec)
+        folder = self._folder if reads_folders(entry) else None
+        return DataConfig(name=entry.qualified, folder=folder, downloads=self._downloads)
 
     def of(self, spec: DatasetSpec) -> Dataset:
         if self._last is None or self._last[0] is not spec:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cnnreg.errors import DataError, UnknownNameError, UsageError
-from cnnreg.registry import OURS, Registry
+from cnnreg.registry import OURS, Entry, Registry
 from cnnreg.specs import DatasetSpec, Resize
 from cnnreg.specs.data import DOWNLOADS
 
@@ -122,10 +122,16 @@ def data_config(
 
 def dataset_of(registry: Registry, name: str) -> DatasetSpec:
     """The data set of that name; ours for folders, which users do not call by its name."""
-    for entry in registry.datasets.entries:
-        if name == FOLDER == entry.spec.name and entry.plugin.distribution == OURS:
-            return entry.spec
+    if name == FOLDER:
+        for entry in registry.datasets.entries:
+            if reads_folders(entry):
+                return entry.spec
     return registry.datasets[name]
+
+
+def reads_folders(entry: Entry[DatasetSpec]) -> bool:
+    """Whether it is ours for folders: no other is given the one that `--data` names."""
+    return entry.spec.name == FOLDER and entry.plugin.distribution == OURS
 
 
 def same_data(registry: Registry, one: DataConfig, other: DataConfig) -> bool:

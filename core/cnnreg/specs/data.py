@@ -56,7 +56,9 @@ class SourceData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRequest:
-    """Where to look: `folder` was named by the user, `downloads` is where files lie or go.
+    """Where to look: `downloads` is where files lie or go.
+
+    `folder` was named in place of a data set, and is for the one called so, which reads it.
 
     `whole` says that nothing will be trained: what classes and splits are there will do.
     """

@@ -10,7 +10,7 @@ import pytest
 from cnnreg.conformance import check_dataset, dataset, dataset_checks
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import DatasetSpec, Samples, SourceData
-from helpers import cli, install_plugin
+from helpers import cli, install_plugin, photos
 from stub_data import files, samples
 
 TRAIN, TEST = samples(seed=1), samples(seed=2)  # three classes of ten, 6x6 in colour
@@ -102,9 +102,13 @@ def by_chance(request):  # a set of texts has another order in each process
     return handed_over(list(set(NAMES)))
 
 def lies_there(request):
+    if not (request.downloads / "leaves").exists():
+        raise UsageError("There are no leaves.", hint="Say --data-dir PATH.")
+    return handed_over(NAMES)
+
+def of_a_folder(request):
     if request.folder is None:
         raise UsageError("The leaves need a folder.", hint="Say --data PATH.")
-    assert (request.folder / "leaves").exists() and (request.downloads / "more").exists()
     return handed_over(NAMES)
 
 def handed_over(names):
@@ -117,7 +121,7 @@ def handed_over(names):
 def cnnreg_datasets():
     return [
         DatasetSpec(name=opened.__name__, summary="a test", licence="none", open=opened)
-        for opened in (steady, by_chance, lies_there)
+        for opened in (steady, by_chance, lies_there, of_a_folder)
     ]
 """
 
@@ -141,9 +145,15 @@ def test_another_process_must_find_the_same_images(installed):
 def test_what_a_plugin_offers_is_checked_where_its_files_lie(installed):
     code, out, _ = cli("plugins", "check", "leaves")
     assert code == 6
-    assert "✗ opens: The leaves need a folder. Say --data PATH." in out
-    for place in ("a/leaves", "b/more"):
-        (installed / place).mkdir(parents=True)
-    places = ("--data", installed / "a", "--data-dir", installed / "b")
-    code, out, err = cli("plugins", "check", "lies_there", *places)
+    assert "✗ opens: There are no leaves. Say --data-dir PATH." in out
+    (installed / "a" / "leaves").mkdir(parents=True)
+    code, out, err = cli("plugins", "check", "lies_there", "--data-dir", installed / "a")
+    assert (code, "✗" in out) == (0, False), out + err
+
+
+def test_a_folder_is_given_to_no_set_that_gets_none_in_a_training(installed):
+    code, out, _ = cli("plugins", "check", "of_a_folder", "--data", installed)
+    assert (code, "✗ opens: The leaves need a folder." in out) == (6, True)
+    photos(installed / "photos", 10)
+    code, out, err = cli("plugins", "check", "folder", "--data", installed / "photos")
     assert (code, "✗" in out) == (0, False), out + err

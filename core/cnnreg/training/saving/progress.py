@@ -102,7 +102,8 @@ class Progress:
     def out_of_patience(self, recipe: Recipe) -> bool:
         since = self.best.epoch if self.best else self.judged_since
         waited = self.epoch - max(since, recipe.freeze)
-        return bool(recipe.patience) and waited >= recipe.patience and self.images == 0
+        patience = recipe.with_patience().patience
+        return bool(patience) and waited >= patience and self.images == 0
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -97,6 +97,15 @@ def test_patience_counts_epochs_since_the_best():
     assert not progress_of((0.5, 1.0), (0.4, 1.0), (0.4, 1.0)).finished(Recipe(patience=0))
 
 
+def test_patience_that_is_left_open_is_the_schedules():
+    assert not Progress().finished(Recipe())
+    waited = progress_of((0.7, 1.0), *5 * [(0.6, 1.1)], schedule="constant")
+    assert waited.finished(Recipe(schedule="constant"))
+    assert not waited.finished(Recipe(schedule="cosine"))
+    assert Recipe().settles
+    assert not Recipe(schedule="constant").settles
+
+
 def test_patience_does_not_count_while_the_body_is_frozen():
     epochs = [(0.5, 1.0), (0.4, 1.0), (0.4, 1.0), (0.4, 1.0)]
     recipe = Recipe(epochs=10, patience=2, freeze=3)
