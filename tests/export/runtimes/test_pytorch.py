@@ -56,6 +56,15 @@ def test_a_checkpoint_answers_as_the_network_it_was_saved_from(
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-6)
 
 
+def test_it_is_run_in_the_memory_layout_that_is_fast(
+    registry: Registry, checkpoint: ModelFile
+) -> None:
+    session = registry.runtimes["pytorch"].open(checkpoint, RuntimeOptions(device="cpu"))
+    filters = [weight for weight in session.network.parameters() if weight.ndim == 4]
+    assert filters
+    assert all(of.is_contiguous(memory_format=torch.channels_last) for of in filters)
+
+
 def test_threads_are_the_ones_asked_for(registry: Registry, checkpoint: ModelFile) -> None:
     before = torch.get_num_threads()
     try:
