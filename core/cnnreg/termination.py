@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from .errors import StoppedError
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # POSIX lacks the last, Windows the third
 BY_USER = (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT))
 
@@ -57,6 +59,8 @@ def terminable() -> Iterator[None]:
     try:
         yield
         stop_if_asked()  # while a destructor ran, say, where Python drops what is raised
+    except StoppedError:  # it tells of the signal already, and of more
+        raise
     except Exception:
         stop_if_asked()
         raise

@@ -110,6 +110,11 @@ def pixels_for(contract: ModelContract, picture: Path | str | Pixels) -> Pixels:
     channels, height, width = contract.input_shape
     if isinstance(picture, (str, Path)):
         image = read_image(Path(picture), channels)
+    elif not hasattr(picture, "ndim"):  # one of Pillow's, say
+        raise DataError(
+            f"A picture must be a path or pixels, not {type(picture).__name__}.",
+            hint="numpy.asarray(image) makes pixels of one of Pillow's.",
+        )
     elif picture.ndim == 3 and picture.shape[2] in (1, 3) and picture.dtype == "uint8":
         image = from_pixels(picture, channels)
     else:
@@ -123,7 +128,7 @@ def evaluate(
     model: Model,
     *,
     data: str | Path | None = None,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     split: str | None = None,
     step: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
@@ -138,7 +143,8 @@ def evaluate(
 
     if split not in (None, *SPLITS):
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
-    asked = Asked(model.registry, model.file, model.path, data, data_dir)
+    downloads = Path(data_dir) if data_dir else None
+    asked = Asked(model.registry, model.file, model.path, data, downloads)
     found = asked.examples(split)
     for part in found.parts:
         for remark in part.remarks():

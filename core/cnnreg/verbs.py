@@ -150,7 +150,7 @@ def export(
 def benchmark(
     *models: Run | Path | str,
     data: str | Path | None = None,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     devices: tuple[str, ...] = ("CPU",),
     threads: int | None = None,
     batch: int = 1,
@@ -168,7 +168,7 @@ def benchmark(
         registry or load_registry(),
         [place_of(model) for model in models] or [find_run().folder],
         data=data,
-        data_dir=data_dir,
+        data_dir=_path(data_dir),
         devices=devices,
         threads=threads,
         options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup),

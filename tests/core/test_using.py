@@ -73,6 +73,10 @@ def test_of_many_classes_the_five_likeliest_are_told(model, monkeypatch):
     assert (found.accuracy, found.top5) == (0.25, 0.5)
 
 
+def test_where_downloads_lie_may_be_a_text(model, tmp_path):
+    assert evaluate(model, data_dir=str(tmp_path)).images == 360
+
+
 @pytest.mark.parametrize("data", [None, "digits"])
 def test_every_image_is_measured_if_asked(model, data):
     found = evaluate(model, data=data, split="all")
@@ -93,6 +97,8 @@ def test_a_file_and_its_pixels_get_the_same_answer(model, tmp_path):
 def test_what_is_no_picture_is_refused(model, tmp_path):
     with pytest.raises(DataError, match=r"uint8 \[H, W, 1 or 3\], not float32"):
         predict(model, np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(DataError, match="not Image.*numpy.asarray"):
+        predict(model, Image.new("RGB", (8, 8)))
     with pytest.raises(DataError):
         predict(model, tmp_path / "none.png")
 

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from cnnreg.engines import need
-from cnnreg.errors import CnnregError, GateError, UsageError
+from cnnreg.errors import GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
@@ -35,6 +35,7 @@ from .common import (
 )
 from .export_results import as_data, show, together
 from .export_target import Job, jobs_for, spared
+from .finished import telling
 from .newest import named_or_newest
 from .options import Listed, moved_data_options
 
@@ -151,21 +152,23 @@ def command(
             step=step,
         )
         layout = (output or opened.exports) / LAYOUT if serve_layout else None
-        for job in jobs:
-            try:
-                _publish_job(registry, job, original, publish_in, layout, results, step)
-            except (GateError, UsageError) as error:  # says nothing of the other files
-                stop_if_asked()
-                if not spared(job, error, (done for done, _ in results)):
-                    refused.append(error)
-            except CnnregError as error:  # what was published before it stays
-                for refusal in refused:
-                    say(str(refusal))
-                error.finished = as_data(results)
-                raise
-            else:
-                if not as_json:
-                    show(registry, job.exporter, results[-1][1])
+        with telling(
+            lambda: as_data(results), lambda: f"Stopped after {len(results)} of {len(jobs)} files."
+        ):
+            for job in jobs:
+                try:
+                    _publish_job(registry, job, original, publish_in, layout, results, step)
+                except (GateError, UsageError) as error:  # says nothing of the other files
+                    stop_if_asked()
+                    if not spared(job, error, (done for done, _ in results)):
+                        refused.append(error)
+                except Exception:  # what was published before it stays
+                    for refusal in refused:
+                        say(str(refusal))
+                    raise
+                else:
+                    if not as_json:
+                        show(registry, job.exporter, results[-1][1])
     if refused:
         refusal = refused[0] if len(refused) == 1 else together(refused, len(jobs))
         refusal.finished = as_data(results)

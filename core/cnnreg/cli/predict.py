@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from cnnreg.belongings import pictures_below
-from cnnreg.errors import CnnregError, DataError, StoppedError, UsageError
-from cnnreg.termination import Terminated, stop_if_asked
+from cnnreg.errors import DataError, UsageError
+from cnnreg.termination import stop_if_asked
 from cnnreg.using import Guess, Model, load, predict
 
 from .common import console, end, folder_type, get_registry, json_option, print_json, say, spread
+from .finished import telling
 from .options import engine_options
 
 
@@ -48,17 +49,9 @@ def command(
     """
     opened = load(model, runtime=runtime, device=device, registry=get_registry(), note=say)
     results = list[dict[str, Any]]()
-    try:
+    with telling(lambda: results, lambda: f"Stopped after {len(results)} of {len(images)} images."):
         for image in images:
             results.append(_answer(opened, image, top, as_json=as_json))
-    except CnnregError as error:
-        error.finished = results
-        raise
-    except KeyboardInterrupt as stop:
-        told = f"Stopped after {len(results)} of {len(images)} images."
-        stopped = StoppedError(told, by_user=not isinstance(stop, Terminated))
-        stopped.finished = results
-        raise stopped from stop
     if as_json:
         print_json({"predictions": results})
     failed = sum("error" in result for result in results)

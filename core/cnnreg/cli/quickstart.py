@@ -25,9 +25,9 @@ STEPS = (
     ),
     (
         "Write it for other engines; each file is compared with the original first",
-        "export --onnx --openvino --precision fp32 --precision int8",
+        "export {run} --onnx --openvino --precision fp32 --precision int8",
     ),
-    ("Time them all on the same images", "bench --rounds 5 --seconds 0.1"),
+    ("Time them all on the same images", "bench {run} --rounds 5 --seconds 0.1"),
     ("Use one: no torch is needed for this", "predict {export} {picture}"),
 )
 

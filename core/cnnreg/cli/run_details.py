@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from cnnreg.errors import CnnregError
@@ -67,12 +70,21 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
         "outdated_exports": [
             name for name in at_a_glance.exports if is_outdated(run.exports / name)
         ],
-        "files": [
-            {"name": path.relative_to(run.folder).as_posix(), "bytes": path.stat().st_size}
-            for path in sorted(run.folder.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
-        ],
+        "files": [{"name": name, "bytes": size} for name, size in _files(run.folder)],
     }
+
+
+def _files(folder: Path) -> list[tuple[str, int]]:
+    """By name, with their bytes: not what a command is writing at this moment, or left behind."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(parent, name)
+            with suppress(OSError):  # gone meanwhile
+                if not name.startswith("."):
+                    found.append((path.relative_to(folder).as_posix(), path.stat().st_size))
+    return sorted(found)
 
 
 def _report(run: Run) -> Report | None:

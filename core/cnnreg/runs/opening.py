@@ -75,10 +75,11 @@ def find_run(named: Path | None = None, root: Path = DEFAULT_ROOT) -> Run:
     """The run of that path or name, or the newest under `root`. Raises UsageError if none is."""
     if named is not None:
         return open_run(placed(named, root))
-    runs = list_runs(root)
-    if not runs:
-        raise no_run(root)
-    return runs[-1]
+    if runs := list_runs(root):
+        return runs[-1]
+    for folder in run_folders(root):
+        open_run(folder)  # says what is wrong with it
+    raise no_run(root)
 
 
 def no_run(root: Path) -> UsageError:

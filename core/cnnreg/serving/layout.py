@@ -98,8 +98,9 @@ def served_name(layout: Path, manifest: Manifest) -> str:
 
     Raises UsageError where clients would be told of other classes than before.
     """
-    name, older = model_name(manifest), model_name(replace(manifest, source={}))
+    names = (model_name(manifest), model_name(replace(manifest, source={})))
     with disk_errors(layout):
+        name, older = (_as_spelt(layout, name) for name in names)
         before, former = _latest(layout / name), _latest(layout / older)
     if before is None and former is not None and same_run(former.source, manifest.source):
         name, before = older, former
@@ -110,6 +111,14 @@ def served_name(layout: Path, manifest: Manifest) -> str:
             hint="Move that folder away, or go elsewhere with --output.",
         )
     return name
+
+
+def _as_spelt(layout: Path, name: str) -> str:
+    """A folder that is there by that name, as it is spelt: Windows takes Photos for photos."""
+    if not (layout / name).exists():
+        return name
+    spellings = [path.name for path in layout.iterdir() if path.name.lower() == name.lower()]
+    return name if name in spellings or not spellings else spellings[0]
 
 
 def model_name(manifest: Manifest) -> str:

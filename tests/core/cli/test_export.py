@@ -139,6 +139,27 @@ def test_what_cannot_be_served_was_published_all_the_same(run, monkeypatch):
     assert [published["format"] for published in told["finished"]] == ["openvino"]
 
 
+@pytest.mark.parametrize(
+    ("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (MemoryError(), 5)], ids=repr
+)
+def test_what_was_published_before_an_end_is_told(run, monkeypatch, end, code):
+    publish, published = export.publish, []
+
+    def publish_one(*arguments, **options):
+        if published and isinstance(end, MemoryError):
+            raise end
+        if published:
+            signal.raise_signal(end)
+        published.append(publish(*arguments, **options))
+        return published[-1]
+
+    monkeypatch.setattr(export, "publish", publish_one)
+    ended, out, _ = cli("export", run.folder, "--openvino", "--onnx", "--json")
+    told = json.loads(out)
+    assert (ended, told["error"]["exit"]) == (code, code)
+    assert [one["format"] for one in told["finished"]] == [published[0].format]
+
+
 def test_a_stop_that_a_converter_makes_a_refusal_of_ends_all(run, monkeypatch):
     def refuse(*arguments, **options):
         try:

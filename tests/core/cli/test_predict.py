@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def answers(monkeypatch):
         said = given.pop(0) if given else [Guess("cat", 1.0)]
         if isinstance(said, BaseException):
             raise said
+        if isinstance(said, signal.Signals):
+            signal.raise_signal(said)
         return said
 
     monkeypatch.setattr(module, "load", lambda *args, **options: None)
@@ -66,7 +69,16 @@ def test_a_folder_without_pictures_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("end", "code"), [(MachineError("Gone."), 5), (KeyboardInterrupt(), 130), (Terminated(), 143)]
+    ("end", "code"),
+    [
+        (MachineError("Gone."), 5),
+        (MemoryError(), 5),
+        (KeyboardInterrupt(), 130),
+        (Terminated(), 143),
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+    ],
+    ids=repr,
 )
 def test_what_was_answered_before_an_end_is_in_the_document(answers, end, code):
     answers += [[Guess("dog", 0.75)], DataError("Damaged.", hint="Mend it."), end]

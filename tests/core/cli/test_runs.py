@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from cnnreg.files import TEMPORARY_PREFIX
 from cnnreg.manifest import FILE_NAME
 from helpers import cli, make_run, train
 
@@ -94,6 +95,15 @@ def test_show_tells_everything_about_one(home):
     worst = found["confusions"][0]
     assert f"{worst['true']} taken for {worst['predicted']}, {worst['images']} times" in out
     assert "as usual but epochs 2 (20), schedule cosine (one-cycle)" in out
+
+
+def test_what_a_command_is_writing_is_no_file_of_a_run(home):
+    scratch = home / "runs" / "first" / "exports" / f"{TEMPORARY_PREFIX}x"
+    scratch.mkdir(parents=True)
+    (scratch / "model.onnx").touch()
+    found = json.loads(cli("runs", "show", "first", "--json")[1])
+    shutil.rmtree(scratch)
+    assert [file for file in found["files"] if TEMPORARY_PREFIX in file["name"]] == []
 
 
 def test_show_means_the_newest_run(home):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnreg.errors import UsageError
+from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.files import typed
 from cnnreg.runs import find_run, open_run, placed
 from helpers import cli, make_run
@@ -77,6 +77,13 @@ def test_a_wrong_working_folder_is_told_in_full(tmp_path, monkeypatch):
         find_run()
     assert caught.value.where == str(tmp_path / "runs")
     assert "Go to the folder you trained in" in caught.value.hint
+
+
+def test_a_damaged_run_is_not_told_of_as_none(run):
+    (run.folder / "run.json").write_text("{")
+    with pytest.raises(ModelFileError, match="Not valid JSON") as caught:
+        find_run()
+    assert "run.json" in str(caught.value.where)
 
 
 def test_a_run_that_one_is_in_has_its_name(run, monkeypatch):

@@ -20,7 +20,7 @@ from cnnreg.manifest import read_manifest, write_manifest
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import now
 from cnnreg.serving import serve
-from cnnreg.serving.layout import model_name
+from cnnreg.serving.layout import model_name, served_name
 from cnnreg.specs import Interface
 from helpers import cli, make_run, train
 from model_server import load, serving
@@ -136,6 +136,18 @@ def test_runs_on_different_folders_are_different_models(export):
     assert [model_name(one) for one in told] == [
         "mlp-cats-openvino-fp32", "mlp-folder-openvino-fp32",
     ]  # fmt: skip
+
+
+def test_where_case_does_not_matter_a_model_keeps_its_spelling(export, tmp_path, monkeypatch):
+    layout = tmp_path / "serving"
+    first = serve(export, layout)
+    spelt = first.model
+    there = Path.exists
+    monkeypatch.setattr(  # as Windows' file systems answer
+        Path, "exists", lambda path: there(path) or there(path.with_name(path.name.lower()))
+    )
+    monkeypatch.setattr("cnnreg.serving.layout.model_name", lambda manifest: spelt.upper())
+    assert served_name(layout, read_manifest(export)) == spelt
 
 
 @pytest.mark.parametrize(("run", "served"), [("run", ("folder", 2)), ("another", ("photos", 1))])

@@ -64,7 +64,7 @@ def _span(size: int, start: Tensor, share: Tensor) -> Tensor:
     """Positions [N, size] of a piece of that share, placed by `start` (0..1) to lie inside."""
     share = share.clamp(max=1)
     first = (start * (1 - share) * size)[:, None]
-    positions = torch.arange(size)[None, :]
+    positions = torch.arange(size)[None, :] + 0.5  # of the pixels' middles: no edge is spared
     return (positions >= first) & (positions < first + (share * size)[:, None])
 
 

@@ -39,7 +39,9 @@ class Distortion:
         side = (self.zoom + (1 - self.zoom) * area).sqrt()
         widest = ASPECT if self.zoom < 1 else 1.0
         stretch = widest ** (aspect - 0.5)  # the root of an aspect
-        wide, tall = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+        # Of a piece that is nearly the whole no side can be much longer: the area is kept.
+        stretch = torch.minimum(torch.maximum(stretch, side), 1 / side)
+        wide, tall = side * stretch, side / stretch
         angle = (2 * turn - 1) * (self.rotate * pi / 180)
         cos, sin = angle.cos(), angle.sin()
         across = [cos * wide, -sin * tall, (2 * x - 1) * (1 - wide)]

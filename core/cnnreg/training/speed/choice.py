@@ -42,6 +42,8 @@ def key_of(
     asked = f"batch {recipe.batch_size}, {recipe.precision}/{recipe.layout}/{recipe.compile}"
     asked += f", {recipe.accumulate * processes} parts, {'long' if long else 'not long'}"
     machine = f"{processor_name()}, {torch.get_num_threads()} threads, {device}"
+    if device.type == "cuda":
+        machine += f" {torch.cuda.get_device_name(device)}"
     return f"{model}, {asked}, {machine}, torch {torch.__version__}"
 
 

@@ -118,13 +118,19 @@ class _Probe:
         self.images = max(2, recipe.batch_size // (recipe.accumulate * processes))
 
     def size_up(self) -> float:
-        """Images per second as a recipe without measurements trains; sets the probe's batch."""
-        plain = replace(self.recipe.plain(), batch_size=min(8, self.images))
-        step, batch = self._candidate(plain)
-        self._seconds(step, batch)
-        rate = len(batch.labels) / self._seconds(step, batch)
+        """Images per second as a recipe without measurements trains; sets the probe's batch.
+
+        First of few images, then of as many as that allows: a GPU takes as long for either.
+        """
+        few = min(8, self.images)
+        rate = self._plain_rate(few)
         self.images = max(2, min(self.images, int(rate * STEP_SECONDS)))
-        return rate
+        return self._plain_rate(self.images) if self.images > few else rate
+
+    def _plain_rate(self, images: int) -> float:
+        step, batch = self._candidate(replace(self.recipe.plain(), batch_size=images))
+        self._seconds(step, batch)
+        return len(batch.labels) / self._seconds(step, batch)
 
     def choose(self, *, worth_compiling: bool, note: Callable[[str], None]) -> Choice:
         recipes = {_name(recipe): recipe for recipe in self._options()}

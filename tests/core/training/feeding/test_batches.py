@@ -213,6 +213,16 @@ def test_erasing_leaves_the_mean_colour_in_a_rectangle():
         assert bool((mask == (rows[:, None] & columns[None, :])).all())
 
 
+def test_erasing_spares_no_edge():
+    images = torch.full((20_000, 8, 8, 1), 255, dtype=torch.uint8)
+    eraser = Eraser(1.0, torch.tensor([0], dtype=torch.uint8))
+    made = eraser(images, eraser.draw(len(images), torch.Generator().manual_seed(0)))
+    share = (made == 0).float().mean((0, 3))
+    for of in (share.mean(0), share.mean(1)):
+        assert torch.allclose(of, of.flip(0), atol=0.015)
+        assert float(of.min()) > 0.03
+
+
 def test_mixing_keeps_the_labels_in_step_with_the_pixels():
     """Each image is of one constant colour, its label: so the share can be read off it."""
     images = torch.arange(40.0)[:, None, None, None].expand(40, 3, 32, 32)

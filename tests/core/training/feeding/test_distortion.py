@@ -53,6 +53,16 @@ def test_a_piece_is_cut_out_and_enlarged():
     assert (right[1], right[-2]) == (101, 194)
 
 
+@pytest.mark.parametrize("zoom", [0.9, 0.99])
+def test_pieces_that_are_nearly_the_whole_have_the_area_asked_for(zoom):
+    wide, _, right, _, tall, down = drawn(Distortion(zoom), 2000)[:, :6].unbind(1)
+    area = wide * tall
+    assert zoom - 1e-4 < float(area.min()) < zoom + 0.002
+    assert 1 - 0.002 < float(area.max()) <= 1 + 1e-6
+    assert bool((right.abs() + wide <= 1 + 1e-6).all())
+    assert bool((down.abs() + tall <= 1 + 1e-6).all())
+
+
 @pytest.mark.parametrize("zoom", [0.08, 0.5])
 def test_pieces_have_the_area_and_aspect_asked_for_and_lie_inside(zoom):
     wide, skew, right, slant, tall, down = drawn(Distortion(zoom), 2000)[:, :6].unbind(1)
