@@ -129,4 +129,5 @@ def require(modules: tuple[str, ...], extra: str) -> None:
 
 def need(spec: object) -> None:
     """Raises MissingExtraError if an exporter, a runtime or a logger lacks a package."""
-    require(getattr(spec, "requires", ()), getattr(spec, "extra", ""))
+    names = getattr(spec, "requires", ())
+    require((names,) if isinstance(names, str) else tuple(names), getattr(spec, "extra", ""))

@@ -107,6 +107,10 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
             where=path,
             hint=f"Name {typed(network)}",
         )
+    if has_manifest(path.parent):
+        model = exported_model(path.parent)
+        if model.path.name == path.name:
+            return model
     if path.suffix not in SUFFIXES:
         known = ", ".join([".safetensors", *SUFFIXES])
         raise ModelFileError(
@@ -114,10 +118,6 @@ def _single_file(registry: Registry, path: Path) -> ModelFile:
             where=path,
             hint=f"Known: {known}. Weights made elsewhere: cnnreg import {typed(path)} --arch NAME",
         )
-    if has_manifest(path.parent):
-        model = exported_model(path.parent)
-        if model.path.name == path.name:
-            return model
     return _bare_file(registry, path)
 
 

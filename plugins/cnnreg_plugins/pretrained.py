@@ -25,10 +25,13 @@ def _load(name: str) -> Mapping[str, torch.Tensor]:
 
     weights = get_weight(name)
     _check_cached(weights.url)
-    # Tensors alone are read, and the file must have the hash that stands in its name.
-    state: Mapping[str, torch.Tensor] = weights.get_state_dict(
-        progress=False, check_hash=True, weights_only=True
-    )
+    try:
+        # Tensors alone are read, and the file must have the hash that stands in its name.
+        state: Mapping[str, torch.Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
+    except RuntimeError as error:  # what came has another hash
+        raise OSError(str(error)) from error
     return state
 
 

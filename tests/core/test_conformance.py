@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, Recipe
-from cnnreg.conformance import CHECKS, check_architecture, export_checks
+from cnnreg.conformance import CHECKS, check_architecture, export_checks, recipe_check
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 from toy_format import EXPORTER, Answering
@@ -109,6 +109,11 @@ def hides_a_weight(options: ModelOptions) -> nn.Module:
     return Changed(options, lambda _, logits: logits + hidden.to(logits.device))
 
 
+def seeds_itself(options: ModelOptions) -> nn.Module:
+    torch.manual_seed(0)
+    return linear(options)
+
+
 UNSOUND = {
     "builds": (not_a_module, "build returned function"),
     "shapes": (ignores_classes, "gave (1, 1000), not (1, 2)"),
@@ -128,6 +133,33 @@ def test_a_sound_architecture_passes_every_check() -> None:
     outcomes = list(check_architecture(SOUND))
     assert [o.check for o in outcomes] == [check.name for check in CHECKS]
     assert all(o.passed and o.reason for o in outcomes), outcomes
+
+
+def test_seeds_that_all_give_the_same_weights_are_found() -> None:
+    found = failures(replace(SOUND, build=seeds_itself))
+    assert "does build set a seed of its own?" in found["whole state"]
+
+
+def test_what_a_module_changes_when_it_is_imported_is_found(tmp_path, monkeypatch) -> None:
+    (tmp_path / "first_import.py").write_text(
+        'import torch\ntorch.set_float32_matmul_precision("high")\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def build(options: ModelOptions) -> nn.Module:
+        import first_import  # noqa: F401
+
+        return linear(options)
+
+    found = failures(replace(SOUND, build=build))
+    assert [*found] == ["global state"]
+
+
+def test_a_recipe_names_an_optimizer_that_is_there(registry: Registry) -> None:
+    check = recipe_check(registry)
+    assert check(SOUND).passed
+    unknown = replace(SOUND, recipe=Recipe(optimizer="Adam"))
+    assert "'Adam' is not installed" in check(unknown).reason
 
 
 @pytest.mark.parametrize("check", UNSOUND)

@@ -81,3 +81,9 @@ def test_what_an_engine_opens_is_a_session(registry, opened):
     with pytest.raises(PluginError, match="in ONNX Runtime failed: TypeError") as caught:
         open_session(broken, replace(model("onnx"), path=Path("x")), RuntimeOptions())
     assert "--runtime" in caught.value.hint
+
+
+def test_one_package_may_be_named_without_a_tuple():
+    with pytest.raises(MissingExtraError, match="'not_there_at_all'"):
+        need(SimpleNamespace(requires="not_there_at_all"))
+    need(SimpleNamespace(requires="json"))

@@ -11,6 +11,7 @@ import pytest
 from cnnreg import models
 from cnnreg.errors import ModelFileError, PluginError, UsageError
 from cnnreg.files import typed
+from cnnreg.manifest import Manifest, write_manifest
 from cnnreg.models import digest_of, find_model
 from cnnreg.specs import Interface, to_data
 from helpers import contract, make_run
@@ -117,3 +118,22 @@ def test_the_digest_is_of_the_file_and_of_an_irs_weights_too(tmp_path):
     weights.write_bytes(b"numbers")
     assert digest_of(model) == sha256(b"layersnumbers").hexdigest()
     assert digest_of(weights) == sha256(b"numbers").hexdigest()
+
+
+def test_the_file_of_a_plugins_format_is_found_by_its_manifest(registry, tmp_path):
+    (tmp_path / "model.pt2").write_bytes(b"x")
+    write_manifest(
+        tmp_path,
+        Manifest(
+            format="pt2",
+            precision="fp32",
+            model="model.pt2",
+            contract=contract(),
+            source={},
+            parity={},
+            environment={},
+            created="",
+        ),
+    )
+    for named in (tmp_path, tmp_path / "model.pt2"):
+        assert find_model(registry, named).format == "pt2"

@@ -13,6 +13,7 @@ from cnnreg.data import Dataset
 from cnnreg.data.listing import Places
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import typed
+from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.report import read_report
@@ -106,12 +107,13 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
 
 
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset, place: str) -> None:
-    from cnnreg.networks.weightless import built_weightless
+    from cnnreg.networks.weightless import built_undrawn
 
     contract, recipe = run.config.contract, run.config.recipe
     spec = registry.architecture_of(contract)
     form = f", small form: {spec.small_form}" if contract.form == "small" else ""
-    network = built_weightless(lambda: spec.build(contract.options()))
+    with blaming(f"Building '{spec.name}'"):
+        network = built_undrawn(lambda: spec.build(contract.options()))
     count = human_count(sum(p.numel() for p in network.parameters()))
     out.print(f"[bold]{spec.name}[/] ({count} parameters){form}")
     out.print(

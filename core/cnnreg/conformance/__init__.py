@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, DatasetSpec
 
-from .architecture import CHECKS
+from .architecture import CHECKS, recipe_check
 from .check import Check, Outcome, ViolationError, outcomes
 from .dataset import dataset_checks
 from .export import export_checks
@@ -22,12 +22,13 @@ __all__ = [
     "check_dataset",
     "dataset_checks",
     "export_checks",
+    "recipe_check",
 ]
 
 
 def all_checks(registry: Registry) -> list[Check[ArchitectureSpec]]:
     """Those of the network itself, then one for each file format, cheap ones first."""
-    return [*CHECKS, *export_checks(registry)]
+    return [*CHECKS, recipe_check(registry), *export_checks(registry)]
 
 
 def check_architecture(

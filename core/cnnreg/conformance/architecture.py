@@ -6,41 +6,49 @@ more than small ones; what must really compute does so on a small image.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import one_line
+from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec, Shape
 
 from .check import Check, ViolationError, require
+from .computing import (
+    LEARNING_BATCH,
+    build_small,
+    built,
+    can_be_saved,
+    evaluation_is_a_function,
+    images_of,
+    learns,
+    state_is_whole,
+)
 
 if TYPE_CHECKING:
     import torch
 
 USUAL_SIZE = 32
 
-LEARNING_SIZE = 16  # pixels; networks that need more get their least
-LEARNING_BATCH = 8
-LEARNING_RATE = 1e-3  # of Adam, at the most
-TRAINED_BATCHES = 3  # until what a network gathers in training shows
-LEARNING_STEPS = 30  # at the most
-LEARNING_GOAL = 0.95  # of the first loss: a small network without norm is slow
-
-
-# --- On the meta device ---------------------------------------------------------------
-
 
 def _build(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
     from cnnreg.networks.weightless import built_weightless
 
-    return built_weightless(lambda: _built(spec, **options))
+    return built_weightless(lambda: built(spec, **options))
 
 
-def _built(spec: ArchitectureSpec, **options: Any) -> torch.nn.Module:
-    import torch
+def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
+    """The first of all: what modules change when they are imported would go unseen later."""
+    from cnnreg.training.settings import settings
 
-    model = spec.build(spec.options(**options))
-    require(isinstance(model, torch.nn.Module), f"build returned {type(model).__name__}")
-    return model
+    before = settings()
+    with suppress(Exception):  # the next check tells
+        _build(spec)
+    after = settings()
+    changed = [name for name in before if before[name] != after[name]]
+    require(not changed, f"building changes torch's {', '.join(changed)}")
+    return "building leaves torch's settings alone"
 
 
 def _returns_a_module(spec: ArchitectureSpec) -> str:
@@ -122,150 +130,31 @@ def _drops(spec: ArchitectureSpec) -> bool:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         model = build_small(spec, dropout=0.5).train()
-        images, _ = _images(spec, LEARNING_BATCH)
+        images, _ = images_of(spec, LEARNING_BATCH)
         first, second = (heads(model(images))[0] for _ in range(2))
     return not torch.equal(first, second)
 
 
-# --- On real tensors ------------------------------------------------------------------
+def recipe_check(registry: Registry) -> Check[ArchitectureSpec]:
+    return Check(name="recipe", run=partial(_recipe_can_be_followed, registry))
 
 
-def _images(spec: ArchitectureSpec, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise with labels: the dark images are of class 0, the bright ones of class 1.
-
-    In channels-last memory, as in training and exports: flatten(1) can be taken of its features,
-    view(n, -1) cannot.
-    """
-    import torch
-
-    size = max(spec.min_size, LEARNING_SIZE)
-    noise = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(count) % 2
-    images = 0.5 * noise + (2 * labels - 1).view(-1, 1, 1, 1)
-    return images.contiguous(memory_format=torch.channels_last), labels
-
-
-def build_small(
-    spec: ArchitectureSpec,
-    *,
-    size: int = LEARNING_SIZE,
-    seed: int = 0,
-    dropout: float | None = None,
-) -> torch.nn.Module:
-    """The form for small images, three channels and ten classes, from a seed."""
-    import torch
-
-    size = max(spec.min_size, size)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _built(spec, input_shape=(3, size, size), num_classes=10, dropout=dropout)
-
-
-def _leaves_torch_alone(spec: ArchitectureSpec) -> str:
-    from cnnreg.training.settings import settings
-
-    before = settings()
-    build_small(spec)
-    after = settings()
-    changed = [name for name in before if before[name] != after[name]]
-    require(not changed, f"building changes torch's {', '.join(changed)}")
-    return "building leaves torch's settings alone"
-
-
-def _can_be_saved(spec: ArchitectureSpec) -> str:
-    from cnnreg.networks.savable import unsavable
-
-    model = build_small(spec)
-    complaint = unsavable(model)
-    require(not complaint, complaint.removesuffix("."))
-    return f"{len(model.state_dict())} tensors, each by its name"
-
-
-def _state_is_whole(spec: ArchitectureSpec) -> str:
-    """The saved tensors are all there is: same seed, same net; loaded net, same answers.
-
-    Also of what training leaves behind: statistics belong among the tensors that are saved.
-    """
-    import torch
-
-    model, twin, other = build_small(spec), build_small(spec), build_small(spec, seed=1)
-    drawn = model.state_dict()
-    for name, tensor in twin.state_dict().items():
-        require(torch.equal(tensor, drawn[name]), f"{name} differs between builds from one seed")
-    images, _ = _images(spec, LEARNING_BATCH)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for _ in range(TRAINED_BATCHES):
-            model.train()(images)
-        other.load_state_dict(model.state_dict(), strict=True)
-        same = torch.equal(model.eval()(images), other.eval()(images))
-    require(same, "answers differ after load_state_dict")
-    return "loads strictly and answers the same; one seed, one network"
-
-
-def _evaluation_is_a_function(spec: ArchitectureSpec) -> str:
-    """Of each image alone: no randomness, no glance at the rest of the batch."""
-    import torch
-
-    model = build_small(spec).eval()
-    images, _ = _images(spec, 3)
-    with torch.no_grad():
-        together, again, alone = model(images), model(images), model(images[:1])
-    require(torch.equal(together, again), "two passes over the same images differ")
-    require(bool(torch.isfinite(together).all()), "logits are not finite")
-    scale = max(float(together.abs().max()), 1e-6)
-    difference = float((together[:1] - alone).abs().max()) / scale
-    require(difference < 1e-3, f"an image's answer depends on its batch, by {difference:.1%}")
-    return "the same image gives the same answer"
-
-
-def _learns(spec: ArchitectureSpec) -> str:
-    """A few steps of Adam on one batch lower the loss, and every parameter takes part.
-
-    The recipe's rate, which is another optimizer's or a peak, counts where it is a low one.
-    """
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_small(spec, dropout=0.0).train()  # chance must not pass for learning
-        images, labels = _images(spec, LEARNING_BATCH)
-        rate = min(spec.recipe.learning_rate, LEARNING_RATE)
-        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-        losses: list[float] = []
-        for _ in range(LEARNING_STEPS):
-            loss = _loss(model(images), labels, spec.aux_weight)
-            losses.append(loss.item())
-            if losses[-1] < LEARNING_GOAL * losses[0]:
-                return f"loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses) - 1} steps"
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimizer.step()
-            idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-            require(not idle, f"no gradient reaches {', '.join(idle[:3])}")
-    raise ViolationError(
-        f"loss {losses[0]:.3f}, after {LEARNING_STEPS} steps still {losses[-1]:.3f}"
-    )
-
-
-def _loss(output: Any, labels: torch.Tensor, aux_weight: float) -> torch.Tensor:
-    from torch.nn.functional import cross_entropy
-
-    from cnnreg.training.step import heads
-
-    main, *auxiliary = [cross_entropy(head, labels) for head in heads(output)]
-    return main + aux_weight * sum(auxiliary, start=main.new_zeros(()))
+def _recipe_can_be_followed(registry: Registry, spec: ArchitectureSpec) -> str:
+    name = spec.recipe.optimizer
+    require(name in registry.optimizers, f"the recipe's optimizer '{name}' is not installed")
+    return f"trains with {name}"
 
 
 CHECKS = (
+    Check(name="global state", run=_leaves_torch_alone),
     Check(name="builds", run=_returns_a_module, basic=True),
     Check(name="parameters", run=_parameters_are_true),
     Check(name="macs", run=_macs_are_true),
     Check(name="shapes", run=_shapes_are_right, basic=True, computes=True),
     Check(name="dropout", run=_dropout_is_honoured),
-    Check(name="global state", run=_leaves_torch_alone, computes=True),
-    Check(name="savable", run=_can_be_saved, computes=True),
-    Check(name="whole state", run=_state_is_whole, computes=True),
-    Check(name="evaluation", run=_evaluation_is_a_function, computes=True),
-    Check(name="learns", run=_learns, computes=True),
+    Check(name="savable", run=can_be_saved, computes=True),
+    Check(name="whole state", run=state_is_whole, computes=True),
+    Check(name="evaluation", run=evaluation_is_a_function, computes=True),
+    Check(name="learns", run=learns, computes=True),
 )
 """Every check, cheap ones first."""

@@ -22,8 +22,8 @@ from cnnreg.specs import (
     RuntimeOptions,
 )
 
-from .architecture import build_small
 from .check import Check, ViolationError
+from .computing import build_small
 
 if TYPE_CHECKING:
     import torch

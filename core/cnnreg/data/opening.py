@@ -81,7 +81,8 @@ def open_source(spec: DatasetSpec, config: DataConfig, *, whole: bool = False) -
     with blaming(f"Data set '{spec.name}'"):
         source = spec.open(request)
         names = tuple(source.classes) if isinstance(source, SourceData) else ()
-        notes = tuple(map(str, source.notes)) if isinstance(source, SourceData) else ()
+        told = source.notes if isinstance(source, SourceData) else ()
+        notes = (told,) if isinstance(told, str) else tuple(map(str, told))
     if not isinstance(source, SourceData):
         raise PluginError(f"Data set '{spec.name}' returned {type(source).__name__}.")
     for name, given in {"train": source.train, **given_splits(source)}.items():

@@ -9,8 +9,13 @@ a checkpoint's take their place.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -31,9 +36,47 @@ RANDOM = frozenset(
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """What is built inside takes no memory and no time for its weights, and draws nothing."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Instead(_shapes):
+    """What is built inside takes no memory and no time for its weights, and draws nothing.
+
+    What is imported inside is imported as ever: the tensors of a module outlive this.
+    """
+    with (
+        torch.random.fork_rng(devices=[]),
+        _imports_in_memory(),
+        torch.device("meta"),
+        _Instead(_shapes),
+    ):
         yield
+
+
+@contextmanager
+def _imports_in_memory() -> Iterator[None]:
+    finder = _FindsAsOthers()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _FindsAsOthers(MetaPathFinder):
+    """Finds what the finders behind it find, and has it executed off the meta device."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next(filter(None, found), None)
+        with suppress(AttributeError):  # a loader that takes none runs no Python
+            loader: Any = spec and spec.loader
+            loader.exec_module = partial(_in_memory, loader.exec_module)
+        return spec
+
+
+def _in_memory(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+    with torch.device("cpu"):
+        execute(module)
 
 
 def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:

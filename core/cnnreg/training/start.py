@@ -10,8 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
-from cnnreg.errors import MachineError, ModelFileError, PluginError, is_out_of_memory, one_line
-from cnnreg.output import quiet_stdout
+from cnnreg.errors import (
+    MachineError,
+    MissingExtraError,
+    ModelFileError,
+    PluginError,
+    is_out_of_memory,
+    one_line,
+)
 from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
@@ -106,16 +112,23 @@ def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -
 def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:
     if architecture.pretrained is None:
         raise PluginError(f"'{architecture.name}' comes without pretrained weights.")
-    try:
-        with quiet_stdout():  # torch says there what it downloads
-            return architecture.pretrained()
-    except (OSError, RuntimeError, ImportError) as error:  # no network, or a file of another hash
-        cache = Path(torch.hub.get_dir()) / "checkpoints"
-        raise MachineError(
-            f"The pretrained weights cannot be had: {one_line(error)}.",
-            where=cache,
-            hint="Go online once, or put torchvision's file into that folder.",
-        ) from error
+    what = f"Pretrained weights of '{architecture.name}'"
+    with blaming(what):
+        try:
+            state = architecture.pretrained()
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torchvision", "") from error
+        except OSError as error:  # no network, say
+            if is_out_of_memory(error):
+                raise
+            raise MachineError(
+                f"The pretrained weights cannot be had: {one_line(error)}.",
+                where=Path(torch.hub.get_dir()) / "checkpoints",
+                hint="Go online once, or put torchvision's file into that folder.",
+            ) from error
+    if not isinstance(state, Mapping) or not all(map(torch.is_tensor, state.values())):
+        raise PluginError(f"{what} are {type(state).__name__}, no mapping of names to tensors.")
+    return state
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

@@ -15,7 +15,7 @@ from cnnreg import (
     SourceData,
     hookimpl,
 )
-from cnnreg.files import temporary_folder
+from cnnreg.files import full_disk, temporary_folder
 
 from .downloads import Published, download, from_torchvision, move_files, search_roots
 
@@ -83,6 +83,7 @@ def _find(cifar: Cifar, request: DataRequest) -> Path | None:
 def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
     """The folder out of an archive that the user has put there."""
     import tarfile
+    import zlib
 
     archives = [root / cifar.archive for root in search_roots(request)]
     archive = next((path for path in archives if path.is_file()), None)
@@ -90,13 +91,26 @@ def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
         return None
     target = request.downloads.absolute() / cifar.folder
     try:
-        with temporary_folder(target) as folder:
+        with temporary_folder(target) as folder, full_disk(target):
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
+            _refuse_damaged(cifar, folder)
             move_files(folder / cifar.folder, target)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"Damaged archive: {error}.", where=archive) from error
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(
+            f"Damaged archive: {error}.",
+            where=archive,
+            hint="Remove it; the data are then downloaded again.",
+        ) from error
     return target
+
+
+def _refuse_damaged(cifar: Cifar, root: Path) -> None:
+    """Raises OSError for batches that are not those published, of which nothing is unpickled."""
+    try:
+        from_torchvision(cifar.loader, root, train=False)
+    except RuntimeError as error:
+        raise OSError("its files have other md5 sums than were published") from error
 
 
 @hookimpl

@@ -180,3 +180,9 @@ def test_what_a_plugin_prints_is_no_result(offer, capsys):
 
     open_dataset(offer(samples(), opened=noisy), STUB)
     assert capsys.readouterr() == ("", "noise")
+
+
+def test_one_note_may_be_given_without_a_tuple(offer):
+    source = SourceData(classes=("a", "b", "c"), train=samples(), notes="three lack labels")
+    registry = offer(samples(), opened=lambda request: source)
+    assert open_dataset(registry, STUB).notes == ("three lack labels",)

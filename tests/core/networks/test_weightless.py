@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -173,3 +175,21 @@ def test_a_network_that_looks_at_numbers_while_it_is_built_is_shapes_too():
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(ZeroDivisionError):
         built_weightless(lambda: 1 / 0)
+
+
+def test_what_is_imported_meanwhile_has_its_numbers(tmp_path, monkeypatch):
+    """A plugin's module is first imported by whatever builds its network first."""
+    (tmp_path / "with_a_mean.py").write_text("import torch\nMEAN = torch.tensor([0.5])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = [*sys.meta_path]
+
+    def build() -> nn.Module:
+        from with_a_mean import MEAN
+
+        return nn.Sequential(nn.Linear(2, len(MEAN)))
+
+    assert built_weightless(build)[0].weight.is_meta
+    from with_a_mean import MEAN
+
+    assert MEAN.tolist() == [0.5]
+    assert sys.meta_path == before

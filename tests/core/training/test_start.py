@@ -10,7 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from cnnreg.data import DataConfig
-from cnnreg.errors import MachineError, ModelFileError, UsageError
+from cnnreg.errors import (
+    MachineError,
+    MissingExtraError,
+    ModelFileError,
+    PluginError,
+    UsageError,
+)
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.training.groups import head_of
@@ -66,6 +72,34 @@ def test_without_a_network_the_error_says_where_to_put_the_file(registry):
     spec, model = build(registry, "resnet20", 10)
     with pytest.raises(MachineError, match=r"no route to host.*checkpoints.*Go online"):
         start_from("pretrained", dataclasses.replace(spec, pretrained=unreachable), model)
+
+
+def raising(error):
+    def load():
+        raise error
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "said"),
+    [
+        (raising(KeyError("model")), "of 'resnet20' failed: KeyError: 'model'"),
+        (raising(RuntimeError("size mismatch")), "size mismatch"),
+        (lambda: torch.nn.Linear(1, 1), "are Linear, no mapping"),
+    ],
+)
+def test_a_loader_that_is_wrong_is_the_plugins(registry, pretrained, said):
+    spec, model = build(registry, "resnet20", 10)
+    with pytest.raises(PluginError, match=said):
+        start_from("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
+
+
+def test_a_package_that_the_loader_needs_is_named(registry):
+    spec, model = build(registry, "resnet20", 10)
+    pretrained = raising(ModuleNotFoundError("No module named 'timm'", name="timm"))
+    with pytest.raises(MissingExtraError, match="timm"):
+        start_from("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
 
 
 def test_what_the_loader_prints_leaves_stdout_alone(registry, capsys):

@@ -69,6 +69,23 @@ def test_a_damaged_archive_is_named(tmp_path, content):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("middle", [b"\0" * 4096, b"\xff" * 4096], ids=["zeros", "ones"])
+def test_an_archive_that_is_damaged_within_is_named_and_leaves_nothing(tmp_path, published, middle):
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    random = np.random.default_rng(0).bytes(60_000)  # which cannot be compressed
+    (published / "data_batch_2").write_bytes(random)
+    archive = downloads / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(published, published.name)
+    content = archive.read_bytes()
+    archive.write_bytes(content[:20_000] + middle + content[20_000 + len(middle) :])
+    with pytest.raises(DataError, match="Damaged archive") as caught:
+        open_cifar(CIFAR10, DataRequest(downloads=downloads))
+    assert caught.value.where == str(archive)
+    assert [*downloads.iterdir()] == [archive]
+
+
 class Canary:
     def __init__(self, path: Path) -> None:
         self.path = path
