@@ -35,8 +35,9 @@ class Answering:
         return images
 
     def infer(self, inputs):
-        part = self.logits[self.at : self.at + len(inputs)]
-        self.at += len(inputs)
+        first = 0 if len(inputs) == 1 else self.at  # which is asked for by itself too
+        part = self.logits[first : first + len(inputs)]
+        self.at = first + len(inputs)
         return self.change(part.copy())
 
     def describe(self):

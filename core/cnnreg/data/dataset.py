@@ -110,13 +110,17 @@ class Split:
         load = replace(self._load, classes=classes if self._load.classes else ())
         return Split(samples, load, self._root)
 
-    def take(self, count: int, *, seed: int = 0) -> Split:
-        """A random part of that many images at most; only these are decoded."""
+    def take(self, count: int, *, seed: int = 0, after: int = 0) -> Split:
+        """A random part of that many images at most; only these are decoded.
+
+        None that are taken with `count` up to `after`, as far as there are others.
+        """
         import numpy as np
 
         if count >= len(self._samples):
             return self
-        chosen = np.sort(shuffled(len(self._samples), seed)[:count])
+        first = min(after, len(self._samples) - count)
+        chosen = np.sort(shuffled(len(self._samples), seed)[first : first + count])
         part = select(self._samples, chosen)
         return Split(part, replace(self._load, cache=None, classes=()), self._root)
 

@@ -71,6 +71,7 @@ def proof(registry: Registry, parities: dict[str, Parity]) -> str:
     rows = [
         (
             escape(title_of(registry, name)),
+            escape(parity.device_name or parity.device),
             f"{parity.images:,}",
             percent(parity.agreement),
             f"{percent(parity.original_accuracy)} → {percent(parity.exported_accuracy)}"
@@ -79,7 +80,14 @@ def proof(registry: Registry, parities: dict[str, Parity]) -> str:
         )
         for name, parity in parities.items()
     ]
-    titles = ("engine", ">images", ">same top-1", ">accuracy", ">largest difference of a logit")
+    titles = (
+        "engine",
+        "device",
+        ">images",
+        ">same top-1",
+        ">accuracy",
+        ">largest difference of a logit",
+    )
     return (
         "Compared with the original network on its own images before it was published:\n\n"
         + table(titles, rows)

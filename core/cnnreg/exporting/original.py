@@ -122,7 +122,8 @@ def load_original(
         note(remark)
     images, others = val.pixels, val.labels[:0]
     if (few := LEAST_IMAGES - len(images)) > 0:
-        more = dataset.train.take(few, seed=0)
+        # Others than int8 is calibrated on, which would show less of what it costs.
+        more = dataset.train.take(few, seed=0, after=CALIBRATION_IMAGES)
         images, others = np.concatenate([images, more.pixels]), more.labels
     return Original(
         run=run,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FP32_TOLERANCE = 1e-3  # of an image's largest logit
 ROUNDING = 1e-5  # of a usual image's largest, which is left of logits that cancel each other
-MIN_AGREEMENT = {"fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
+MIN_AGREEMENT = {"fp32": 0.99, "fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
 DEFAULT_MAX_DROP = {"fp16": 0.5, "int8": 1.0}  # percentage points of top-1
 
 
@@ -96,9 +96,10 @@ def compare(
     `labels` are those of the first images, which accuracy is measured on, `others` those
     of training images behind them. Few images could hide what int8 costs: where there
     are others, it must keep to its budget on all of them together too.
-    fp32 is judged by its logits alone, each image by its own: where none differs by more
-    than the tolerance, top-1 can differ only between classes that were level. An accuracy
-    can hide that a rare class is lost: of `classes`, the one that lost most is told.
+    fp32 is judged by its logits, each image by its own: where none differs by more than the
+    tolerance, top-1 can differ only between classes that were nearly level. Logits that have
+    much in common, which softmax drops, may all be: so the class must be the same too. An
+    accuracy can hide that a rare class is lost: of `classes`, the one that lost most is told.
     Raises GateError where there is nothing to compare.
     """
     import numpy as np
@@ -124,6 +125,8 @@ def compare(
                 f"in {(excess > 0).sum():,} of {len(original):,} images logits differ too much: in "
                 f"the worst by {difference[worst].max():.2g}, tolerance {tolerances[worst]:.2g}"
             )
+        elif (kept := _kept(same, original)) < MIN_AGREEMENT["fp32"]:
+            complaint = f"top-1 agreement is {100 * kept:.2f} %"
     elif same.mean() < MIN_AGREEMENT.get(precision, 0.0):
         complaint = f"top-1 agreement is {100 * same.mean():.2f} %"
     else:
@@ -160,6 +163,17 @@ def _tolerances(original: Logits) -> NDArray[np.floating]:
     least = ROUNDING * np.median(largest)
     tolerances: NDArray[np.floating] = np.maximum(FP32_TOLERANCE * largest, least)
     return tolerances
+
+
+def _kept(same: NDArray[np.bool_], original: Logits) -> float:
+    """The share of images with the same class, of those whose two likeliest were not level."""
+    import numpy as np
+
+    second, first = np.sort(original, axis=1)[:, -2:].T
+    spread = np.abs(original - original.mean(1, keepdims=True)).max(1)
+    rounding = ROUNDING * np.median(largest_logits(original))
+    decided = first - second > np.maximum(FP32_TOLERANCE * spread, rounding)
+    return float(same[decided].mean()) if decided.any() else 1.0
 
 
 def _accuracy(logits: Logits, labels: Labels) -> float:

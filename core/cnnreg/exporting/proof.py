@@ -19,11 +19,13 @@ from cnnreg.errors import (
 from cnnreg.machine.devices import alike, devices_of, place_of
 from cnnreg.output import quiet_stdout
 from cnnreg.registry import Registry
-from cnnreg.specs import Interface, ModelFile, RuntimeOptions, RuntimeSpec, Session
+from cnnreg.specs import Interface, ModelFile, Precision, RuntimeOptions, RuntimeSpec, Session
 
 from .parity import Parity, compare, largest_logits
 
 if TYPE_CHECKING:
+    from cnnreg.specs import Logits
+
     from .original import Original
 
 SIZES = ((1.7, 2.3), (0.6, 0.9), (3.0, 1.1), (1.0, 0.4))  # of the network's own height and width
@@ -32,6 +34,7 @@ RESIZE_TOLERANCE = 0.05  # of the picture's largest logit, or a usual image's
 SHARE_TOLERANCE = 0.01  # of a probability, which fp16 rounds
 RESIZES = "it resizes pictures otherwise than cnnreg does"
 NO_SOFTMAX = "it gives probabilities that are not the softmax of its logits"
+ALONE = "it answers otherwise to one image than to several"
 FAULTS = (RESIZES, NO_SOFTMAX)  # of what a self-contained file adds to a network that holds
 
 
@@ -54,6 +57,7 @@ def prove(
             with quiet_stdout():
                 session = _opened(runtime, exported, place)
                 logits = logits_of(session, original.images)
+                alone = logits_of(session, original.images[:1])
                 fault = _fault(session, original, exported.interface)
         except KeyboardInterrupt:
             raise
@@ -74,7 +78,7 @@ def prove(
             others=original.others,
             classes=original.model.contract.classes,
         )
-        complaint = parity.complaint or fault
+        complaint = parity.complaint or fault or _otherwise(alone, logits, exported.precision)
         results[runtime.name] = replace(
             parity, device=place, complaint=complaint, **place_of(runtime, place)
         )
@@ -124,6 +128,18 @@ def _fault(session: Session, original: Original, interface: Interface) -> str:
     if interface.embed and not _gives_probabilities(session, original):
         return NO_SOFTMAX
     return ""
+
+
+def _otherwise(alone: Logits, together: Logits, precision: Precision) -> str:
+    """Whether one image by itself, as most are shown to it, gets its answer of the batch.
+
+    In fewer bits another batch may be rounded otherwise: then it is a number of them alone.
+    """
+    import numpy as np
+
+    reach = 1e-3 * max(np.median(largest_logits(together)), np.abs(together[0]).max())
+    alike = precision != "fp32" or np.abs(alone - together[:1]).max() <= reach
+    return "" if alike and np.isfinite(alone).all() else ALONE
 
 
 def _gives_probabilities(session: Session, original: Original) -> bool:

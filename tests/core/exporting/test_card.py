@@ -83,7 +83,7 @@ def test_it_tells_what_the_run_was_and_came_to(card, original):
     assert f"{100 * test['accuracy']:.2f} % of 360 test images" in found["Accuracy"]
     assert len(re.findall(r"^\| \d \|", found["Accuracy"], re.MULTILINE)) == 10
     assert (
-        "| ONNX Runtime | 256 | 100.00 % | 90.00 % → 87.50 % on 139 of them | 3.0e-06 |"
+        "| ONNX Runtime | CPU | 256 | 100.00 % | 90.00 % → 87.50 % on 139 of them | 3.0e-06 |"
         in found["Proof"]
     )
     assert "| OpenVINO |" in found["Proof"]

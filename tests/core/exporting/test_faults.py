@@ -102,7 +102,7 @@ def test_a_signal_leaves_the_old_or_the_new(run, monkeypatch, stage, late, numbe
     before = content(run)
     monkeypatch.setattr(module, name, signalled)
     ended, _, err = export(run)
-    assert (ended, "Stopped at once" in err) == (code, True)
+    assert (ended, "Stopped after 0 of 1 files." in err) == (code, True)
     new = late and stage in ("publishing", "exchanging")
     assert (content(run) != before) == new
     assert others(run) == []

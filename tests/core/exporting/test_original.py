@@ -24,6 +24,8 @@ def test_the_images_are_those_of_the_validation_and_training_splits(registry, or
     assert len(original.images) == 256
     assert {image.tobytes() for image in original.calibration} <= training
     assert len(original.calibration) == 300
+    calibrated = {image.tobytes() for image in original.calibration}
+    assert not calibrated & {image.tobytes() for image in more}
 
 
 def test_more_images_are_those_of_the_validation_split(registry, original, monkeypatch):

@@ -63,6 +63,19 @@ def test_a_tie_may_flip_but_a_clear_winner_may_not():
     assert not judge(LOGITS[:, ::-1].copy()).holds
 
 
+def test_what_all_logits_have_in_common_hides_no_other_class():
+    """Of a thousand a thousandth is allowed, which here decides between the classes."""
+    random = np.random.default_rng(0)
+    original = 1000 + random.normal(0, 0.3, (200, 10)).astype(np.float32)
+    exported = original + random.uniform(-0.9, 0.9, original.shape).astype(np.float32)
+    labels = original.argmax(1)
+    found = compare(original, exported, labels, precision="fp32", max_drop=0)
+    assert found.complaint.startswith("top-1 agreement is ")
+    level = np.full((200, 10), 1000, np.float32)
+    exported = level + random.uniform(-1e-4, 1e-4, level.shape).astype(np.float32)
+    assert compare(level, exported, labels, precision="fp32", max_drop=0).holds
+
+
 def test_int8_is_judged_by_accuracy_against_the_budget():
     worse = LOGITS.copy()
     worse[0] = [0.0, 9.0, 0.0]

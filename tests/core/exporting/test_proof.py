@@ -129,6 +129,17 @@ def test_an_engine_that_fails_refuses(toy, original, tmp_path):
     assert caught.value.hint == ""
 
 
+def test_one_that_answers_otherwise_to_one_image_is_refused(toy, original, tmp_path):
+    """Most are shown one picture at a time."""
+
+    def when_alone(logits):
+        return logits + 1 if len(logits) == 1 else logits
+
+    registry, exporter = toy(change=when_alone)
+    with pytest.raises(GateError, match="otherwise to one image than to several"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+
+
 def test_memory_that_runs_out_in_an_engine_is_not_the_files_fault(toy, original, tmp_path):
     def exhausted(logits):
         raise RuntimeError("bad allocation")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cnnreg import ModelContract, ModelFile
-from cnnreg.specs import Precision
+from cnnreg.specs import Interface, Precision
 from cnnreg_export.formats.openvino.model_info import model_info
 from cnnreg_export.runtimes.openvino.session import ov, read_model
 
@@ -63,6 +63,20 @@ def test_grey_images_have_no_channels_to_reverse(contract: ModelContract) -> Non
     grey = replace(contract, input_shape=(1, 8, 8), mean=(0.5,), std=(0.5,), resize="squash")
     assert model_info(grey)["reverse_input_channels"] == "False"
     assert model_info(grey)["resize_type"] == "standard"
+
+
+def test_what_a_self_contained_file_leaves_to_do_is_told(contract: ModelContract) -> None:
+    whole = model_info(contract, Interface(embed=True))
+    assert whole.keys() == {"model_type", "labels", "reverse_input_channels"}
+    of_one_size = model_info(contract, Interface(embed=True, fixed=True))
+    assert of_one_size == {
+        **whole, "resize_type": "fit_to_window_letterbox", "pad_value": "128",
+    }  # fmt: skip
+
+
+def test_labels_are_as_many_as_classes(contract: ModelContract) -> None:
+    named = replace(contract, classes=("柴\u3000犬", "a\u00a0b", "c\td", "e f"))
+    assert len(model_info(named)["labels"].split()) == 4
 
 
 def _operators(model: ModelFile) -> list[Any]:

@@ -38,7 +38,7 @@ def write_openvino(request: ExportRequest) -> Path:
                 model.reshape([1, *shape[1:], 3] if interface.embed else [1, *shape])
             for key, text in request.metadata.items():
                 model.set_rt_info(text, [METADATA_ROOT, key])
-            for key, text in model_info(request.contract, embed=interface.embed).items():
+            for key, text in model_info(request.contract, interface).items():
                 model.set_rt_info(text, ["model_info", key])
             _save(model, path, half=request.precision == "fp16")
     return path
