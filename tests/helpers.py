@@ -58,13 +58,16 @@ def make_run(
     *,
     image_size: int | None = None,
     dropout: float | None = None,
+    weights: str = "",
     **recipe: Any,
 ) -> Run:
     """A run on the embedded digits that is planned but not trained."""
     plain = {"precision": "fp32", "layout": "channels-last", "compile": "off"}
     settings: dict[str, Any] = {"epochs": 2, "patience": 0, **plain, **recipe}
     data = DataConfig(name="digits", image_size=image_size)
-    config, _ = plan(registry, architecture, data, Recipe(**settings), dropout=dropout)
+    config, _ = plan(
+        registry, architecture, data, Recipe(**settings), dropout=dropout, weights=weights
+    )
     return create_run(config, folder=folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pickle
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,11 @@ def write_cifar(
     md5 = write(loader.meta["filename"], {loader.meta["key"]: classes})
     monkeypatch.setattr(loader, "meta", loader.meta | {"md5": md5})
     return folder
+
+
+def pack_cifar(loader: Any, folder: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder in an archive that torchvision takes for the published one."""
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(loader, "tgz_md5", md5)

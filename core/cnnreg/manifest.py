@@ -14,6 +14,8 @@ from .specs import BARE, Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
+LEFT_BEHIND = frozenset({".ds_store", ".directory", "thumbs.db", "desktop.ini"})
+"""What file managers leave in a folder that was looked at; those of a Mac also ._NAME."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,13 @@ def is_export_alone(folder: Path) -> bool:
         listed = {file["name"] for file in data["files"]} | {FILE_NAME}
     except (CnnregError, KeyError, TypeError):
         return False
-    return all(is_clutter(path.name) or path.name in listed for path in folder.iterdir())
+    return all(_may_go(path) or path.name in listed for path in folder.iterdir())
+
+
+def _may_go(path: Path) -> bool:
+    """Files that nobody made by hand: a hidden one may be somebody's, a folder always is."""
+    left = path.name.lower() in LEFT_BEHIND or path.name.startswith("._")
+    return left and path.is_file()
 
 
 def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, str]]) -> None:
@@ -139,4 +147,4 @@ def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, 
 
 def is_clutter(name: str) -> bool:
     """What file managers leave in a folder that was looked at."""
-    return name.startswith(".") or name.lower() in {"thumbs.db", "desktop.ini"}
+    return name.startswith(".") or name.lower() in LEFT_BEHIND

@@ -38,11 +38,30 @@ def plan(
 ) -> tuple[RunConfig, Dataset]:
     """Open the data and fix everything that decides the model; `wishes` are those of `fix`.
 
-    Images that the `weights` were trained on are trained on again, not held out.
+    Images that the `weights` were trained on are trained on again, not held out; they are grey
+    or of colour, and their classes in the order, that the weights are for.
     """
-    before = places_before(registry, wishes.get("weights", ""), data)
-    dataset = open_for(registry, architecture, data, before=before, progress=progress)
+    weights = wishes.get("weights", "")
+    spec, made_with = registry.architectures[architecture], _made_with(weights)
+    channels = made_with.input_shape[0] if made_with else None
+    if weights == PRETRAINED and spec.pretrained:
+        channels = len(spec.pretrained_mean)
+    dataset = open_for(
+        registry,
+        architecture,
+        data,
+        channels=channels,
+        before=places_before(registry, weights, data),
+        progress=progress,
+    )
+    if made_with and sorted(made_with.classes) == sorted(dataset.classes):
+        dataset = dataset.in_order(made_with.classes)
     return fix(registry, architecture, data, dataset, recipe, **wishes), dataset
+
+
+def _made_with(weights: Path | str) -> ModelContract | None:
+    """Of a run or a checkpoint to start from; None where there is none, or it does not say."""
+    return None if weights in ("", PRETRAINED) else weights_contract(Path(weights))
 
 
 def open_for(
@@ -159,7 +178,7 @@ def _scale(spec: ArchitectureSpec, dataset: Dataset, weights: Path | str) -> Mom
     moments: Moments | None = None
     if weights == PRETRAINED:
         moments = spec.pretrained_mean, spec.pretrained_std
-    elif weights and (made_with := weights_contract(Path(weights))):
+    elif made_with := _made_with(weights):
         moments = made_with.mean, made_with.std
     if moments is None or len(moments[0]) != dataset.image_shape[0]:
         return dataset.mean, dataset.std

@@ -137,7 +137,17 @@ def test_a_sound_architecture_passes_every_check() -> None:
 
 def test_seeds_that_all_give_the_same_weights_are_found() -> None:
     found = failures(replace(SOUND, build=seeds_itself))
-    assert "does build set a seed of its own?" in found["whole state"]
+    assert "build sets a seed" in found["whole state"]
+
+
+def test_a_network_may_begin_with_fixed_numbers() -> None:
+    def build(options: ModelOptions) -> nn.Module:
+        model = linear(options)
+        for parameter in model.parameters():
+            nn.init.zeros_(parameter)
+        return model
+
+    assert "whole state" not in failures(replace(SOUND, build=build))
 
 
 def test_what_a_module_changes_when_it_is_imported_is_found(tmp_path, monkeypatch) -> None:

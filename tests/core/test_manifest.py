@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cnnreg.errors import ModelFileError
-from cnnreg.manifest import Manifest, read_manifest, write_manifest
+from cnnreg.manifest import Manifest, is_export_alone, read_manifest, write_manifest
 from helpers import contract
 
 
@@ -63,3 +63,12 @@ def test_what_does_not_match_is_refused(folder, damage, said):
     with pytest.raises(ModelFileError, match=said) as caught:
         read_manifest(folder)
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "alone"), [(".DS_Store", True), ("._model", True), (".notes", False), (".git/", False)]
+)
+def test_what_somebody_put_into_an_exports_folder_is_not_taken_for_clutter(folder, name, alone):
+    path = folder / name
+    path.mkdir() if name.endswith("/") else path.touch()
+    assert is_export_alone(folder) == alone

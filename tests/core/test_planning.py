@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from cnnreg import Recipe
 from cnnreg.data import DataConfig
@@ -201,3 +202,26 @@ def test_weights_of_a_run_that_cannot_be_read_or_on_other_data_change_no_split(r
     assert plan(registry, "mlp", other, Recipe(), weights=run.best)[0].data_fingerprint == expected
     (run.folder / "run.json").write_text("{")
     assert plan(registry, "mlp", other, Recipe(), weights=run.best)[0].data_fingerprint == expected
+
+
+def test_images_are_grey_or_of_colour_as_the_weights_want_them(registry, tmp_path, monkeypatch):
+    """Else the first layer would be left out, and the moments of the weights be lost."""
+    for path in photos(tmp_path / "xrays", 10).rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    data = DataConfig(name="folder", folder=tmp_path / "xrays")
+    assert plan(registry, "resnet18", data, Recipe())[1].image_shape[0] == 1
+    config, dataset = plan(registry, "resnet18", data, Recipe(), weights=PRETRAINED)
+    assert dataset.image_shape[0] == 3
+    assert (config.contract.mean, config.contract.std) == IMAGENET_MOMENTS
+    of_colour = create_run(config, folder=tmp_path / "run").folder
+    config, dataset = plan(registry, "resnet18", data, Recipe(), weights=of_colour)
+    assert dataset.image_shape[0] == 3
+
+
+def test_classes_are_in_the_order_of_the_weights(registry, tmp_path):
+    config, dataset = plan(registry, "mlp", DATA, Recipe())
+    turned = replace(config.contract, classes=dataset.classes[::-1])
+    folder = create_run(replace(config, contract=turned), folder=tmp_path / "run").folder
+    config, again = plan(registry, "mlp", DATA, Recipe(), weights=folder)
+    assert config.contract.classes == again.classes == dataset.classes[::-1]
+    assert again.test.labels.tolist() == [9 - label for label in dataset.test.labels]

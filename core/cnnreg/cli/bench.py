@@ -68,7 +68,7 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
     default=1.0,
     show_default=True,
     help="Least seconds that each contestant runs beforehand; it goes on until its times stand "
-    f"still, at most {PATIENCE} times as long.",
+    f"still, at most {PATIENCE} times as long, or nine calls.",
 )
 @click.option("--output", type=folder_type, help="Folder for bench.json and bench.png.")
 @json_option

@@ -150,12 +150,12 @@ def command(
         data_sets = DataSets(registry, decoding.update)
         entries = describe_plan(registry, planned, data_sets) if planned else {}
     database = Database(storage, folder)
-    keep_study_name(folder, name, elsewhere=storage is not None)
     study = Study(database, name, heartbeat=heartbeat)
     if heartbeat not in (None, study.heartbeat):
         say(f"the workers of this comparison give a sign of life every {study.heartbeat} s")
     try:
         study.join(entries, planned.trials() if planned else [])
+        keep_study_name(folder, name, elsewhere=storage is not None)
         worker = Worker(registry, study, data_sets, folder, device, planned, data_dir)
         again = f"cnnreg compare --resume {typed(folder)}"
         worker.work(f"{again} and the --storage" if storage else again, shared=database.shared)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnnreg.comparing.folder import run_folder
 from cnnreg.data import expanded
-from cnnreg.errors import CnnregError, StoppedError
+from cnnreg.errors import CnnregError, MachineError, StoppedError
 from cnnreg.files import in_use
 from cnnreg.registry import Registry
 from cnnreg.texts import percent
@@ -103,7 +103,10 @@ class Worker:
         return result
 
     def _say(self, result: Result) -> None:
-        done, count = self._study.count()
+        try:
+            done, count = self._study.count()
+        except MachineError:  # a database that does not answer makes no training a failed one
+            return
         trial = result.trial
         came = (
             "[red]diverged[/]"

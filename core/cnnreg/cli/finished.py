@@ -24,8 +24,8 @@ def telling(finished: Callable[[], Any], stopped: Callable[[], str]) -> Iterator
         end = StoppedError(stopped(), by_user=not isinstance(stop, Terminated))
         end.finished = finished()
         raise end from stop
-    except (MemoryError, OSError) as error:
-        if not is_out_of_memory(error):  # a reader that has gone, say
+    except Exception as error:
+        if not is_out_of_memory(error):  # which torch and the engines tell in ways of their own
             raise
         known = as_known(error)
         known.finished = finished()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
@@ -34,7 +35,8 @@ class Database:
             with disk_errors(self._file):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._engine = sqlalchemy.create_engine(self.url)
+            # The lock's connection lies idle for as long as a training takes.
+            self._engine = sqlalchemy.create_engine(self.url, pool_pre_ping=True)
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "psycopg", "postgresql") from error
 
@@ -60,12 +62,16 @@ class Database:
         text = self.url.render_as_string(hide_password=False)
         waiting = {"connect_args": {"timeout": BUSY_TIMEOUT}} if self._is_sqlite else {}
         try:
-            return Storage(
+            storage = Storage(
                 text.replace("{", "{{").replace("}", "}}"),
                 engine_kwargs={"pool_pre_ping": True, **waiting},
             )
         except RuntimeError as error:  # tables of another version of Optuna
             raise MachineError(f"{one_line(error)[:200]}.", where=self.place) from None
+        if not self._is_sqlite:
+            sqlalchemy.event.listen(storage.engine, "connect", _in_utc)
+            storage.engine.dispose()  # what was connected before
+        return storage
 
     @contextmanager
     def alone(self) -> Iterator[Callable[[], None]]:
@@ -97,7 +103,7 @@ class Database:
             cause = _database_error(error)
             if cause is None:
                 raise
-            raise MachineError(
+            raise DatabaseError(
                 f"The study's database failed: {self._without_secrets(str(cause))[:200]}.",
                 where=self.place,
                 hint="What was trained is saved: run the same command again.",
@@ -112,6 +118,17 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+class DatabaseError(MachineError):
+    """Of the study as a whole, whichever trial it came to light in."""
+
+
+def _in_utc(connection: Any, record: object) -> None:
+    """Optuna compares heartbeats in the session's own time, which summer moves by an hour."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
 
 
 class Storage(RDBStorage):

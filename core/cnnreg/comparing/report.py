@@ -13,7 +13,7 @@ from cnnreg.files import disk_errors, write_json, write_text
 from cnnreg.markdown import escape
 from cnnreg.markdown import table as markdown_table
 
-from .results import Cell, Result, Spread, best_rates, cells, panels
+from .results import Cell, Result, Spread, best_rates, cells, panels, shared_seeds
 from .verdict import METHOD, verdicts
 
 HEADINGS = ("optimizer", ">rate", ">n", ">validation %", ">test %", ">epochs", ">minutes")
@@ -93,13 +93,17 @@ def row(cell: Cell) -> tuple[str, ...]:
 def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell]]]:
     """For each network and data set: a title, all cells, and those of the best rates."""
     table = cells(results)
-    best = panels(
-        sorted(best_rates(table), key=Cell.merit, reverse=True)  # the leader first
-    )
+    best = panels(best_rates(table))
     return [
-        (f"{architecture} on {data}", group, best[architecture, data])
+        (f"{architecture} on {data}", group, _leader_first(best[architecture, data]))
         for (architecture, data), group in panels(table).items()
     ]
+
+
+def _leader_first(group: Sequence[Cell]) -> list[Cell]:
+    """By what the verdict goes by: the seeds that all of them have."""
+    seeds = shared_seeds(group)
+    return sorted(group, key=lambda cell: cell.merit(seeds), reverse=True)
 
 
 def markdown(name: str, results: Sequence[Result], picture: str) -> str:
@@ -138,7 +142,9 @@ def write_report(folder: Path, name: str, results: Sequence[Result]) -> None:
     write_json(folder / "results.json", report_data(name, results))
     write_text(folder / "report.md", markdown(name, results, "curves.png"))
     # Last: Excel, where it is open, lets nobody write it.
-    write_text(folder / "results.csv", csv_text(results))
+    table = csv_text(results)
+    mark = "" if table.isascii() else "\ufeff"  # without it Excel takes letters for others
+    write_text(folder / "results.csv", mark + table)
 
 
 def _table(table: Sequence[Cell]) -> str:

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cnnreg.errors import CnnregError, InUseError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
 
-from .database import Database
+from .database import Database, DatabaseError
 from .liveness import HEARTBEAT, lives, this_worker
 from .plan import Trial, check_same
 from .results import Result, failed_result
@@ -44,6 +44,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.database = database
         self.failures: dict[str, CnnregError] = {}  # of this worker, by trial
+        self._taken = set[int]()  # numbers of trials
         with database.errors(), database.alone():
             self._storage = database.storage()
             self._study = optuna.create_study(
@@ -163,8 +164,11 @@ class Study:
         with _calm():
             optuna.storages.fail_stale_trials(self._study)
         for trial in self._trials():
-            # Without a worker's mark: it died while it held the lock that we hold now.
-            if trial.state == TrialState.RUNNING and lives(trial.user_attrs.get("worker")) is False:
+            if trial.state != TrialState.RUNNING:
+                continue
+            # Without a worker's mark: it died while it held the lock that we hold now. Of those
+            # we took: the database did not answer when we told its end, for we train nothing now.
+            if lives(trial.user_attrs.get("worker")) is False or trial.number in self._taken:
                 self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _open(self) -> list[Trial]:
@@ -193,6 +197,7 @@ class Study:
 
         def objective(taken: optuna.Trial) -> float:
             trial = Trial(**taken.user_attrs["trial"])
+            self._taken.add(taken.number)
             try:
                 self._storage.record_heartbeat(taken._trial_id)
                 taken.set_user_attr("worker", this_worker())
@@ -231,7 +236,8 @@ def _held(settings: Mapping[str, Any], key: str) -> Any:
 
 def _is_of_the_trial(error: BaseException) -> TypeGuard[CnnregError]:
     """Whether others can be trained all the same."""
-    return isinstance(error, CnnregError) and not isinstance(error, (StoppedError, InUseError))
+    others = (StoppedError, InUseError, DatabaseError)
+    return isinstance(error, CnnregError) and not isinstance(error, others)
 
 
 def _is_of_another_worker(error: BaseException) -> bool:

@@ -33,6 +33,9 @@ METHOD = (
 )
 
 
+ROUNDING = 1e-12  # of an accuracy
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Leader minus other, in test accuracy (0..1), over the seeds that both finished."""
@@ -108,7 +111,15 @@ def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: in
         if cell is not first and cell.seeds & first.seeds
     )
     over = f" over {_named(shared)}, which all have" if shared and shared != seeds else ""
-    said = [f"{subject}: {leader} has the highest mean validation accuracy{over}."]
+    peak = first.merit(shared)[2]
+    equal = [n for n, cell in whole.items() if abs(cell.merit(shared)[2] - peak) < ROUNDING]
+    if len(equal) > 1:
+        said = [
+            f"{subject}: {_list(equal)} have the same highest mean validation accuracy{over}; "
+            f"{leader} is compared with the others."
+        ]
+    else:
+        said = [f"{subject}: {leader} has the highest mean validation accuracy{over}."]
     said += _in_words(differences, seeds)
     if unranked:
         said.append(f"Not ranked, for a seed diverged: {_list(unranked)}.")
@@ -125,7 +136,7 @@ def difference(
     pairs = [ours[seed] - theirs[seed] for seed in seeds]
     n, mean = len(pairs), fmean(pairs)
     deviation = stdev(pairs) if n > 1 else 0.0
-    if deviation < 1e-12:  # rounding alone; a handful of equal differences proves nothing
+    if deviation < ROUNDING:  # a handful of equal differences proves nothing
         return Difference(other, seeds, mean, None, None)
     tail = (1 - CONFIDENCE) / comparisons / 2
     reach = float(t.isf(tail, n - 1)) * deviation / sqrt(n)

@@ -29,8 +29,12 @@ def relative_names(files: Sequence[Path], root: str) -> list[str]:
     """Below `root`, which all lie in, so that it may be moved as a whole."""
     # Cut as strings: pathlib would take half a second for 50,000, at each opening of a run.
     start = len(str(Path(root, "x"))) - 1
-    # A Mac may have stored accents otherwise than the machine that the images come from.
-    return [normalize("NFC", str(path)[start:].replace(os.sep, "/")) for path in files]
+    return composed(str(path)[start:].replace(os.sep, "/") for path in files)
+
+
+def composed(names: Iterable[str]) -> list[str]:
+    """However their accents are stored: a Mac may keep those apart from their letters."""
+    return [normalize("NFC", name) for name in names]
 
 
 def places(listing: Iterable[Listed]) -> Places:
@@ -53,6 +57,7 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
 
 def compare_classes(found: Sequence[str], expected: Sequence[str]) -> str:
     """Which were added, and which are missing; empty where all are there, in any order."""
+    found, expected = composed(found), composed(expected)
     added = [name for name in found if name not in set(expected)]
     missing = [name for name in expected if name not in set(found)]
     told = [

@@ -11,6 +11,7 @@ from cnnreg.images import MODES, Header, read_header
 from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import DataRequest, DatasetSpec, Samples, Shape, SourceData
+from cnnreg.specs.checks import is_harmless
 
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
@@ -96,6 +97,8 @@ def open_source(spec: DatasetSpec, config: DataConfig, *, whole: bool = False) -
     }
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
+    if not all(map(is_harmless, names)):
+        raise PluginError(f"Data set '{spec.name}' has classes named with control characters.")
     return replace(source, classes=names, notes=notes, **splits)
 
 

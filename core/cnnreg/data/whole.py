@@ -14,7 +14,7 @@ from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Split
 from .decode import Loader, skippable
-from .listing import common_folder, compare_classes
+from .listing import common_folder, compare_classes, composed
 from .opening import given_splits, open_source
 
 if TYPE_CHECKING:
@@ -53,14 +53,15 @@ def open_whole(
 def _places(named: tuple[str, ...], classes: tuple[str, ...], config: DataConfig) -> Labels:
     import numpy as np
 
-    if unknown := [name for name in named if name not in classes]:
+    there, names = composed(classes), composed(named)
+    if unknown := [name for name in names if name not in there]:
         difference = compare_classes(unknown, ())
         raise DataError(
             f"The data has other classes than the model: {difference}.",
             where=config.folder or config.name,
             hint="For a model of these: cnnreg train NETWORK --weights RUN --data FOLDER",
         )
-    return np.array([classes.index(name) for name in named], np.int64)
+    return np.array([there.index(name) for name in names], np.int64)
 
 
 def _root(samples: Samples, classes: tuple[str, ...], folder: Path | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.errors import DataError
+from cnnreg.specs.checks import is_harmless
 
 from .reading import printable
 
@@ -32,6 +33,8 @@ def read_classes(text: str) -> tuple[str, ...]:
         )
     if not all(isinstance(name, str) and name for name in names):
         raise DataError("A class without a name, or with one that is no text.", where=file)
+    if not all(map(is_harmless, names)):
+        raise DataError("A class is named with control characters.", where=file)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise DataError(f"The class '{printable(repeated[0])}' is named twice.", where=file)
@@ -60,8 +63,7 @@ def _parse(text: str, file: Path) -> list[Any]:
         names = json.loads(text)
         if isinstance(names, dict):
             names = [names[str(number)] for number in range(len(names))]
-            # ImageNet's own file has a code before each name.
-            names = [name[-1] if isinstance(name, list) and name else name for name in names]
+            names = _without_codes(names)
     except (ValueError, RecursionError) as error:
         raise DataError(f"Not whole JSON: {error}.", where=file, hint=f"{UNDERSTOOD}.") from error
     except KeyError as error:
@@ -69,3 +71,13 @@ def _parse(text: str, file: Path) -> list[Any]:
             f"A JSON object without the class {error}.", where=file, hint=f"{UNDERSTOOD}."
         ) from error
     return list(names)
+
+
+def _without_codes(names: list[Any]) -> list[Any]:
+    """ImageNet's own file has a code before each name, which tells its two cranes apart."""
+    bare = [name[-1] if isinstance(name, list) and name else name for name in names]
+    count = Counter(name for name in bare if isinstance(name, str))
+    return [
+        f"{name} ({coded[0]})" if isinstance(name, str) and count[name] > 1 < len(coded) else name
+        for name, coded in zip(bare, names, strict=True)
+    ]

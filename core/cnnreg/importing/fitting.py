@@ -95,6 +95,19 @@ def best_fit(
     return max(fits, key=lambda fit: fit.share)
 
 
+def fits_either_form(
+    architecture: ArchitectureSpec,
+    fit: Fit,
+    tensors: Mapping[str, Tensor],
+    num_classes: int | None,
+) -> bool:
+    """Whether the file does not tell the forms apart, as where they differ in strides alone."""
+    if not (architecture.small_form and fit.whole):
+        return False
+    other: Form = "standard" if fit.options.form == "small" else "small"
+    return _fit(architecture, replace(fit.options, form=other), tensors, num_classes).whole
+
+
 def resembles(architecture: ArchitectureSpec, tensors: Mapping[str, Tensor]) -> bool:
     """Whether most shapes are those of the network in its usual form: a look before a fit."""
     with blaming(f"Building '{architecture.name}'"):

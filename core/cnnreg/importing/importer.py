@@ -22,7 +22,7 @@ from cnnreg.training.saving.foreign import copy_fitting
 from cnnreg.training.saving.state import seed_streams
 
 from .contract import Wishes, agreed_classes, image_shape, make_contract
-from .fitting import Fit, best_fit, listed
+from .fitting import Fit, best_fit, fits_either_form, listed
 from .mismatch import misfit
 from .reading import Weights
 
@@ -62,6 +62,11 @@ def plan_import(
         num_classes=len(classes) if classes else None,
         form=wishes.form,
     )
+    if wishes.form is None and fits_either_form(spec, fit, weights.tensors, len(classes or ())):
+        note(
+            f"the file fits both forms; taken for the {fit.options.form} one, as images of this "
+            "size have it: --form names the other"
+        )
     if not wishes.partial and not fit.whole:
         raise misfit(registry, spec, weights, fit)
     if classes is None and fit.classes is None:

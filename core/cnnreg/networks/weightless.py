@@ -42,15 +42,15 @@ def weightless() -> Iterator[None]:
     """
     with (
         torch.random.fork_rng(devices=[]),
-        _imports_in_memory(),
-        torch.device("meta"),
+        torch.device("meta"),  # first, for it imports a module of torch's
         _Instead(_shapes),
+        _imports_as_ever(),
     ):
         yield
 
 
 @contextmanager
-def _imports_in_memory() -> Iterator[None]:
+def _imports_as_ever() -> Iterator[None]:
     finder = _FindsAsOthers()
     sys.meta_path.insert(0, finder)
     try:
@@ -60,22 +60,25 @@ def _imports_in_memory() -> Iterator[None]:
 
 
 class _FindsAsOthers(MetaPathFinder):
-    """Finds what the finders behind it find, and has it executed off the meta device."""
+    """Finds what the finders behind it find, and has it executed outside of all modes of torch."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(fullname, path, target) for finder in others)
-        spec = next(filter(None, found), None)
-        with suppress(AttributeError):  # a loader that takes none runs no Python
-            loader: Any = spec and spec.loader
-            loader.exec_module = partial(_in_memory, loader.exec_module)
+        behind = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        finds = (getattr(finder, "find_spec", None) for finder in behind)
+        spec = next(filter(None, (find(fullname, path, target) for find in finds if find)), None)
+        loader: Any = spec and spec.loader
+        execute = getattr(loader, "exec_module", None)
+        # One that is a class, or that other modules share, would stay changed.
+        if execute and not isinstance(loader, type) and not isinstance(execute, partial):
+            with suppress(AttributeError):  # it takes none
+                loader.exec_module = partial(_as_ever, execute)
         return spec
 
 
-def _in_memory(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    with torch.device("cpu"):
+def _as_ever(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+    with torch._C.DisableTorchFunction():
         execute(module)
 
 
@@ -104,7 +107,7 @@ def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:
     built of zeros, is built as it is.
     """
     stream = torch.get_rng_state()
-    with suppress(Exception), _Instead(_zeros):
+    with suppress(Exception), _Instead(_zeros), _imports_as_ever():
         model = build()
         if torch.equal(stream, torch.get_rng_state()):
             return model

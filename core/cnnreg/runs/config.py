@@ -32,6 +32,7 @@ class RunConfig:
     environment: dict[str, Any]
     created: str
     weights: str = ""  # to start from: "pretrained" or a file; empty: random ones
+    fresh: tuple[str, ...] = ()  # parameters that those weights lack
     loggers: tuple[str, ...] = ()  # plugins to tell each epoch
     changes: tuple[Change, ...] = ()  # since it began, oldest first
     imported: dict[str, Any] = field(default_factory=dict)  # from which file, if not trained here
@@ -62,6 +63,7 @@ def config_from_data(folder: Path, data: Any) -> RunConfig:
             environment=dict(data["environment"]),
             created=str(data["created"]),
             weights=str(data["weights"]),
+            fresh=tuple(map(str, data.get("fresh", ()))),
             loggers=tuple(map(str, data.get("loggers", ()))),
             changes=tuple(dict(change) for change in data.get("changes", ())),
             imported=dict(data.get("imported", {})),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.data import Dataset
-from cnnreg.data.listing import Listed, Places, compare_listings, places
+from cnnreg.data.listing import Listed, Places, compare_listings, composed, places
 from cnnreg.files import disk_errors, patiently, write_text
 
 from .config import RunConfig, read_config, write_config
@@ -114,6 +114,10 @@ class Run:
             # Not by splitlines, which takes some characters of a name for the end of a line.
             with self.images.open(encoding="utf-8") as lines:
                 listed = [json.loads(line) for line in lines]
-            return [(str(split), int(size), str(name)) for split, size, name in listed]
+            names = composed(str(name) for _, _, name in listed)
+            return [
+                (str(split), int(size), name)
+                for (split, size, _), name in zip(listed, names, strict=True)
+            ]
         except (OSError, ValueError, TypeError):
             return []

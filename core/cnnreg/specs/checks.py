@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from math import inf
 from typing import Any
@@ -66,6 +67,11 @@ def check_renames(name: str, renames: Any) -> None:
             re.sub(pattern, replacement, "")
         except (re.error, TypeError, ValueError) as error:
             raise ValueError(f"{name}: renames hold {pair!r:.60}: {error}") from error
+
+
+def is_harmless(text: str) -> bool:
+    """Whether it holds nothing that moves a terminal's cursor, or worse."""
+    return text.isprintable() or not any(unicodedata.category(sign) == "Cc" for sign in text)
 
 
 def check_line(name: str, field_name: str, text: Any) -> None:

@@ -7,7 +7,7 @@ from math import inf, isfinite
 from typing import Any, get_args
 
 from .architecture import ModelOptions
-from .checks import check, check_name
+from .checks import check, check_name, is_harmless
 from .types import Form, Resize, Shape
 
 
@@ -32,6 +32,8 @@ class ModelContract:
         channels = self.input_shape[0]
         check(len(self.classes) == self.num_classes, "as many class names as classes are needed")
         check(len(set(self.classes)) == len(self.classes), "class names must differ")
+        texts = (self.plugin, self.dataset, *self.classes)
+        check(all(map(is_harmless, texts)), "names must hold no control characters")
         check(len(self.mean) == len(self.std) == channels, "one mean and std per channel")
         check(all(map(isfinite, self.mean)), f"mean must be finite: {self.mean}")
         check(all(0 < std < inf for std in self.std), f"std must be above 0: {self.std}")

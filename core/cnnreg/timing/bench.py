@@ -37,7 +37,8 @@ class BenchOptions:
     batch: int = 1
     rounds: int = 10
     seconds: float = 0.5  # one contestant's turn within a round
-    warmup: float = 1.0  # seconds, then on until steady, at most PATIENCE times as long; 0: none
+    # Seconds, then on until steady, PATIENCE times as long or nine calls at the most; 0: none.
+    warmup: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -69,9 +69,9 @@ def prepared(
     )
     recipe = _compilable(recipe, world, demanded=demanded, note=note)
     run = run.changed(recipe=recipe)
-    if run.config.weights and world.writes and not begun:
-        note(start_from(run.config.weights, architecture, model))
-    head = _head(architecture, options, recipe)
+    if run.config.weights and not begun:
+        run = run.changed(fresh=_started(run, architecture, model, world, note))
+    head = _head(architecture, options, recipe, run.config.fresh)
     trainee = _trainee(registry, model, recipe, head, device=device, world=world)
     part_streams(recipe.seed, world)
     batches = training_batches(dataset, contract, recipe, world)
@@ -141,12 +141,32 @@ def _compilable(
     return replace(recipe, compile="off")
 
 
-def _head(architecture: ArchitectureSpec, options: ModelOptions, recipe: Recipe) -> frozenset[str]:
-    """The head's parameters; none where the recipe treats it as the rest of the network."""
+def _started(
+    run: Run,
+    architecture: ArchitectureSpec,
+    model: nn.Module,
+    world: World,
+    note: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Which parameters the first process's weights lack: it alone need have them."""
+    fresh: tuple[str, ...] = ()
+    if world.writes:
+        said, fresh = start_from(run.config.weights, architecture, model, run.config.contract)
+        note(said)
+    return tuple(json.loads(world.from_first(json.dumps(fresh).encode())))
+
+
+def _head(
+    architecture: ArchitectureSpec, options: ModelOptions, recipe: Recipe, fresh: Iterable[str]
+) -> frozenset[str]:
+    """The head's parameters, and what else begins at random where the rest was learned already.
+
+    None where the recipe treats them as the rest of the network.
+    """
     if not recipe.freeze and recipe.body_rate == 1:
         return frozenset()
     with blaming(f"Building '{architecture.name}'"):
-        return head_of(architecture, options)
+        return head_of(architecture, options).union(fresh)
 
 
 def _trainee(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,14 @@ from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
-from cnnreg.specs import ArchitectureSpec
+from cnnreg.runs.weights import weights_contract
+from cnnreg.specs import ArchitectureSpec, ModelContract
 from cnnreg.texts import listed
 
 from .building import build_model, build_optimizer, memory_format, refuse_unshareable
 from .distributed.world import ALONE, World
 from .feeding.resizing import check_sizes
+from .groups import head_of
 from .saving.foreign import copy_fitting, named_as, read_tensors
 from .saving.state import optimizer_from_data, optimizer_to_data
 from .step import heads, title
@@ -42,7 +45,7 @@ def try_out(registry: Registry, config: RunConfig, dataset: Dataset, world: Worl
     check_sizes(model, config.recipe, config.contract.input_shape)
     optimizer = build_optimizer(registry, model, config.recipe)
     if config.weights and world.writes:
-        start_from(config.weights, architecture, model)
+        start_from(config.weights, architecture, model, config.contract)
     refuse_unshareable(config.recipe, dataset, world)
     what = title(architecture.name, config.recipe)
     with torch.random.fork_rng(devices=[]), blaming(what):
@@ -93,20 +96,36 @@ def _try_going_on(
         ) from error
 
 
-def start_from(weights: str, architecture: ArchitectureSpec, model: nn.Module) -> str:
-    """Copy in what fits by name and shape; returns a sentence on what did and what did not.
+class Start(NamedTuple):
+    said: str  # what was taken and what was not
+    fresh: tuple[str, ...]  # the parameters that are as random as they were
+
+
+def start_from(
+    weights: str, architecture: ArchitectureSpec, model: nn.Module, contract: ModelContract
+) -> Start:
+    """Copy in what fits by name and shape, but no head that is for other classes.
 
     Raises ModelFileError if it is no file of tensors, or as `copy_fitting` does.
     """
-    state = _published(architecture) if weights == PRETRAINED else _read(Path(weights))
-    where = None if weights == PRETRAINED else weights
+    published = weights == PRETRAINED
+    state = _published(architecture) if published else _read(Path(weights))
+    made_with = None if published else weights_contract(Path(weights))
     own = model.state_dict()
     named = named_as(own, state, architecture.renames)
-    taken = copy_fitting(model, named, architecture.name, where)
+    if made_with and made_with.classes != contract.classes:
+        for name in head_of(architecture, contract.options()):
+            named.pop(name, None)
+    taken = copy_fitting(model, named, architecture.name, None if published else weights)
     fresh = [name for name in own if name not in taken and not name.endswith("_tracked")]
-    source = Path(weights).name if where else "the pretrained weights"
+    source = "the pretrained weights" if published else Path(weights).name
+    if made_with and made_with.architecture != architecture.name:
+        source += f", a {made_with.architecture}"
     rest = f"; new: {listed(fresh)}" if fresh else ""
-    return f"took {len(taken)} of {len(own)} tensors from {source}{rest}"
+    return Start(
+        f"took {len(taken)} of {len(own)} tensors from {source}{rest}",
+        tuple(name for name, _ in model.named_parameters() if name not in taken),
+    )
 
 
 def _published(architecture: ArchitectureSpec) -> Mapping[str, Tensor]:

@@ -11,13 +11,21 @@ from cnnreg import (
     DataError,
     DataRequest,
     DatasetSpec,
+    MachineError,
     Samples,
     SourceData,
     hookimpl,
 )
-from cnnreg.files import full_disk, temporary_folder
+from cnnreg.files import disk_errors, temporary_folder
 
-from .downloads import Published, download, from_torchvision, move_files, search_roots
+from .downloads import (
+    Published,
+    download,
+    from_torchvision,
+    move_files,
+    published_md5,
+    search_roots,
+)
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
@@ -81,36 +89,40 @@ def _find(cifar: Cifar, request: DataRequest) -> Path | None:
 
 
 def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
-    """The folder out of an archive that the user has put there."""
+    """The folder out of an archive that the user has put there, if it is the one published.
+
+    No other is opened: an archive can be made that writes elsewhere.
+    """
     import tarfile
-    import zlib
 
     archives = [root / cifar.archive for root in search_roots(request)]
     archive = next((path for path in archives if path.is_file()), None)
     if archive is None:
         return None
-    target = request.downloads.absolute() / cifar.folder
-    try:
-        with temporary_folder(target) as folder, full_disk(target):
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-            _refuse_damaged(cifar, folder)
-            move_files(folder / cifar.folder, target)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    if _md5(archive) != published_md5(cifar.loader):
         raise DataError(
-            f"Damaged archive: {error}.",
+            f"Damaged archive: it is not {cifar.title} as it was published, by its md5.",
             where=archive,
             hint="Remove it; the data are then downloaded again.",
-        ) from error
+        )
+    target = request.downloads.absolute() / cifar.folder
+    with temporary_folder(target) as folder, disk_errors(target):
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        move_files(folder / cifar.folder, target)
     return target
 
 
-def _refuse_damaged(cifar: Cifar, root: Path) -> None:
-    """Raises OSError for batches that are not those published, of which nothing is unpickled."""
+def _md5(path: Path) -> str:
+    import hashlib
+
     try:
-        from_torchvision(cifar.loader, root, train=False)
-    except RuntimeError as error:
-        raise OSError("its files have other md5 sums than were published") from error
+        with path.open("rb") as file:
+            return hashlib.file_digest(
+                file, partial(hashlib.md5, usedforsecurity=False)
+            ).hexdigest()
+    except OSError as error:
+        raise MachineError(f"Cannot be read: {error.strerror}.", where=path) from error
 
 
 @hookimpl

@@ -56,11 +56,21 @@ def download(published: Published, request: DataRequest) -> Path:
 
 def from_torchvision(name: str, root: Path, **options: bool) -> Any:
     """Its data set of that name, whose files lie below `root`."""
+    return _of_torchvision(name)(root=root, **options)
+
+
+def published_md5(name: str) -> str:
+    """Of the archive that its data set of that name comes in."""
+    md5: str = _of_torchvision(name).tgz_md5
+    return md5
+
+
+def _of_torchvision(name: str) -> Any:
     try:
         from torchvision import datasets
     except ImportError as error:
         raise MissingExtraError("torchvision", "train") from error
-    return getattr(datasets, name)(root=root, **options)
+    return getattr(datasets, name)
 
 
 def move_files(source: Path, target: Path) -> None:

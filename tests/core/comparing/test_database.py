@@ -44,3 +44,20 @@ def test_a_storage_that_is_not_understood_is_not_repeated(url, tmp_path):
     with pytest.raises(UsageError) as caught:
         Database(url, tmp_path)
     assert "secret" not in str(caught.value)
+
+
+def test_its_sessions_are_in_utc_and_an_idle_connection_that_was_cut_is_made_anew(
+    postgresql_url, tmp_path, monkeypatch
+):
+    """As on a machine of another zone; as a firewall cuts what lay idle through a training."""
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    database = Database(postgresql_url, tmp_path)
+    study = Study(database, "utc")
+    with study._storage.engine.begin() as connection:
+        assert connection.exec_driver_sql("SHOW TIME ZONE").scalar() == "UTC"
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        )
+    with database.alone() as still_here:
+        still_here()
+    study.close()

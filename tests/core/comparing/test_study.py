@@ -10,6 +10,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from cnnreg.comparing import study as study_module
+from cnnreg.comparing.database import DatabaseError
+from cnnreg.comparing.liveness import this_worker
 from cnnreg.comparing.results import failed_result
 from cnnreg.errors import MachineError, StoppedError, UsageError
 from cnnreg.training.stopping import StopRequest
@@ -151,3 +153,26 @@ def test_a_stop_between_trials(opened):
         study.work(train, stop=stop)
     assert caught.value.exit_code == 143
     assert study.count() == (1, 3)
+
+
+def test_a_database_that_did_not_hear_the_end_of_a_trial_leaves_it_to_nobody(opened):
+    """Its mark says that this very worker trains it, which it does not."""
+    study = opened()
+    study.join({}, [trial(seed=0)])
+    asked = study._study.ask()
+    asked.set_user_attr("worker", this_worker())
+    study._taken.add(asked.number)
+    work(study)
+    assert study.count() == (1, 1)
+
+
+def test_a_database_that_fails_is_no_failure_of_the_trial(opened):
+    study = opened()
+    study.join({}, [trial(seed=seed) for seed in range(2)])
+
+    def train(of):
+        raise DatabaseError("The study's database failed: gone.")
+
+    with pytest.raises(DatabaseError):
+        work(study, train)
+    assert not study.failures

@@ -30,6 +30,13 @@ def test_a_clear_difference_is_called_better():
     assert "better than sgd (0.001), +10.10 [" in verdict.text
 
 
+def test_who_ties_is_named_beside_the_leader():
+    verdict = judged({"sgd": [0.9, 0.9], "adam": [0.9, 0.9], "adagrad": [0.8, 0.7]})
+    assert "sgd (0.001) and adam (0.001) have the same highest mean validation" in verdict.text
+    assert f"{verdict.leader} is compared with the others." in verdict.text
+    assert "adagrad (0.001) have" not in verdict.text
+
+
 def test_an_overlap_is_called_open():
     verdict = judged({"adam": [0.90, 0.80, 0.95], "sgd": [0.89, 0.85, 0.86]})
     assert not verdict.differences[0].better

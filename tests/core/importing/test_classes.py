@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cnnreg.errors import DataError
@@ -49,3 +51,16 @@ def test_what_names_nothing(tmp_path, content, said):
         (tmp_path / "names").write_bytes(content)
     with pytest.raises(DataError, match=said):
         read_classes(str(tmp_path / "names"))
+
+
+def test_imagenets_two_cranes_are_told_apart_by_their_codes(tmp_path):
+    coded = {"0": ["n02012849", "crane"], "1": ["n02015554", "heron"], "2": ["n03126707", "crane"]}
+    (tmp_path / "index.json").write_text(json.dumps(coded))
+    names = read_classes(str(tmp_path / "index.json"))
+    assert names == ("crane (n02012849)", "heron", "crane (n03126707)")
+
+
+def test_a_name_that_would_drive_the_terminal_is_refused(tmp_path):
+    (tmp_path / "names.txt").write_text("cat\n\x1b]0;owned\x07dog\n")
+    with pytest.raises(DataError, match="control characters"):
+        read_classes(str(tmp_path / "names.txt"))

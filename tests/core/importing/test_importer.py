@@ -120,6 +120,18 @@ def test_the_form_that_fits_is_taken_and_told(registry, name, made_at, asked, fo
     assert any(f"fits the {form} form alone" in text for text in said)
 
 
+def test_a_file_that_fits_both_forms_is_said_to(registry):
+    """They differ in strides, which no tensor tells."""
+    said = []
+    tensors = made(registry, "mobilenet_v2", num_classes=4, input_shape=(3, 32, 32))
+    of = imported(registry, "mobilenet_v2", tensors, image_size=32, note=said.append)
+    assert of.config.contract.form == "small"
+    assert any("fits both forms; taken for the small one" in text for text in said)
+    said.clear()
+    imported(registry, "mobilenet_v2", tensors, image_size=32, form="small", note=said.append)
+    assert not any("both forms" in text for text in said)
+
+
 def test_a_form_that_cannot_take_the_images(registry):
     tensors = made(registry, "densenet121", num_classes=4)
     with pytest.raises(UsageError, match="standard form, which takes no images of 16x16"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -193,3 +194,41 @@ def test_what_is_imported_meanwhile_has_its_numbers(tmp_path, monkeypatch):
 
     assert MEAN.tolist() == [0.5]
     assert sys.meta_path == before
+
+
+def test_nor_does_what_is_imported_where_nothing_is_drawn_lose_its_numbers(tmp_path, monkeypatch):
+    (tmp_path / "drawn_once.py").write_text(
+        "import torch\nFILTER = torch.nn.init.ones_(torch.nn.Parameter(torch.empty(3)))\n"
+        "torch.nn.init.normal_(FILTER)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def build() -> nn.Module:
+        import drawn_once
+
+        return nn.Sequential(nn.Linear(2, len(drawn_once.FILTER)))
+
+    built_undrawn(build)
+    from drawn_once import FILTER
+
+    assert FILTER.detach().abs().min() > 0
+
+
+ALONE = """
+from torch import nn
+from cnnreg.networks.weightless import built_weightless, weightless
+
+built = []
+network = built_weightless(lambda: built.append(1) or nn.Linear(2, 3))
+assert network.weight.is_meta and len(built) == 1
+with weightless(), weightless():  # as where a plugin counts in its own build
+    import colorsys, wave
+    assert nn.Linear(2, 3).weight.is_meta
+"""
+
+
+def test_it_is_the_first_thing_that_a_process_does_with_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

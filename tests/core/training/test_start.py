@@ -15,13 +15,16 @@ from cnnreg.errors import (
     MissingExtraError,
     ModelFileError,
     PluginError,
+    StoppedError,
     UsageError,
 )
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
+from cnnreg.runs import open_run
 from cnnreg.training.groups import head_of
+from cnnreg.training.saving.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from cnnreg.training.start import start_from
-from helpers import cli, make_run, train
+from helpers import cli, contract, make_run, stop_at, train
 
 
 def build(registry, name: str, classes: int, seed: int = 0):
@@ -30,14 +33,20 @@ def build(registry, name: str, classes: int, seed: int = 0):
     return spec, spec.build(spec.options(num_classes=classes, input_shape=(3, 32, 32)))
 
 
+def start(weights, spec, model, classes: int = 10):
+    """From those weights, for a network of so many classes."""
+    of = contract(num_classes=classes, classes=tuple(map(str, range(classes))))
+    return start_from(weights, spec, model, of)
+
+
 def test_all_but_the_head_is_taken_for_other_classes(registry, tmp_path):
     spec, source = build(registry, "resnet20", 7, seed=1)
     save_file(source.state_dict(), tmp_path / "source.safetensors")
     spec, model = build(registry, "resnet20", 3)
     head = head_of(spec, spec.options(num_classes=3, input_shape=(3, 32, 32)))
     fresh = {name: p.clone() for name, p in model.named_parameters() if name in head}
-    said = start_from(str(tmp_path / "source.safetensors"), spec, model)
-    assert head == {"fc.weight", "fc.bias"}
+    said, new = start(str(tmp_path / "source.safetensors"), spec, model)
+    assert set(new) == head == {"fc.weight", "fc.bias"}
     assert said.endswith("from source.safetensors; new: fc.weight, fc.bias")
     for name, parameter in model.named_parameters():
         expected = fresh[name] if name in head else source.state_dict()[name]
@@ -60,7 +69,7 @@ def test_published_weights_come_from_the_architecture(registry):
     spec, source = build(registry, "resnet20", 1000, seed=1)
     published = dataclasses.replace(spec, pretrained=source.state_dict)
     _, model = build(registry, "resnet20", 10)
-    said = start_from("pretrained", published, model)
+    said = start("pretrained", published, model).said
     assert "the pretrained weights; new: fc.weight, fc.bias" in said
     assert torch.equal(model.conv1.weight, source.conv1.weight)
 
@@ -71,7 +80,7 @@ def test_without_a_network_the_error_says_where_to_put_the_file(registry):
 
     spec, model = build(registry, "resnet20", 10)
     with pytest.raises(MachineError, match=r"no route to host.*checkpoints.*Go online"):
-        start_from("pretrained", dataclasses.replace(spec, pretrained=unreachable), model)
+        start("pretrained", dataclasses.replace(spec, pretrained=unreachable), model)
 
 
 def raising(error):
@@ -92,14 +101,14 @@ def raising(error):
 def test_a_loader_that_is_wrong_is_the_plugins(registry, pretrained, said):
     spec, model = build(registry, "resnet20", 10)
     with pytest.raises(PluginError, match=said):
-        start_from("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
+        start("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
 
 
 def test_a_package_that_the_loader_needs_is_named(registry):
     spec, model = build(registry, "resnet20", 10)
     pretrained = raising(ModuleNotFoundError("No module named 'timm'", name="timm"))
     with pytest.raises(MissingExtraError, match="timm"):
-        start_from("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
+        start("pretrained", dataclasses.replace(spec, pretrained=pretrained), model)
 
 
 def test_what_the_loader_prints_leaves_stdout_alone(registry, capsys):
@@ -107,7 +116,7 @@ def test_what_the_loader_prints_leaves_stdout_alone(registry, capsys):
     published = dataclasses.replace(
         spec, pretrained=lambda: (print("Downloading"), source.state_dict())[1]
     )
-    start_from("pretrained", published, build(registry, "resnet20", 10)[1])
+    start("pretrained", published, build(registry, "resnet20", 10)[1])
     assert capsys.readouterr() == ("", "Downloading\n")
 
 
@@ -132,7 +141,7 @@ def test_another_networks_file_is_refused_and_changes_nothing(registry, tmp_path
     spec, model = build(registry, "mlp", 10)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(ModelFileError, match="weights are 0 % of 'mlp'"):
-        start_from(str(tmp_path / "other.safetensors"), spec, model)
+        start(str(tmp_path / "other.safetensors"), spec, model)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
@@ -142,7 +151,7 @@ def test_weights_of_other_images_say_what_differs(registry, tmp_path):
     source = spec.build(spec.options(num_classes=10, input_shape=(3, 64, 64)))
     save_file(source.state_dict(), tmp_path / "larger.safetensors")
     with pytest.raises(ModelFileError, match=r"\d+, 12288\] there, \[\d+, 3072\] here") as caught:
-        start_from(str(tmp_path / "larger.safetensors"), spec, model)
+        start(str(tmp_path / "larger.safetensors"), spec, model)
     assert "--image-size" in caught.value.hint
 
 
@@ -150,10 +159,10 @@ def test_files_that_may_hold_code_are_not_opened(registry, tmp_path):
     (tmp_path / "weights.pt").write_bytes(pickle.dumps({}))
     spec, model = build(registry, "mlp", 10)
     with pytest.raises(ModelFileError, match="safetensors files alone"):
-        start_from(str(tmp_path / "weights.pt"), spec, model)
+        start(str(tmp_path / "weights.pt"), spec, model)
     (tmp_path / "weights.safetensors").write_bytes(pickle.dumps({}))
     with pytest.raises(ModelFileError, match="Not a safetensors file"):
-        start_from(str(tmp_path / "weights.safetensors"), spec, model)
+        start(str(tmp_path / "weights.safetensors"), spec, model)
 
 
 def test_weights_that_do_not_fit_leave_no_run_behind(registry, tmp_path):
@@ -164,3 +173,54 @@ def test_weights_that_do_not_fit_leave_no_run_behind(registry, tmp_path):
     )
     assert code == 4, err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_head_for_other_classes_is_none_for_these(registry, tmp_path):
+    first = make_run(registry, tmp_path / "first", epochs=1)
+    train(registry, first)
+    config = first.config.contract
+    spec = registry.architectures["mlp"]
+    others = dataclasses.replace(config, classes=tuple("abcdefghij"))
+    for of, new in ((config, ()), (others, ("output.weight", "output.bias"))):
+        model = spec.build(of.options())
+        assert start_from(str(first.folder), spec, model, of).fresh == new
+    said = start_from(str(first.folder), spec, model, config).said
+    assert said == "took 6 of 6 tensors from first"
+
+
+def test_weights_of_another_network_are_called_so(registry, tmp_path):
+    run = make_run(registry, tmp_path / "deep", architecture="resnet32", image_size=32, epochs=1)
+    spec = registry.architectures["resnet32"]
+    contract = run.config.contract
+    save_checkpoint(run.best, Checkpoint(contract, spec.build(contract.options()).state_dict()))
+    spec = registry.architectures["resnet20"]
+    model = spec.build(contract.options())
+    assert "from deep, a resnet32" in start_from(str(run.folder), spec, model, contract).said
+
+
+def test_what_the_weights_lack_learns_as_the_head_does(registry, tmp_path):
+    """And is known again where the training goes on."""
+    _, source = build(registry, "resnet20", 10)  # for colour, which digits have not
+    state = source.state_dict()
+    save_file(state, tmp_path / "source.safetensors")
+    run = make_run(
+        registry,
+        tmp_path / "run",
+        "resnet20",
+        image_size=32,
+        weights=str(tmp_path / "source.safetensors"),
+        epochs=2,
+        freeze=1,
+        body_rate=0.1,
+    )
+    seen = []
+    for step in (1, 2):
+        with pytest.raises(StoppedError):
+            train(registry, run, on_step=stop_at(step))
+        run = open_run(run.folder)
+        assert run.config.fresh == ("conv1.weight",)
+        seen.append(read_checkpoint(run.last).model)
+    frozen = "layer1.0.conv1.weight"
+    assert torch.equal(seen[0][frozen], state[frozen])
+    assert torch.equal(seen[1][frozen], state[frozen])
+    assert not torch.equal(seen[0]["conv1.weight"], seen[1]["conv1.weight"])

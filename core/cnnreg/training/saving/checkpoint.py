@@ -8,6 +8,7 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -86,11 +87,14 @@ def is_lost(path: Path) -> bool:
 
 
 def is_shut(path: Path) -> bool:
-    """Whether it is there, but cannot be read now: another program holds it, say."""
+    """Whether it is there, but cannot be read now: another program holds it, say.
+
+    Not where its place on the disk has gone bad, which does not pass.
+    """
     try:
         read_content(path)
-    except ModelFileError:
-        return path.exists()
+    except ModelFileError as error:
+        return getattr(error.__cause__, "errno", None) != errno.EIO and path.exists()
     return False
 
 

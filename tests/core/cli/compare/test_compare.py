@@ -127,10 +127,10 @@ def test_what_another_worker_has_finished_since_is_no_failure(tmp_path, monkeypa
     def fails(*arguments, **options):
         raise MachineError("Out of memory.")
 
-    def works_beside_another(self, **options):
+    def works_beside_another(self, *given, **options):
         with monkeypatch.context() as patch:
             patch.setattr(work, "train_trial", fails)
-            alone(self, **options)
+            alone(self, *given, **options)
         monkeypatch.setattr(Worker, "work", alone)
         assert cli("compare", "--resume", tmp_path / "x")[0] == 0
 

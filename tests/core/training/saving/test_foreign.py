@@ -13,6 +13,7 @@ from cnnreg.errors import ModelFileError
 from cnnreg.training.saving import foreign
 from cnnreg.training.saving.foreign import copy_fitting, named_as, read_tensors
 from cnnreg.training.start import start_from
+from helpers import contract
 
 
 def names_of(tensors, known, renames=()):
@@ -54,7 +55,9 @@ def test_training_starts_from_older_names_too(registry, tmp_path):
     save_file(
         {f"module.{name}": tensor for name, tensor in state.items()}, tmp_path / "w.safetensors"
     )
-    assert "took 6 of 6" in start_from(str(tmp_path / "w.safetensors"), spec, model)
+    assert (
+        "took 6 of 6" in start_from(str(tmp_path / "w.safetensors"), spec, model, contract()).said
+    )
 
 
 @pytest.mark.parametrize(
