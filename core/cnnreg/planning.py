@@ -12,8 +12,9 @@ from .data import DataConfig, Dataset, open_dataset
 from .data.config import same_data
 from .data.dataset import Moments
 from .data.decode import Progress
-from .data.listing import Places
+from .data.listing import Places, compare_classes
 from .errors import CnnregError, PluginError, UsageError
+from .images import MODES
 from .machine.environment import environment
 from .recipe import Recipe, label, read_recipe, recipe_from_data
 from .registry import Entry, Registry
@@ -46,6 +47,8 @@ def plan(
     channels = made_with.input_shape[0] if made_with else None
     if weights == PRETRAINED and spec.pretrained:
         channels = len(spec.pretrained_mean)
+    if channels not in MODES:
+        channels = None
     dataset = open_for(
         registry,
         architecture,
@@ -54,7 +57,7 @@ def plan(
         before=places_before(registry, weights, data),
         progress=progress,
     )
-    if made_with and sorted(made_with.classes) == sorted(dataset.classes):
+    if made_with and not compare_classes(dataset.classes, made_with.classes):
         dataset = dataset.in_order(made_with.classes)
     return fix(registry, architecture, data, dataset, recipe, **wishes), dataset
 

@@ -101,8 +101,8 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[Cell], list[Cell
 
 
 def _leader_first(group: Sequence[Cell]) -> list[Cell]:
-    """By what the verdict goes by: the seeds that all of them have."""
-    seeds = shared_seeds(group)
+    """By what the verdict goes by: the seeds that all have of which none diverged."""
+    seeds = shared_seeds(cell for cell in group if not cell.diverged)
     return sorted(group, key=lambda cell: cell.merit(seeds), reverse=True)
 
 

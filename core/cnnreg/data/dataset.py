@@ -15,7 +15,7 @@ from cnnreg.errors import DataError
 from cnnreg.specs import Resize, Samples, Shape
 
 from .decode import TOLD, Loaded, Loader
-from .listing import Listed, composed, relative_names
+from .listing import Listed, places_in, relative_names
 from .splits import select, shuffled
 from .twins import Place, twins_told
 
@@ -167,8 +167,7 @@ class Dataset:
 
         if classes == self.classes:
             return self
-        there = composed(classes)
-        places = np.array([there.index(name) for name in composed(self.classes)], np.int64)
+        places = np.array(places_in(classes, self.classes), np.int64)
         splits = {
             name: getattr(self, name).relabelled(places, classes)
             for name in ("train", "val", "test")

@@ -32,6 +32,13 @@ def relative_names(files: Sequence[Path], root: str) -> list[str]:
     return composed(str(path)[start:].replace(os.sep, "/") for path in files)
 
 
+def places_in(classes: Sequence[str], names: Iterable[str]) -> list[int | None]:
+    """Where each name is among the classes, by its letters first, else however it is stored."""
+    exactly = {name: place for place, name in enumerate(classes)}
+    composedly = {name: place for place, name in enumerate(composed(classes))}
+    return [exactly.get(name, composedly.get(normalize("NFC", name))) for name in names]
+
+
 def composed(names: Iterable[str]) -> list[str]:
     """However their accents are stored: a Mac may keep those apart from their letters."""
     return [normalize("NFC", name) for name in names]

@@ -14,7 +14,7 @@ from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Split
 from .decode import Loader, skippable
-from .listing import common_folder, compare_classes, composed
+from .listing import common_folder, compare_classes, composed, places_in
 from .opening import given_splits, open_source
 
 if TYPE_CHECKING:
@@ -53,15 +53,15 @@ def open_whole(
 def _places(named: tuple[str, ...], classes: tuple[str, ...], config: DataConfig) -> Labels:
     import numpy as np
 
-    there, names = composed(classes), composed(named)
-    if unknown := [name for name in names if name not in there]:
+    places = places_in(classes, named)
+    if unknown := [name for name, place in zip(named, places, strict=True) if place is None]:
         difference = compare_classes(unknown, ())
         raise DataError(
             f"The data has other classes than the model: {difference}.",
             where=config.folder or config.name,
             hint="For a model of these: cnnreg train NETWORK --weights RUN --data FOLDER",
         )
-    return np.array([there.index(name) for name in names], np.int64)
+    return np.array(places, np.int64)
 
 
 def _root(samples: Samples, classes: tuple[str, ...], folder: Path | None) -> str:
@@ -69,5 +69,5 @@ def _root(samples: Samples, classes: tuple[str, ...], folder: Path | None) -> st
     if folder is None or not samples.files:
         return common_folder(samples.files) if samples.files else ""
     first, *others = samples.files[0].relative_to(folder).parts
-    in_split = first != classes[samples.labels[0]] and len(others) > 1
+    in_split = composed([first]) != [classes[samples.labels[0]]] and len(others) > 1
     return str(folder / first if in_split else folder)

@@ -78,6 +78,8 @@ def _without_codes(names: list[Any]) -> list[Any]:
     bare = [name[-1] if isinstance(name, list) and name else name for name in names]
     count = Counter(name for name in bare if isinstance(name, str))
     return [
-        f"{name} ({coded[0]})" if isinstance(name, str) and count[name] > 1 < len(coded) else name
+        f"{name} ({coded[0]})"
+        if isinstance(coded, list) and len(coded) > 1 and isinstance(name, str) and count[name] > 1
+        else name
         for name, coded in zip(bare, names, strict=True)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnreg.data import Dataset
+from cnnreg.data.listing import compare_classes
 from cnnreg.errors import DataError, UsageError
 from cnnreg.planning import contract_of
 from cnnreg.registry import Entry
@@ -32,7 +33,7 @@ def agreed_classes(
     """The names that were given, else the data's. Raises DataError if they are others."""
     if dataset is None or classes is None:
         return classes or (dataset.classes if dataset else None)
-    if sorted(classes) != sorted(dataset.classes):
+    if compare_classes(dataset.classes, classes):
         raise DataError(
             f"The data has {len(dataset.classes)} other classes: {listed(dataset.classes)} "
             f"instead of {listed(classes)}.",

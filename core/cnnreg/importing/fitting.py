@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cnnreg import texts
-from cnnreg.errors import ModelFileError
+from cnnreg.errors import CnnregError, ModelFileError
 from cnnreg.networks.weightless import built_weightless
 from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Renames, Shape
@@ -105,7 +105,10 @@ def fits_either_form(
     if not (architecture.small_form and fit.whole):
         return False
     other: Form = "standard" if fit.options.form == "small" else "small"
-    return _fit(architecture, replace(fit.options, form=other), tensors, num_classes).whole
+    with suppress(CnnregError):  # it may take no such images
+        found = _fit(architecture, replace(fit.options, form=other), tensors, num_classes)
+        return found.whole and len(found.unused) <= len(fit.unused)
+    return False
 
 
 def resembles(architecture: ArchitectureSpec, tensors: Mapping[str, Tensor]) -> bool:

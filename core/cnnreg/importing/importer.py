@@ -16,6 +16,7 @@ from cnnreg.networks.summary import write_summary
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, RunConfig, now
 from cnnreg.specs import IMAGENET_MOMENTS, ArchitectureSpec, Form, ModelContract, to_data
+from cnnreg.specs.contract import unnamed_classes
 from cnnreg.training.building import build_model
 from cnnreg.training.saving.checkpoint import Checkpoint, save_checkpoint
 from cnnreg.training.saving.foreign import copy_fitting
@@ -78,7 +79,7 @@ def plan_import(
     model = _built(spec, fit, wishes.form, note)
     copy_fitting(model, fit.tensors, spec.name, weights.file)
     if classes is None:
-        classes = tuple(f"class{number}" for number in range(fit.options.num_classes))
+        classes = unnamed_classes(fit.options.num_classes)
         note("the file does not name its classes: --classes FILE, or imagenet, does")
     if not fit.whole:
         note("what the file lacks is untrained: the run means nothing before a training")

@@ -65,12 +65,13 @@ class _FindsAsOthers(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        behind = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        path_now = [*sys.meta_path]  # another thread may be about to take us out
+        behind = path_now[path_now.index(self) + 1 :] if self in path_now else path_now
         finds = (getattr(finder, "find_spec", None) for finder in behind)
         spec = next(filter(None, (find(fullname, path, target) for find in finds if find)), None)
         loader: Any = spec and spec.loader
         execute = getattr(loader, "exec_module", None)
-        # One that is a class, or that other modules share, would stay changed.
+        # One that is a class would stay changed.
         if execute and not isinstance(loader, type) and not isinstance(execute, partial):
             with suppress(AttributeError):  # it takes none
                 loader.exec_module = partial(_as_ever, execute)
@@ -78,8 +79,15 @@ class _FindsAsOthers(MetaPathFinder):
 
 
 def _as_ever(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    with torch._C.DisableTorchFunction():
+    """Outside of the modes that are on; what the module turns on itself is its own."""
+    modes = []
+    while torch._C._len_torch_function_stack():
+        modes.append(torch._C._pop_torch_function_stack())
+    try:
         execute(module)
+    finally:
+        for mode in reversed(modes):
+            torch._C._push_on_torch_function_stack(mode)
 
 
 def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:

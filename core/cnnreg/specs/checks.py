@@ -71,7 +71,8 @@ def check_renames(name: str, renames: Any) -> None:
 
 def is_harmless(text: str) -> bool:
     """Whether it holds nothing that moves a terminal's cursor, or worse."""
-    return text.isprintable() or not any(unicodedata.category(sign) == "Cc" for sign in text)
+    control = (sign for sign in text if unicodedata.category(sign) == "Cc" and sign != "\t")
+    return text.isprintable() or not any(control)
 
 
 def check_line(name: str, field_name: str, text: Any) -> None:

@@ -59,6 +59,11 @@ class ModelContract:
             dataset=_text(data["dataset"]),
         )
 
+    @property
+    def is_named(self) -> bool:
+        """Whether its classes have names of their own, which an import may not know."""
+        return self.classes != unnamed_classes(self.num_classes)
+
     def options(self) -> ModelOptions:
         return ModelOptions(
             num_classes=self.num_classes,
@@ -72,3 +77,8 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, not {value!r:.40}")
     return value
+
+
+def unnamed_classes(count: int) -> tuple[str, ...]:
+    """What classes are called where nobody has named them."""
+    return tuple(f"class{number}" for number in range(count))

@@ -148,7 +148,7 @@ def _started(
     world: World,
     note: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """Which parameters the first process's weights lack: it alone need have them."""
+    """Which parameters the weights lack: those of the first process, which all get."""
     fresh: tuple[str, ...] = ()
     if world.writes:
         said, fresh = start_from(run.config.weights, architecture, model, run.config.contract)

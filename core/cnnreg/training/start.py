@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
+from cnnreg.data.listing import composed
 from cnnreg.errors import (
     MachineError,
     MissingExtraError,
@@ -113,10 +114,16 @@ def start_from(
     made_with = None if published else weights_contract(Path(weights))
     own = model.state_dict()
     named = named_as(own, state, architecture.renames)
-    if made_with and made_with.classes != contract.classes:
-        for name in head_of(architecture, contract.options()):
-            named.pop(name, None)
-    taken = copy_fitting(model, named, architecture.name, None if published else weights)
+    strange = frozenset[str]()
+    if (
+        made_with
+        and made_with.is_named
+        and composed(made_with.classes) != composed(contract.classes)
+    ):
+        strange = head_of(architecture, contract.options())
+    named = {name: tensor for name, tensor in named.items() if name not in strange}
+    where = None if published else weights
+    taken = copy_fitting(model, named, architecture.name, where, but=strange)
     fresh = [name for name in own if name not in taken and not name.endswith("_tracked")]
     source = "the pretrained weights" if published else Path(weights).name
     if made_with and made_with.architecture != architecture.name:

@@ -103,7 +103,7 @@ def _unpack(cifar: Cifar, request: DataRequest) -> Path | None:
         raise DataError(
             f"Damaged archive: it is not {cifar.title} as it was published, by its md5.",
             where=archive,
-            hint="Remove it; the data are then downloaded again.",
+            hint="Remove it: the data are then downloaded again. Or unpack it there yourself.",
         )
     target = request.downloads.absolute() / cifar.folder
     with temporary_folder(target) as folder, disk_errors(target):

@@ -64,3 +64,18 @@ def test_a_name_that_would_drive_the_terminal_is_refused(tmp_path):
     (tmp_path / "names.txt").write_text("cat\n\x1b]0;owned\x07dog\n")
     with pytest.raises(DataError, match="control characters"):
         read_classes(str(tmp_path / "names.txt"))
+
+
+def test_a_tab_between_a_code_and_a_name_is_no_harm(tmp_path):
+    (tmp_path / "words.txt").write_text("n01440764\ttench\nn01443537\tgoldfish\n")
+    assert len(read_classes(str(tmp_path / "words.txt"))) == 2
+
+
+@pytest.mark.parametrize("content", ['{"0": "crane", "1": "crane"}', '{"0": "a", "1": ["b", "a"]}'])
+def test_a_name_without_a_code_gets_none(tmp_path, content):
+    (tmp_path / "index.json").write_text(content)
+    if "crane" in content:
+        with pytest.raises(DataError, match="The class 'crane' is named twice"):
+            read_classes(str(tmp_path / "index.json"))
+    else:
+        assert read_classes(str(tmp_path / "index.json")) == ("a", "a (b)")

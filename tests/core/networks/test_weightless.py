@@ -214,6 +214,18 @@ def test_nor_does_what_is_imported_where_nothing_is_drawn_lose_its_numbers(tmp_p
     assert FILTER.detach().abs().min() > 0
 
 
+def test_what_a_module_sets_while_it_is_imported_holds(tmp_path, monkeypatch):
+    (tmp_path / "sets_a_device.py").write_text(
+        "import torch\nwith torch.device('meta'):\n    SHAPE = torch.empty(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with weightless():
+        import sets_a_device
+
+        assert nn.Linear(2, 3).weight.is_meta
+    assert sets_a_device.SHAPE.is_meta
+
+
 ALONE = """
 from torch import nn
 from cnnreg.networks.weightless import built_weightless, weightless

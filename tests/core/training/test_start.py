@@ -21,8 +21,11 @@ from cnnreg.errors import (
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.runs import open_run
+from cnnreg.runs.config import write_config
+from cnnreg.specs.contract import unnamed_classes
 from cnnreg.training.groups import head_of
 from cnnreg.training.saving.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from cnnreg.training.saving.foreign import copy_fitting
 from cnnreg.training.start import start_from
 from helpers import cli, contract, make_run, stop_at, train
 
@@ -186,6 +189,22 @@ def test_a_head_for_other_classes_is_none_for_these(registry, tmp_path):
         assert start_from(str(first.folder), spec, model, of).fresh == new
     said = start_from(str(first.folder), spec, model, config).said
     assert said == "took 6 of 6 tensors from first"
+    write_config(
+        first.folder,
+        dataclasses.replace(
+            first.config, contract=dataclasses.replace(config, classes=unnamed_classes(10))
+        ),
+    )
+    assert start_from(str(first.folder), spec, model, config).fresh == ()  # told by nobody
+
+
+def test_a_head_that_is_most_of_a_network_may_be_left_out(registry, tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 100))
+    state = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("0")}
+    with pytest.raises(ModelFileError, match="half is needed"):
+        copy_fitting(model, state, "x", None)
+    head = ("1.weight", "1.bias")
+    assert copy_fitting(model, state, "x", None, but=head) == ["0.weight", "0.bias"]
 
 
 def test_weights_of_another_network_are_called_so(registry, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -73,14 +73,20 @@ def forms_of(name: str, renames: Renames = ()) -> Iterator[str]:
 
 
 def copy_fitting(
-    model: nn.Module, tensors: Mapping[str, Tensor], name: str, where: Path | str | None
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    name: str,
+    where: Path | str | None,
+    *,
+    but: Collection[str] = (),
 ) -> list[str]:
     """Copy in what has the network's names and shapes, as its own kind of number; says which.
 
-    Raises ModelFileError, and changes nothing, if that is less than half of the network or
-    holds no finite numbers. `name` and `where` are for messages.
+    Raises ModelFileError, and changes nothing, if that is less than half of the network, all
+    `but` what is left out on purpose, or holds no finite numbers. `name` and `where` are for
+    messages.
     """
-    own = model.state_dict()
+    own = {n: tensor for n, tensor in model.state_dict().items() if n not in but}
     fitting = [n for n in own if n in tensors and tensors[n].shape == own[n].shape]
     taken, total = (sum(own[n].numel() for n in names) for names in (fitting, own))
     if taken < LEAST * total:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cnnreg import ModelFile, RuntimeOptions
+from cnnreg.errors import is_out_of_memory
 from cnnreg.images import normalise
 from cnnreg.training.saving.checkpoint import load_model
 from cnnreg_export.runtimes.devices import only_processor
@@ -34,17 +35,21 @@ class PyTorchSession:
         network = load_model(model.path, model.architecture)
         # Processors convolve faster so, and what it takes is what others' speed is measured by.
         self.network = network.to(memory_format=torch.channels_last)
-        try:
-            self.infer(torch.zeros(1, *self.contract.input_shape))
-        except RuntimeError:  # a view that it takes of its images cannot be taken so
-            self.network = network.to(memory_format=torch.contiguous_format)
+        self.layout = torch.channels_last
 
     def prepare(self, images: Pixels) -> Tensor:
         return torch.from_numpy(normalise(images, self.contract.mean, self.contract.std))
 
     @torch.inference_mode()
     def infer(self, inputs: Tensor) -> Logits:
-        logits: Logits = self.network(inputs).numpy()
+        try:
+            answer: Tensor = self.network(inputs)
+        except RuntimeError as error:
+            if self.layout == torch.contiguous_format or is_out_of_memory(error):
+                raise
+            self.layout = torch.contiguous_format  # it may take a view that cannot be taken so
+            answer = self.network.to(memory_format=self.layout)(inputs)
+        logits: Logits = answer.numpy()
         return logits
 
     def describe(self) -> Mapping[str, str]:
