@@ -71,7 +71,7 @@ def check_renames(name: str, renames: Any) -> None:
 
 def is_harmless(text: str) -> bool:
     """Whether it holds nothing that moves a terminal's cursor, or worse."""
-    control = (sign for sign in text if unicodedata.category(sign) == "Cc" and sign != "\t")
+    control = (sign for sign in text if unicodedata.category(sign) == "Cc" and sign not in "\t\n")
     return text.isprintable() or not any(control)
 
 

@@ -17,13 +17,13 @@ from postgresql import PASSWORD
 
 def test_queueing_may_take_longer_than_the_lock_may_be_silent(opened, monkeypatch):
     """A distant server's round trips add up to more than it lets a holder be idle."""
-    monkeypatch.setattr(database_module, "SILENCE", "1s")
+    monkeypatch.setattr(database_module, "SILENCE", "2s")
     study, add = opened(), study_module.optuna.Study.add_trial
     monkeypatch.setattr(
-        study_module.optuna.Study, "add_trial", lambda *given: (time.sleep(0.5), add(*given))
+        study_module.optuna.Study, "add_trial", lambda *given: (time.sleep(0.6), add(*given))
     )
-    study.join({}, [trial(seed=seed) for seed in range(4)])
-    assert study.count() == (0, 4)
+    study.join({}, [trial(seed=seed) for seed in range(5)])
+    assert study.count() == (0, 5)
 
 
 def test_no_message_holds_a_secret(postgresql_url, tmp_path):
