@@ -13,6 +13,7 @@ from .specs import ModelFile, RuntimeOptions, RuntimeSpec, Session
 
 CHECKPOINT = "checkpoint"
 """The format of a run's own weights."""
+MOST_THREADS = 256  # of a process: far above any machine this is for, far below what ends it
 OTHER_ENGINES = "`cnnreg list --kind runtimes` shows other engines, --runtime chooses one."
 
 
@@ -94,6 +95,12 @@ def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions
             if not callable(getattr(session, name, None)):
                 raise TypeError(f"a session has {name}(), this {type(session).__name__} has not")
     return session
+
+
+def check_threads(threads: int | None) -> None:
+    """Raises UsageError for a number that engines end the whole process with, or ignore."""
+    if threads is not None and not (type(threads) is int and 1 <= threads <= MOST_THREADS):
+        raise UsageError(f"threads must be from 1 to {MOST_THREADS}, not {threads!r:.30}.")
 
 
 def blaming_engine(runtime: RuntimeSpec) -> AbstractContextManager[None]:

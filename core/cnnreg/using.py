@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .answers import answers_of, softmax
-from .engines import choose_runtime, open_session
+from .engines import check_threads, choose_runtime, open_session
 from .errors import DataError, UsageError
 from .eval_data import SPLITS, Asked, Seen
 from .images import fit, from_pixels, read_image
@@ -82,6 +82,7 @@ def load(
     A run may be called by the name that `cnnreg runs` shows.
     Raises UsageError, ModelFileError, MachineError or PluginError.
     """
+    check_threads(threads)
     registry, path = registry or load_registry(), place_of(model)
     file = find_model(registry, path)
     if is_outdated(file.path.parent):
@@ -100,6 +101,8 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     """
     import numpy as np
 
+    if type(top) is not int or top < 1:
+        raise UsageError(f"top must be a whole number from 1 on, not {top!r:.30}.")
     pixels = pixels_for(model.file.contract, picture)
     shares = softmax(_answers(model, pixels[None]))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
@@ -115,7 +118,12 @@ def pixels_for(contract: ModelContract, picture: Path | str | Pixels) -> Pixels:
             f"A picture must be a path or pixels, not {type(picture).__name__}.",
             hint="numpy.asarray(image) makes pixels of one of Pillow's.",
         )
-    elif picture.ndim == 3 and picture.shape[2] in (1, 3) and picture.dtype == "uint8":
+    elif (
+        picture.ndim == 3
+        and picture.size
+        and picture.shape[2] in (1, 3)
+        and picture.dtype == "uint8"
+    ):
         image = from_pixels(picture, channels)
     else:
         raise DataError(

@@ -7,12 +7,13 @@ a CnnregError, whose text a person can act on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from .data import data_config
 from .data.config import TEST_FRACTION, VAL_FRACTION
-from .errors import UnknownNameError
+from .errors import UnknownNameError, UsageError
 from .exporting.budget import DEFAULT_MINUTES
 from .exporting.original import load_original
 from .exporting.publishing import ExportResult, publish
@@ -131,6 +132,9 @@ def export(
     imported without; `data_dir` the same for a data set by name. `note` is told which images
     cannot be read.
     """
+    for name, given in {"max_drop": max_drop, "max_minutes": max_minutes}.items():
+        if given is not None and not (isinstance(given, (int, float)) and 0 <= given < inf):
+            raise UsageError(f"{name} must be a number from 0 on, not {given!r:.30}.")
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(place_of(run))
     dataset = data_of_run(registry, opened, folder=_path(data), downloads=_path(data_dir))
@@ -151,7 +155,7 @@ def benchmark(
     *models: Run | Path | str,
     data: str | Path | None = None,
     data_dir: Path | str | None = None,
-    devices: tuple[str, ...] = ("CPU",),
+    devices: tuple[str, ...] | str = ("CPU",),
     threads: int | None = None,
     batch: int = 1,
     rounds: int = 10,
@@ -169,7 +173,7 @@ def benchmark(
         [place_of(model) for model in models] or [find_run().folder],
         data=data,
         data_dir=_path(data_dir),
-        devices=devices,
+        devices=(devices,) if isinstance(devices, str) else tuple(devices),
         threads=threads,
         options=BenchOptions(batch=batch, rounds=rounds, seconds=seconds, warmup=warmup),
     )

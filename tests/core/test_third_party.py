@@ -54,6 +54,12 @@ def test_it_asks_for_a_cnnreg_whose_hooks_it_knows(place):
     assert f"Requires-Dist: cnn-registry~={cnnreg_package.__version__}" in metadata.read_text()
 
 
+def test_it_passes_lint(place):
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", place / "my-nets"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_it_lists_trains_exports_and_predicts(place):
     listed = json.loads(cnnreg(place, "list", "my_nets_net", "--json").stdout)
     assert [(item["name"], item["plugin"]) for item in listed] == [("my_nets_net", "my-nets")]

@@ -97,6 +97,11 @@ def test_a_file_and_its_pixels_get_the_same_answer(model, tmp_path):
 def test_what_is_no_picture_is_refused(model, tmp_path):
     with pytest.raises(DataError, match=r"uint8 \[H, W, 1 or 3\], not float32"):
         predict(model, np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(DataError, match=r"not uint8 \[0, 5, 3\]"):
+        predict(model, np.zeros((0, 5, 3), np.uint8))
+    for top in (0, -1, 2.0):
+        with pytest.raises(UsageError, match="top must be"):
+            predict(model, np.zeros((8, 8, 3), np.uint8), top=top)
     with pytest.raises(DataError, match="not Image.*numpy.asarray"):
         predict(model, Image.new("RGB", (8, 8)))
     with pytest.raises(DataError):
@@ -238,6 +243,8 @@ def test_what_cannot_be_read_is_told(model, tmp_path):
         {"epochs": "3"},
         {"weights": "nothing.safetensors"},
         {"image_size": "32"},
+        {"image_size": 28.5},
+        {"image_size": 8.0},
         {"dropout": "0.2"},
         {"optimizer": 3},
         {"epochs": 2.0},
@@ -253,7 +260,10 @@ def test_wrong_settings_are_errors_that_a_person_can_act_on(registry, tmp_path, 
 
 
 def test_a_benchmark_of_nothing_is_refused(registry, run):
-    for settings in ({"rounds": 0}, {"rounds": "2"}, {"batch": 0}, {"seconds": 0}, {"warmup": -1}):
+    for settings in (
+        {"rounds": 0}, {"rounds": "2"}, {"rounds": 1.5}, {"batch": 0}, {"seconds": 0},
+        {"seconds": float("nan")}, {"warmup": -1},
+    ):  # fmt: skip
         with pytest.raises(UsageError, match="above 0"):
             cnnreg.benchmark(run, registry=registry, **settings)
     with pytest.raises(UsageError, match="There is no such run"):
@@ -266,3 +276,18 @@ def test_a_named_device_that_fails_in_use_is_an_error_that_holds_the_others(monk
     with pytest.raises(MachineError, match="was reset") as caught:
         cnnreg.benchmark("model.xml", registry=object())
     assert caught.value.finished == ["a result"]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 20_000, 2.0])
+def test_a_number_of_threads_that_would_end_the_process_is_refused(registry, run, threads):
+    for use in (load, cnnreg.benchmark):
+        with pytest.raises(UsageError, match="threads must be from 1 to 256"):
+            use(run, threads=threads, registry=registry)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"max_drop": "x"}, {"max_drop": -1}, {"max_minutes": float("inf")}]
+)
+def test_a_budget_is_a_number(registry, run, settings):
+    with pytest.raises(UsageError, match="must be a number from 0 on"):
+        cnnreg.export(run, registry=registry, **settings)

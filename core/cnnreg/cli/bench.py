@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnnreg.engines import missing
+from cnnreg.engines import MOST_THREADS, missing
 from cnnreg.errors import MachineError, one_line
 from cnnreg.files import disk_errors, write_json
 from cnnreg.runs import is_run, now
@@ -51,7 +51,9 @@ NOTHING_PROVEN = "None of these has been proven equal to its original: see `cnnr
     help="CPU, GPU, NPU: where supported. Repeat for several, or: all.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1, 256), help="Processor threads; default: physical cores."
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    help="Processor threads; default: physical cores.",
 )
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=10, show_default=True)

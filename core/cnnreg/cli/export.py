@@ -18,6 +18,7 @@ from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
 from cnnreg.exporting.targets import TARGETS, Target
+from cnnreg.machine.awake import awake
 from cnnreg.registry import Entry, Registry
 from cnnreg.run_data import data_of_run
 from cnnreg.serving import LAYOUT, serve, served_name
@@ -152,8 +153,12 @@ def command(
             step=step,
         )
         layout = (output or opened.exports) / LAYOUT if serve_layout else None
-        with telling(
-            lambda: as_data(results), lambda: f"Stopped after {len(results)} of {len(jobs)} files."
+        with (
+            awake(),
+            telling(
+                lambda: as_data(results),
+                lambda: f"Stopped after {len(results)} of {len(jobs)} files.",
+            ),
         ):
             for job in jobs:
                 try:

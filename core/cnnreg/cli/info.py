@@ -48,8 +48,9 @@ def command(
     options = _options(spec, form, image_size, classes, channels)
     stages = _stages(spec, options)
     if as_json:
-        data = {**spec_data(spec), "plugin": entry.plugin.package, "shown": to_data(options)}
-        print_json({**data, "stages": stages})
+        offered = {"plugin": entry.plugin.name, "package": entry.plugin.package}
+        shown = {"shown": to_data(options), "stages": stages}
+        print_json({**spec_data(spec), **offered, **shown})
         return
     _print(entry, options, stages)
 
@@ -81,10 +82,11 @@ def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None
 def _print(
     entry: Entry[ArchitectureSpec], options: ModelOptions, stages: list[Stage] | None
 ) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     spec, out = entry.spec, console()
-    out.print(f"[bold]{spec.name}[/]  {spec.summary}\n")
+    out.print(f"[bold]{spec.name}[/]  {escape(spec.summary)}\n")
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
@@ -100,7 +102,7 @@ def _print(
         ("published weights", "yes, --pretrained" if spec.pretrained else "no"),
     ]
     for label, text in rows:
-        facts.add_row(label, str(text))
+        facts.add_row(label, escape(str(text)))
     out.print(facts)
     if stages is None:
         out.print(f"\nThe stage table needs torch: {pip_line('torch', 'train')}", markup=False)

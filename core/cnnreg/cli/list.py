@@ -9,7 +9,7 @@ import click
 
 from cnnreg.errors import UnknownNameError
 from cnnreg.registry import KINDS, Entry
-from cnnreg.specs import ArchitectureSpec, to_data
+from cnnreg.specs import ArchitectureSpec, RuntimeSpec, to_data
 from cnnreg.texts import matches
 
 from .common import get_registry, human_count, json_option, print_columns, print_json, shape_text
@@ -36,6 +36,8 @@ def command(pattern: str | None, kind: str, as_json: bool) -> None:
 def spec_data(spec: Any) -> dict[str, Any]:
     """As JSON; of a network also whether there are published weights, and for which images."""
     data: dict[str, Any] = to_data(spec)
+    if isinstance(spec, RuntimeSpec):  # what it can do, not the functions that do it
+        return {**data, "metadata": spec.metadata is not None, "details": spec.details is not None}
     if not isinstance(spec, ArchitectureSpec):
         return data
     published = spec.pretrained is not None

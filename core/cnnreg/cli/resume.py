@@ -92,9 +92,8 @@ def command(
 
 def _moved(data: DataConfig, dataset: Dataset, data_dir: Path | None) -> DataConfig:
     """With where it lies now, for what comes after."""
-    if data.folder is not None:
-        return replace(data, folder=dataset.folder)
-    return replace(data, downloads=expanded(data_dir).absolute() if data_dir else data.downloads)
+    downloads = expanded(data_dir).absolute() if data_dir else data.downloads
+    return replace(data, folder=dataset.folder, downloads=downloads)
 
 
 def _chosen(named: Path | None, *, longer: bool) -> Run:

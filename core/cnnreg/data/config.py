@@ -47,8 +47,10 @@ class DataConfig:
     test_fraction: float = TEST_FRACTION
 
     def __post_init__(self) -> None:
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"image size must be positive, not {self.image_size}")
+        if self.image_size is not None and not (
+            type(self.image_size) is int and self.image_size > 0
+        ):
+            raise ValueError(f"image size must be a whole number above 0, not {self.image_size}")
         if self.resize not in get_args(Resize):
             raise ValueError(f"resize {self.resize!r} is not one of {get_args(Resize)}")
         if self.split_seed < 0:

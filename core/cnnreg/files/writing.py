@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -102,12 +103,18 @@ def unique() -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows cannot open folders and needs no such step."""
+    """Make a rename durable. Windows cannot open folders and needs no such step.
+
+    Nor do some file systems of networks and virtual machines know it.
+    """
     if WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 

@@ -14,7 +14,7 @@ CONTINUOUS, SYSTEM_REQUIRED = 0x80000000, 0x00000001
 
 @contextmanager
 def awake() -> Iterator[None]:
-    """Windows counts keys and the mouse, not work, and sleeps in the middle of a training.
+    """Windows counts keys and the mouse, not work, and sleeps in the middle of it.
 
     A closed lid or an empty battery still sends it to sleep. Elsewhere nothing is done: a
     system there asks for no such promise, or has a command for it (`systemd-inhibit`,

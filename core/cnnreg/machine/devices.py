@@ -31,7 +31,11 @@ def devices_of(runtime: RuntimeSpec) -> Mapping[str, str]:
 def details_of(runtime: RuntimeSpec) -> Facts:
     """What it tells of each device beside its name; nothing where a driver fails."""
     with suppress(CnnregError), blaming(runtime.title):
-        return {} if runtime.details is None else dict(runtime.details())
+        told = {} if runtime.details is None else dict(runtime.details())
+        return {
+            str(device): {str(name): str(text) for name, text in dict(facts).items()}
+            for device, facts in told.items()
+        }
     return {}
 
 

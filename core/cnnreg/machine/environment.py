@@ -145,9 +145,14 @@ def usable_processors() -> int:
     To some of them by name, or to a share of the time of all: more threads than that stand still
     for the rest of each period.
     """
+    import psutil
+
     named = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         named = len(os.sched_getaffinity(0))
+    else:
+        with suppress(Exception):  # a Mac holds no process to any
+            named = len(psutil.Process().cpu_affinity() or ())
     try:
         quota, period = QUOTA.read_text(encoding="utf-8").split()
         return max(1, min(named, ceil(int(quota) / int(period))))

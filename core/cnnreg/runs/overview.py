@@ -129,7 +129,7 @@ def _state(run: Run, epochs: int, result: Any) -> tuple[str, str]:
     if run.config.imported:
         whole = run.best.exists()
         return ("imported", f"from {run.config.imported['file']}") if whole else ("stopped", "")
-    if result is not None:
+    if result is not None and run.report.exists():  # else it was stopped over its pictures
         return "finished", ""
     if in_use(run.folder):
         return "being trained", f"(epoch {min(epochs + 1, planned)} of {planned})"

@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Ask OpenVINO Model Server what is in pictures.")
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--model", choices=list(known), default=next(iter(known)))
-    parser.add_argument("--url", default="http://localhost:8000")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--top", type=int, default=3, help="classes shown")
     options = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):

@@ -51,7 +51,7 @@ asks nobody for a password: leave out `127.0.0.1:` only where everyone may use i
 KServe's predict protocol, version 2: pixels as an image file holds them, RGB, of any height and
 width, one picture or several of one size.
 
-    POST http://localhost:8000/v2/models/$model/infer
+    POST http://127.0.0.1:8000/v2/models/$model/infer
 
     $request
 
@@ -60,7 +60,7 @@ are. The first number is the probability of the first label of that version in `
 
 In a POSIX shell:
 
-    curl -s http://localhost:8000/v2/models/$model/infer -d '$request'
+    curl -s http://127.0.0.1:8000/v2/models/$model/infer -d '$request'
 
 Shorter is the binary form: instead of `data`, the pixels follow the JSON as bytes, and a header
 says how long the JSON is.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,13 @@ class BenchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = (self.batch, self.rounds, self.seconds, self.warmup)
-        real = all(isinstance(number, (int, float)) for number in numbers)
-        if not real or min(numbers[:-1]) <= 0 or self.warmup < 0:
-            raise UsageError("A benchmark needs a batch, rounds and seconds above 0.")
+        counts, times = (self.batch, self.rounds), (self.seconds, self.warmup)
+        whole = all(type(count) is int and count > 0 for count in counts)
+        real = all(isinstance(time, (int, float)) and isfinite(time) for time in times)
+        if not (whole and real and self.seconds > 0 and self.warmup >= 0):
+            raise UsageError(
+                "A benchmark needs a batch, rounds (whole numbers) and seconds above 0."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from cnnreg.engines import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.machine.devices import listed_devices, place_of
+from cnnreg.machine.devices import alike, listed_devices, place_of
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 
@@ -37,11 +37,16 @@ def load_contestants(
     """
     asked = list(dict.fromkeys(device.upper() for device in devices))
     one_device = len(asked) == 1 and asked != [ALL]
+
+    def is_among(device: str, those: Iterable[str]) -> bool:
+        return any(alike(device, own) for own in those if own != ALL)
+
     contestants: list[Contestant] = []
     opened, absent, remarks = set(), dict[str, CnnregError](), []
     for label, model, runtime in _pairs(registry, models, only):
         try:
-            places = list(listed_devices(runtime)) if ALL in asked else asked
+            places = [*listed_devices(runtime)] if ALL in asked else []
+            places += [name for name in asked if name != ALL and not is_among(name, places)]
         except (MachineError, PluginError) as error:
             absent.setdefault("", error)  # of no device in particular
             remarks.append(f"{label} is left out: {error.what}")
@@ -58,11 +63,11 @@ def load_contestants(
                 remarks.append(f"{name} is left out: {error.what}")
                 continue
             name = label if one_device else f"{label} on {place}"
-            named = device in asked
+            named = is_among(device, asked)
             contestants.append(Contestant(name, model, runtime, session, seconds, place, named))
             opened.add(device)
     for device, absence in absent.items():
-        if not opened or (device in asked and device not in opened):
+        if not opened or (is_among(device, asked) and not is_among(device, opened)):
             raise absence
     for remark in remarks:
         settings.note(remark)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnreg.engines import check_threads
 from cnnreg.errors import CnnregError, MachineError, UsageError
+from cnnreg.machine.awake import awake
 from cnnreg.machine.environment import busy_processors, environment, physical_cores, power_source
 from cnnreg.models import digest_of, find_model, models_of
 from cnnreg.registry import Registry
@@ -55,6 +57,7 @@ def race(
 
     Raises MachineError if what the others are compared with fails in use.
     """
+    check_threads(threads)
     models = [model for path in paths for model in _expand(registry, path)]
     if len({model.contract.input_shape for model in models}) > 1:
         raise UsageError("These models take images of different sizes; time them one by one.")
@@ -73,7 +76,8 @@ def race(
     digests = {path: digest_of(path) for path in {one.model.path for one in contestants}}
     # As the digests: a run may be exported again while its files are timed.
     proofs = [proof_of(contestant) for contestant in contestants]
-    outcomes = benchmark(contestants, images, options, step=step, note=note)
+    with awake():
+        outcomes = benchmark(contestants, images, options, step=step, note=note)
     outcomes_of = list(zip(contestants, outcomes, strict=True))
     # What it is shown is no picture, so that nothing follows from what it is taken for.
     pairs = judged(outcomes_of, images, options.batch, expected=0 if noisy else EXPECTED)

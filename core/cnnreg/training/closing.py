@@ -69,6 +69,10 @@ def finish(
         "stopped_early": progress.epoch < run.config.recipe.epochs,
     }
     write_result(run.folder, result)
+    try:  # it was for going on, and costs as much as the last
+        patiently(run.previous.unlink, missing_ok=True)
+    except OSError as error:  # a file too many is no failed training
+        note(f"{run.previous} could not be removed: {error.strerror or error}")
     show_what_came_of_it(
         run,
         model,
@@ -78,10 +82,6 @@ def finish(
         stop=stop,
         note=note,
     )
-    try:  # it was for going on, and costs as much as the last
-        patiently(run.previous.unlink, missing_ok=True)
-    except OSError as error:  # all is written: a file too many is no failed training
-        note(f"{run.previous} could not be removed: {error.strerror or error}")
 
 
 def _best(run: Run, progress: Progress, note: Note) -> tuple[Checkpoint, int, float]:

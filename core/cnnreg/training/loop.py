@@ -20,6 +20,7 @@ from .feeding.batches import Batch, TrainingBatches
 from .feeding.resizing import resized
 from .groups import set_training
 from .saving.progress import Progress
+from .saving.state import streams_kept
 from .schedule import learning_rate
 from .step import Step, autocast
 from .stopping import StopRequest
@@ -72,7 +73,8 @@ def train(
                 raise stopped(place, stop)
         started = perf_counter()
         try:
-            with blaming(step.title):
+            # What a network draws in evaluation moves no stream, so that it may be done again.
+            with blaming(step.title), streams_kept():
                 val_loss, val_accuracy, val_images = evaluate(
                     trainee.result,
                     validation(),

@@ -133,3 +133,19 @@ def test_without_torch_the_line_that_brings_the_stages_is_whole(monkeypatch):
     code, out, _ = cli("info", "mlp")
     assert code == 0
     assert 'pip install "cnn-registry[train]"' in out
+
+
+def test_all_of_a_kind_have_the_same_fields():
+    for kind in ("architectures", "datasets", "optimizers", "recipes", "exporters", "runtimes"):
+        items = json.loads(cli("list", "--kind", kind, "--json")[1])
+        assert len({frozenset(item) for item in items}) == 1, kind
+
+
+def test_info_shows_a_plugins_words_as_they_are_and_calls_it_as_list_does(registry, capsys):
+    entry = registry.architectures.entry("mlp")
+    spec = replace(entry.spec, summary="closing [/x] of [1x1]", licence="MIT [see notes]")
+    info._print(replace(entry, spec=spec), spec.options(), None)
+    out = capsys.readouterr().out
+    assert "closing [/x] of [1x1]" in out and "MIT [see notes]" in out
+    found = json.loads(cli("info", "mlp", "--json")[1])
+    assert (found["plugin"], found["package"]) == (entry.plugin.name, entry.plugin.package)

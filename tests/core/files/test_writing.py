@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from cnnreg.errors import MachineError, ModelFileError
-from cnnreg.files import check_schema, write_bytes, write_text, writing
+from cnnreg.files import check_schema, write_bytes, write_json, write_text, writing
 from helpers import on_windows
 
 
@@ -65,6 +66,25 @@ def clock(monkeypatch):
     monkeypatch.setattr(writing, "sleep", clock.sleep)
     monkeypatch.setattr(Path, "replace", lambda self, to: (clock.refuse(), replace(self, to))[1])
     return clock
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_may_know_no_durable_names(tmp_path, monkeypatch, number, refused):
+    """As one that a virtual machine shares with its host; a disk that fails is another thing."""
+    sync = os.fsync
+
+    def of_files_alone(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, "no")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    if refused:
+        with pytest.raises(MachineError):
+            write_json(tmp_path / "x.json", {})
+    else:
+        write_json(tmp_path / "x.json", {})
+    assert (tmp_path / "x.json").exists()
 
 
 def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, clock):

@@ -261,7 +261,7 @@ def test_the_readme_holds_requests_that_are_answered(exports, tmp_path):
     (length,) = re.findall(r"Inference-Header-Content-Length: (\d+)", readme)
     pixels = np.array(json.loads(plain)["inputs"][0]["data"], np.uint8)
     assert "docker run --rm" in readme
-    assert f"localhost:8000/v2/models/{NAME}/infer" in readme
+    assert f"127.0.0.1:8000/v2/models/{NAME}/infer" in readme
     with serving(layout) as url:
         address = f"{url}/v2/models/{NAME}/infer"
         answers = []

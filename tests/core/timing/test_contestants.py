@@ -203,6 +203,13 @@ def test_a_device_is_named_only_where_it_was(toy):
     assert named("cpu") == [True, True]
     assert named("all") == [False, False, False]
     assert named("all", "gpu") == [False, False, True]
+    assert named("all", "gpu.0") == [False, False, True]
+    assert named("gpu", "all") == [False, False, True]
+
+
+def test_a_named_device_that_no_engine_lists_is_an_error_beside_all(toy):
+    with pytest.raises(MachineError, match="NPU"):
+        load_contestants(toy, [MODEL], RuntimeOptions(threads=1), ("all", "NPU"))
 
 
 def test_a_device_has_its_full_name_and_its_driver(toy):

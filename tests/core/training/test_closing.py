@@ -17,6 +17,7 @@ from cnnreg.files import read_json, writing
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
 from cnnreg.runs import create_run, open_run
+from cnnreg.runs.overview import survey
 from cnnreg.runs.report import read_report
 from cnnreg.training import closing, loop, trainer
 from cnnreg.training.saving.checkpoint import read_checkpoint
@@ -154,6 +155,8 @@ def test_cut_short_between_result_and_report_resume_makes_what_is_missing(
     before, weights = run.result, read_checkpoint(run.last).digest
     assert before is not None
     assert not run.report.exists()
+    assert not run.previous.exists()
+    assert survey(run.folder.parent)[0].state == "stopped"  # so that `resume` finds it
     code, _, err = cli("resume", run.folder)
     assert code == 0, err
     assert run.result == before

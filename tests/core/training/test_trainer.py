@@ -27,6 +27,7 @@ from cnnreg.files import sole_writer
 from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import open_run
 from cnnreg.specs import OptimizerSpec
+from cnnreg.training import loop
 from cnnreg.training.building import build_model, choose_device
 from cnnreg.training.saving.checkpoint import read_checkpoint
 from helpers import make_run, state_of, stop_at, train
@@ -395,3 +396,19 @@ def test_a_logger_knows_itself_by_its_own_name(registry, tmp_path):
     run = run.changed(loggers=("b:log",))
     train(dataclasses.replace(registry, manager=manager), run)
     assert sorted(heard) == [("a", False), ("b", True)]
+
+
+def test_what_a_network_draws_in_validation_moves_nothing(registry, tmp_path, monkeypatch):
+    """Stopped in its middle, validation is done again from its beginning."""
+    settings = {"epochs": 2, "dropout": 0.3}
+    whole, evaluate = make_run(registry, tmp_path / "whole", **settings), loop.evaluate
+    train(registry, whole)
+
+    def drawing(*arguments, **options):
+        torch.rand(7)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate", drawing)
+    other = make_run(registry, tmp_path / "other", **settings)
+    train(registry, other)
+    assert state_of(other) == state_of(whole)
