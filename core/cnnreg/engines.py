@@ -99,8 +99,10 @@ def open_session(runtime: RuntimeSpec, model: ModelFile, options: RuntimeOptions
 
 def check_threads(threads: int | None) -> None:
     """Raises UsageError for a number that engines end the whole process with, or ignore."""
-    if threads is not None and not (type(threads) is int and 1 <= threads <= MOST_THREADS):
-        raise UsageError(f"threads must be from 1 to {MOST_THREADS}, not {threads!r:.30}.")
+    if threads is not None and not (hasattr(threads, "__index__") and 1 <= threads <= MOST_THREADS):
+        raise UsageError(
+            f"threads must be a whole number from 1 to {MOST_THREADS}, not {threads!r:.30}."
+        )
 
 
 def blaming_engine(runtime: RuntimeSpec) -> AbstractContextManager[None]:

@@ -101,7 +101,7 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
     """
     import numpy as np
 
-    if type(top) is not int or top < 1:
+    if not hasattr(top, "__index__") or top < 1:
         raise UsageError(f"top must be a whole number from 1 on, not {top!r:.30}.")
     pixels = pixels_for(model.file.contract, picture)
     shares = softmax(_answers(model, pixels[None]))[0]

@@ -132,9 +132,9 @@ def export(
     imported without; `data_dir` the same for a data set by name. `note` is told which images
     cannot be read.
     """
-    for name, given in {"max_drop": max_drop, "max_minutes": max_minutes}.items():
-        if given is not None and not (isinstance(given, (int, float)) and 0 <= given < inf):
-            raise UsageError(f"{name} must be a number from 0 on, not {given!r:.30}.")
+    for name, given, most in (("max_drop", max_drop, 100), ("max_minutes", max_minutes, inf)):
+        if given is not None and not (isinstance(given, (int, float)) and 0 <= given <= most):
+            raise UsageError(f"{name} must be a number from 0 to {most}, not {given!r:.30}.")
     registry = registry or load_registry()
     opened = run if isinstance(run, Run) else open_run(place_of(run))
     dataset = data_of_run(registry, opened, folder=_path(data), downloads=_path(data_dir))

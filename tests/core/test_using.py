@@ -281,13 +281,14 @@ def test_a_named_device_that_fails_in_use_is_an_error_that_holds_the_others(monk
 @pytest.mark.parametrize("threads", [0, -1, 20_000, 2.0])
 def test_a_number_of_threads_that_would_end_the_process_is_refused(registry, run, threads):
     for use in (load, cnnreg.benchmark):
-        with pytest.raises(UsageError, match="threads must be from 1 to 256"):
+        with pytest.raises(UsageError, match="threads must be a whole number from 1 to 256"):
             use(run, threads=threads, registry=registry)
 
 
 @pytest.mark.parametrize(
-    "settings", [{"max_drop": "x"}, {"max_drop": -1}, {"max_minutes": float("inf")}]
+    "settings",
+    [{"max_drop": "x"}, {"max_drop": -1}, {"max_drop": 101}, {"max_minutes": float("nan")}],
 )
 def test_a_budget_is_a_number(registry, run, settings):
-    with pytest.raises(UsageError, match="must be a number from 0 on"):
+    with pytest.raises(UsageError, match="must be a number from 0 to"):
         cnnreg.export(run, registry=registry, **settings)

@@ -63,7 +63,7 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
         "changed": {name: {"is": own, "usual": usual} for name, (own, usual) in differing.items()},
         "data_config": to_data(config.data),
         "environment": config.environment,
-        "result": run.result if at_a_glance.state == "finished" else None,
+        "result": run.result if at_a_glance.state in ("finished", "stopped") else None,
         "history": [] if at_a_glance.state == "damaged" else to_data(read_metrics(run.folder)),
         "report": to_data(replace(report, mistakes=report.mistakes[:10])) if report else None,
         "confusions": to_data(report.confusions(CONFUSIONS)) if report else [],

@@ -59,5 +59,6 @@ def kind_of(device: str) -> str:
 
 
 def alike(one: str, other: str) -> bool:
-    """GPU and GPU.0 are the same device."""
-    return one.upper().removesuffix(".0") == other.upper().removesuffix(".0")
+    """GPU, GPU.0 and iGPU are the same device."""
+    one, other = (name.upper().removesuffix(".0").replace("IGPU", "GPU") for name in (one, other))
+    return one == other

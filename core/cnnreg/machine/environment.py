@@ -16,6 +16,7 @@ from cnnreg.files import WINDOWS
 
 PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
 
+GROUP = 64  # processors that Windows has one mask for: of more it tells nothing
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds in each period of so many
 
 # The instruction sets that decide the speed of a convolution.
@@ -150,9 +151,9 @@ def usable_processors() -> int:
     named = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         named = len(os.sched_getaffinity(0))
-    else:
+    elif named <= GROUP:
         with suppress(Exception):  # a Mac holds no process to any
-            named = len(psutil.Process().cpu_affinity() or ())
+            named = len(psutil.Process().cpu_affinity()) or named
     try:
         quota, period = QUOTA.read_text(encoding="utf-8").split()
         return max(1, min(named, ceil(int(quota) / int(period))))

@@ -129,8 +129,9 @@ def _state(run: Run, epochs: int, result: Any) -> tuple[str, str]:
     if run.config.imported:
         whole = run.best.exists()
         return ("imported", f"from {run.config.imported['file']}") if whole else ("stopped", "")
-    if result is not None and run.report.exists():  # else it was stopped over its pictures
-        return "finished", ""
+    if result is not None:
+        done = run.report.exists()  # else it was stopped over its pictures, most likely
+        return ("finished", "") if done else ("stopped", "before its report")
     if in_use(run.folder):
         return "being trained", f"(epoch {min(epochs + 1, planned)} of {planned})"
     failure = failure_state(run.folder)

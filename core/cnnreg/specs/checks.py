@@ -70,7 +70,7 @@ def check_renames(name: str, renames: Any) -> None:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether it holds nothing that moves a terminal's cursor, or worse."""
+    """Whether it holds nothing that drives a terminal: of such characters a tab and a new line."""
     control = (sign for sign in text if unicodedata.category(sign) == "Cc" and sign not in "\t\n")
     return text.isprintable() or not any(control)
 

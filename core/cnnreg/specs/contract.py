@@ -61,8 +61,8 @@ class ModelContract:
 
     @property
     def is_named(self) -> bool:
-        """Whether its classes have names of their own, which an import may not know."""
-        return self.classes != unnamed_classes(self.num_classes)
+        """Whether its classes have names of their own, which an import without data may lack."""
+        return bool(self.dataset) or self.classes != unnamed_classes(self.num_classes)
 
     def options(self) -> ModelOptions:
         return ModelOptions(

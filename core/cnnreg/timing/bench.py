@@ -44,7 +44,7 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         counts, times = (self.batch, self.rounds), (self.seconds, self.warmup)
-        whole = all(type(count) is int and count > 0 for count in counts)
+        whole = all(hasattr(count, "__index__") and count > 0 for count in counts)
         real = all(isinstance(time, (int, float)) and isfinite(time) for time in times)
         if not (whole and real and self.seconds > 0 and self.warmup >= 0):
             raise UsageError(

@@ -124,9 +124,12 @@ def test_a_containers_share_of_the_time_counts_too(monkeypatch, tmp_path, told, 
 
 def test_a_system_that_tells_no_affinity_lets_a_process_use_them_all(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda process: [0, 1, 4], raising=False)
-    assert environment.usable_processors() == 3
-    monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
     monkeypatch.setattr(environment, "QUOTA", Path("no such file"))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for mask, usable in (([0, 1, 4], 3), ([], 8)):  # [] where its threads are in several groups
+        monkeypatch.setattr(
+            psutil.Process, "cpu_affinity", lambda process, mask=mask: mask, raising=False
+        )
+        assert environment.usable_processors() == usable
+    monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
     assert environment.usable_processors() == 8

@@ -203,7 +203,7 @@ def test_a_device_is_named_only_where_it_was(toy):
     assert named("cpu") == [True, True]
     assert named("all") == [False, False, False]
     assert named("all", "gpu") == [False, False, True]
-    assert named("all", "gpu.0") == [False, False, True]
+    assert named("all", "gpu.0") == named("all", "iGPU") == [False, False, True]
     assert named("gpu", "all") == [False, False, True]
 
 

@@ -189,13 +189,10 @@ def test_a_head_for_other_classes_is_none_for_these(registry, tmp_path):
         assert start_from(str(first.folder), spec, model, of).fresh == new
     said = start_from(str(first.folder), spec, model, config).said
     assert said == "took 6 of 6 tensors from first"
-    write_config(
-        first.folder,
-        dataclasses.replace(
-            first.config, contract=dataclasses.replace(config, classes=unnamed_classes(10))
-        ),
-    )
-    assert start_from(str(first.folder), spec, model, config).fresh == ()  # told by nobody
+    for dataset, new in (("", ()), ("folder", ("output.weight", "output.bias"))):
+        unnamed = dataclasses.replace(config, classes=unnamed_classes(10), dataset=dataset)
+        write_config(first.folder, dataclasses.replace(first.config, contract=unnamed))
+        assert start_from(str(first.folder), spec, model, config).fresh == new
 
 
 def test_a_head_that_is_most_of_a_network_may_be_left_out(registry, tmp_path):
@@ -205,6 +202,8 @@ def test_a_head_that_is_most_of_a_network_may_be_left_out(registry, tmp_path):
         copy_fitting(model, state, "x", None)
     head = ("1.weight", "1.bias")
     assert copy_fitting(model, state, "x", None, but=head) == ["0.weight", "0.bias"]
+    with pytest.raises(ModelFileError, match="half is needed"):
+        copy_fitting(model, state, "x", None, but=(*head, *state))
 
 
 def test_weights_of_another_network_are_called_so(registry, tmp_path):

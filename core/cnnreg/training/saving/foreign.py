@@ -89,8 +89,8 @@ def copy_fitting(
     own = {n: tensor for n, tensor in model.state_dict().items() if n not in but}
     fitting = [n for n in own if n in tensors and tensors[n].shape == own[n].shape]
     taken, total = (sum(own[n].numel() for n in names) for names in (fitting, own))
-    if taken < LEAST * total:
-        raise _unfit(name, own, tensors, taken / total, where)
+    if not fitting or taken < LEAST * total:
+        raise _unfit(name, own, tensors, taken / max(1, total), where)
     for n in fitting:
         if tensors[n].is_complex() and not own[n].is_complex():
             raise ModelFileError(f"The weights hold complex numbers in '{n}'.", where=where)

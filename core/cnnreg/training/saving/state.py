@@ -39,7 +39,8 @@ def streams_kept() -> Iterator[None]:
     """What is drawn inside leaves those streams as they were."""
     python, numpy_state = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        every = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+        with torch.random.fork_rng(devices=every):  # unless told, torch warns of several
             yield
     finally:
         random.setstate(python)
