@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
+from unicodedata import normalize
 
 
 def aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
@@ -37,3 +38,8 @@ def matches(pattern: str, *names: str) -> bool:
 
 def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def composed(name: str) -> str:
+    """However its accents are stored: a Mac may keep those apart from their letters."""
+    return normalize("NFC", name)

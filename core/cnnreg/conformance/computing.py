@@ -92,9 +92,10 @@ def state_is_whole(spec: ArchitectureSpec) -> str:
 def _refuse_own_seeds(spec: ArchitectureSpec) -> None:
     import torch
 
+    size = max(spec.min_size, LEARNING_SIZE)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        built(spec)
+        built(spec, input_shape=(3, size, size), num_classes=10)
         require(torch.initial_seed() == 1, "build sets a seed: all trainings would begin alike")
 
 

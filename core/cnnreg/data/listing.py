@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from unicodedata import normalize
 
 from cnnreg.errors import FEW
+from cnnreg.texts import composed
 
 Listed = tuple[str, int, str]
 """Split, bytes and relative name of one image."""
@@ -29,19 +29,14 @@ def relative_names(files: Sequence[Path], root: str) -> list[str]:
     """Below `root`, which all lie in, so that it may be moved as a whole."""
     # Cut as strings: pathlib would take half a second for 50,000, at each opening of a run.
     start = len(str(Path(root, "x"))) - 1
-    return composed(str(path)[start:].replace(os.sep, "/") for path in files)
+    return [composed(str(path)[start:].replace(os.sep, "/")) for path in files]
 
 
 def places_in(classes: Sequence[str], names: Iterable[str]) -> list[int | None]:
     """Where each name is among the classes, by its letters first, else however it is stored."""
     exactly = {name: place for place, name in enumerate(classes)}
-    composedly = {name: place for place, name in enumerate(composed(classes))}
-    return [exactly.get(name, composedly.get(normalize("NFC", name))) for name in names]
-
-
-def composed(names: Iterable[str]) -> list[str]:
-    """However their accents are stored: a Mac may keep those apart from their letters."""
-    return [normalize("NFC", name) for name in names]
+    composedly = {name: place for place, name in enumerate(map(composed, classes))}
+    return [exactly.get(name, composedly.get(composed(name))) for name in names]
 
 
 def places(listing: Iterable[Listed]) -> Places:
@@ -64,7 +59,7 @@ def compare_listings(before: Iterable[Listed], now: Iterable[Listed]) -> str:
 
 def compare_classes(found: Sequence[str], expected: Sequence[str]) -> str:
     """Which were added, and which are missing; empty where all are there, in any order."""
-    found, expected = composed(found), composed(expected)
+    found, expected = ([*map(composed, names)] for names in (found, expected))
     added = [name for name in found if name not in set(expected)]
     missing = [name for name in expected if name not in set(found)]
     told = [

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from cnnreg.errors import DataError
 from cnnreg.registry import Registry
 from cnnreg.specs import Samples, Shape
+from cnnreg.texts import composed
 
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Split
 from .decode import Loader, skippable
-from .listing import common_folder, compare_classes, composed, places_in
+from .listing import common_folder, compare_classes, places_in
 from .opening import given_splits, open_source
 
 if TYPE_CHECKING:
@@ -69,5 +70,5 @@ def _root(samples: Samples, classes: tuple[str, ...], folder: Path | None) -> st
     if folder is None or not samples.files:
         return common_folder(samples.files) if samples.files else ""
     first, *others = samples.files[0].relative_to(folder).parts
-    in_split = composed([first]) != [classes[samples.labels[0]]] and len(others) > 1
+    in_split = composed(first) != classes[samples.labels[0]] and len(others) > 1
     return str(folder / first if in_split else folder)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.data import Dataset
-from cnnreg.data.listing import Listed, Places, compare_listings, composed, places
+from cnnreg.data.listing import Listed, Places, compare_listings, places
 from cnnreg.files import disk_errors, patiently, write_text
+from cnnreg.texts import composed
 
 from .config import RunConfig, read_config, write_config
 from .result import FILE_NAME as RESULT
@@ -114,10 +115,6 @@ class Run:
             # Not by splitlines, which takes some characters of a name for the end of a line.
             with self.images.open(encoding="utf-8") as lines:
                 listed = [json.loads(line) for line in lines]
-            names = composed(str(name) for _, _, name in listed)
-            return [
-                (str(split), int(size), name)
-                for (split, size, _), name in zip(listed, names, strict=True)
-            ]
+            return [(str(split), int(size), composed(str(name))) for split, size, name in listed]
         except (OSError, ValueError, TypeError):
             return []

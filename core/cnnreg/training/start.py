@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from cnnreg.data import Dataset
-from cnnreg.data.listing import composed
 from cnnreg.errors import (
     MachineError,
     MissingExtraError,
@@ -26,7 +25,7 @@ from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
 from cnnreg.runs.weights import weights_contract
 from cnnreg.specs import ArchitectureSpec, ModelContract
-from cnnreg.texts import listed
+from cnnreg.texts import composed, listed
 
 from .building import build_model, build_optimizer, memory_format, refuse_unshareable
 from .distributed.world import ALONE, World
@@ -118,7 +117,7 @@ def start_from(
     if (
         made_with
         and made_with.is_named
-        and composed(made_with.classes) != composed(contract.classes)
+        and [*map(composed, made_with.classes)] != [*map(composed, contract.classes)]
     ):
         strange = head_of(architecture, contract.options())
     named = {name: tensor for name, tensor in named.items() if name not in strange}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
 from cnnreg.images import EXTENSIONS
+from cnnreg.texts import composed
 
-from .looking import ClassFolder, composed, ignored, look, unreadable
+from .looking import ClassFolder, ignored, look, unreadable
 from .passed import Passed, listed
 from .splits import by_split, refuse_splits
 

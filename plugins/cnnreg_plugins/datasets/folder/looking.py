@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from unicodedata import normalize
 
 from cnnreg import DataError
 from cnnreg.images import EXTENSIONS
+from cnnreg.texts import composed
 
 # What archives and network drives leave among the images, and systems on each drive.
 JUNK = (
@@ -46,11 +46,6 @@ def look(folder: Path) -> ClassFolder:
         others += (name for name in names if not is_image(name))
         links += sum(Path(parent, name).is_symlink() for name in folders)
     return ClassFolder(tuple(images), flat, inner, tuple(others), links)
-
-
-def composed(name: str) -> str:
-    """However its accents are stored: a Mac may keep them apart from their letters."""
-    return normalize("NFC", name)
 
 
 def is_image(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -310,35 +311,40 @@ def test_a_lost_best_that_another_epoch_stands_for_is_measured_against_no_more(
     assert run.result["best_epoch"] > 2
 
 
-def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped, monkeypatch):
-    content, read = stopped.best.read_bytes(), Path.read_bytes
+@contextmanager
+def shut(file, monkeypatch):
+    """Another program has it open, as on Windows."""
+    read = Path.read_bytes
 
     def busy(path):
-        if path == stopped.best:
+        if path == file:
             raise PermissionError(13, "Permission denied")
         return read(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", busy)
-        with pytest.raises(ModelFileError, match="Cannot read: Permission denied"):
-            train(registry, stopped)
+        yield
+
+
+def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped, monkeypatch):
+    content = stopped.best.read_bytes()
+    with (
+        shut(stopped.best, monkeypatch),
+        pytest.raises(ModelFileError, match="Cannot read: Permission denied"),
+    ):
+        train(registry, stopped)
     assert stopped.best.read_bytes() == content
 
 
 def test_a_checkpoint_that_only_cannot_be_read_now_is_not_put_aside(
     registry, stopped, whole, monkeypatch
 ):
-    content, read = stopped.last.read_bytes(), Path.read_bytes
-
-    def busy(path):
-        if path == stopped.last:
-            raise PermissionError(13, "Permission denied")
-        return read(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", busy)
-        with pytest.raises(ModelFileError, match="is there, but cannot be read now"):
-            train(registry, stopped)
+    content = stopped.last.read_bytes()
+    with (
+        shut(stopped.last, monkeypatch),
+        pytest.raises(ModelFileError, match="is there, but cannot be read now"),
+    ):
+        train(registry, stopped)
     assert stopped.last.read_bytes() == content
     assert not stopped.damaged.exists()
     train(registry, stopped)
