@@ -45,9 +45,19 @@ def note_data(dataset: Dataset, before: Places | None = None) -> None:
 
 
 def follow(
-    registry: Registry, run: Run, dataset: Dataset, *, device: str, world: World, as_json: bool
+    registry: Registry,
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: str,
+    world: World,
+    as_json: bool,
+    held: bool = False,
 ) -> None:
-    """Train to the end, showing each step, and say what came of it."""
+    """Train to the end, showing each step, and say what came of it.
+
+    `held`: the run's folder is this process's alone already.
+    """
     from cnnreg.training.building import choose_device, device_text
     from cnnreg.training.trainer import run_training
 
@@ -57,7 +67,14 @@ def follow(
     with TrainingProgress(out, run, len(dataset.train)) as bar:
         try:
             for record in run_training(
-                registry, run, dataset, device=device, world=world, on_step=bar.step, note=say
+                registry,
+                run,
+                dataset,
+                device=device,
+                world=world,
+                held=held,
+                on_step=bar.step,
+                note=say,
             ):
                 bar.epoch(record)
         except StoppedError as stop:

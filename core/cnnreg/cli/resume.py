@@ -10,7 +10,7 @@ import click
 
 from cnnreg.data import DataConfig, Dataset, expanded
 from cnnreg.errors import UsageError
-from cnnreg.files import typed
+from cnnreg.files import sole_writer, typed
 from cnnreg.recipe import Recipe, flag_of, label
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run, find_run, open_run
@@ -60,7 +60,7 @@ def command(
     world = click.get_current_context().with_resource(joined(say))
     registry = get_registry()
     longer = any(recipe_flags[name] is not None for name in LENGTH)
-    opened = run_of_first(_chosen(run, longer=longer) if world.writes else None, world)
+    opened = run_of_first(_held(_chosen(run, longer=longer)) if world.writes else None, world)
     registry.entry_of(opened.config.contract)
     _refuse_imported(opened)
     recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
@@ -81,13 +81,13 @@ def command(
         say(f"the images have changed{opened.difference(dataset)}")
     if world.writes and opened.result is not None:
         say(f"the test images were measured after epoch {opened.result['epochs']} already")
-    # What changes is written once the run is this process's alone, and all that refuses it has.
+    # What changes is written once all that refuses it has been asked.
     opened = opened.changed(
         recipe=recipe,
         data=_moved(opened.config.data, dataset, data_dir),
         data_fingerprint=dataset.fingerprint,
     )
-    follow(registry, opened, dataset, device=device, world=world, as_json=as_json)
+    follow(registry, opened, dataset, device=device, world=world, as_json=as_json, held=True)
 
 
 def _moved(data: DataConfig, dataset: Dataset, data_dir: Path | None) -> DataConfig:
@@ -107,6 +107,12 @@ def _chosen(named: Path | None, *, longer: bool) -> Run:
         return find_run()
     say(f"no run was named: taking {candidates[0].folder}")
     return open_run(candidates[0].folder)
+
+
+def _held(run: Run) -> Run:
+    """The run as it is on the disk now that it is this process's alone, to the command's end."""
+    click.get_current_context().with_resource(sole_writer(run.folder))
+    return open_run(run.folder)
 
 
 def _changed_recipe(run: Run, flags: dict[str, Any], *, accepted: bool) -> Recipe:

@@ -39,6 +39,7 @@ def run_training(
     *,
     device: str = "auto",
     world: World = ALONE,
+    held: bool = False,
     on_step: Callable[[Progress], None] = lambda progress: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[EpochRecord]:
@@ -46,13 +47,14 @@ def run_training(
 
     When training ends the best weights are measured on the test split, which
     nothing before has looked at, and result.json, the report and its pictures are written.
+    `held`: the caller is the run's `sole_writer`, so that this need not become it.
     """
     contract, target = run.config.contract, choose_device(device, world)
     refuse_unshareable(run.config.recipe, dataset, world)
     keep_freed_memory()
     architecture = registry.architecture_of(contract)
     hooks = registry.manager.hook
-    alone = sole_writer(run.folder) if world.writes else nullcontext()
+    alone = sole_writer(run.folder) if world.writes and not held else nullcontext()
     with alone, awake(), deterministic(target), StopRequest() as stop:
         made = prepared(registry, run, dataset, device=target, world=world, stop=stop, note=note)
         saver, progress = made.saver, made.saver.progress

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnnreg.cli import resume
 from cnnreg.errors import StoppedError
-from cnnreg.files import sole_writer, typed
+from cnnreg.files import in_use, sole_writer, typed
 from cnnreg.runs import open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training.saving.checkpoint import read_checkpoint
@@ -271,6 +272,20 @@ def test_a_resume_that_is_refused_leaves_the_run_as_it_was(changed):
     before = content(run)
     assert cli(*wanted)[0] == 4
     assert content(run) == before
+
+
+def test_a_run_is_its_alone_from_before_it_is_read(stopped, monkeypatch):
+    """Else what another command changes meanwhile would be overwritten."""
+    held = []
+
+    def as_it_is(folder):
+        held.append(in_use(folder))
+        return open_run(folder)
+
+    monkeypatch.setattr(resume, "open_run", as_it_is)
+    assert cli("resume", stopped.folder)[0] == 0
+    assert held == [True]
+    assert not in_use(stopped.folder)
 
 
 def test_without_its_checkpoint_a_run_is_not_begun_anew(stopped):
