@@ -198,9 +198,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
     if image.mode[0] not in "IF":
         return image
-    values = np.nan_to_num(np.asarray(image))
-    # What is a little beyond its range was resampled, or computed.
-    if image.mode == "F" and values.min() > -0.01 and values.max() < 1.01:
+    values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
+    # By the largest alone: what was resampled is often a little below its range.
+    if image.mode == "F" and values.max() < 1.01:
         return Image.fromarray((values.clip(0, 1) * 255).round().astype(np.uint8))
     if image.mode == "F" and values.max() < 1.01 * 255:
         return Image.fromarray(values.clip(0, 255).astype(np.uint8))

@@ -10,7 +10,7 @@ from typing import Any
 from .data import DataConfig, Dataset, data_config, expanded, open_dataset
 from .data.config import SPLIT, same_data
 from .data.decode import Progress
-from .data.listing import compare_classes, kept
+from .data.listing import Places, compare_classes, kept
 from .errors import CnnregError, DataError, PluginError, UnknownNameError, UsageError
 from .files import typed
 from .models import FINGERPRINT
@@ -53,14 +53,7 @@ def data_of_run(
     else:
         config = data_config(str(folder), registry, downloads=downloads, resize=contract.resize)
     try:
-        dataset = open_dataset(
-            registry,
-            config,
-            image_shape=contract.input_shape,
-            # Killed before it wrote which image is where, a run is split as it was planned.
-            before=run.places() or places_before(registry, run.config.weights, config),
-            progress=progress,
-        )
+        dataset = _split_as_before(registry, run, config, progress)
     except DataError as error:
         if folder is None and own.folder and _is_gone(own.folder):
             error.hint = "Name where it lies now with --data."
@@ -101,17 +94,42 @@ def data_for_model(
     if data is None and run_folder is not None:
         return data_of_run(registry, open_run(run_folder), downloads=data_dir)
     config = named_data(registry, model, path, data, data_dir)
-    run = before = None
+    run = None
     with suppress(CnnregError):  # whatever lies above the model, the data have been named
         run = open_run(run_folder) if run_folder is not None else None
     if run is None:
         config = _split_as_told(config, model.split)
     elif same_data(registry, run.config.data, config):
-        own, before = run.config.data, run.places()
+        own = run.config.data
         moved = data_dir or not own.downloads.is_dir()
         downloads = config.downloads if moved else own.downloads
         config = replace(own, folder=config.folder, downloads=downloads)
-    return open_dataset(registry, config, image_shape=model.contract.input_shape, before=before)
+        return _split_as_before(registry, run, config)
+    return open_dataset(registry, config, image_shape=model.contract.input_shape)
+
+
+def _split_as_before(
+    registry: Registry, run: Run, config: DataConfig, progress: Progress | None = None
+) -> Dataset:
+    """The images in the splits in which the run had them, as it was planned.
+
+    If that does not make the run's own splits, there are other images now: those that are still
+    there stay where they were, by their names, of which only different ones tell that.
+    """
+    contract = run.config.contract
+
+    def opened(before: Places) -> Dataset:
+        return open_dataset(
+            registry, config, image_shape=contract.input_shape, before=before, progress=progress
+        )
+
+    planned = opened(places_before(registry, run.config.weights, config))
+    if not compare_classes(planned.classes, contract.classes):
+        planned = planned.in_order(contract.classes)
+    if planned.fingerprint == run.config.data_fingerprint:
+        return planned
+    places = run.places()  # none if it was killed before it wrote them
+    return opened(places) if places else planned
 
 
 def named_data(
@@ -139,8 +157,8 @@ def named_data(
 
 
 def is_another(model: ModelFile, dataset: Dataset) -> bool:
-    """Whether an export says that its run had other images, or had split them otherwise."""
-    return fingerprint_of(model) not in (None, dataset.fingerprint)
+    """Whether these are not, as far as an export tells, its run's images in its run's splits."""
+    return fingerprint_of(model) != dataset.fingerprint
 
 
 def fingerprint_of(model: ModelFile) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from PIL import Image
 
-from cnnreg.data import DataConfig
+from cnnreg.data import DataConfig, open_dataset
 from cnnreg.data.config import SPLIT
 from cnnreg.errors import DataError, ModelFileError, UnknownNameError, UsageError
 from cnnreg.manifest import Manifest, write_manifest
@@ -55,6 +57,26 @@ def test_a_model_is_not_tested_on_what_it_was_trained_on(registry, tmp_path):
     assert not trained_on & {image.tobytes() for image in grown.test.pixels}
 
 
+def test_pictures_of_one_name_but_for_how_its_accents_are_stored_are_split_as_they_were(
+    registry, tmp_path
+):
+    """By names alone, what was held out under one would count as trained on."""
+    folder = photos(tmp_path / "photos", 40)
+    for number, path in enumerate(sorted(folder.glob("*/*.png"))):
+        for form in ("NFC", "NFD"):
+            shutil.copy(path, path.with_name(normalize(form, f"é{number}.png")))
+        path.unlink()
+    data = DataConfig(name="folder", folder=folder)
+    config, dataset = plan(registry, "mlp", data, Recipe())
+    run = create_run(config, folder=tmp_path / "run")
+    run.write_images(dataset)
+    assert any(len(splits) > 1 for splits in run.places().values())
+    assert data_of_run(registry, run).fingerprint == dataset.fingerprint
+    model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
+    again = data_for_model(registry, model, run.best, str(folder), None)
+    assert again.fingerprint == dataset.fingerprint
+
+
 def test_a_copy_that_was_made_smaller_is_not_tested_on_what_was_trained_on(registry, tmp_path):
     """Its files have other sizes; their names tell."""
     photos(tmp_path / "photos", 40)
@@ -98,14 +120,21 @@ def test_a_runs_downloads_are_looked_for_where_they_were(registry, tmp_path, mon
     data.downloads.mkdir()
     config, _ = plan(registry, "mlp", data, Recipe())
     run = create_run(config, folder=tmp_path / "run")
-    monkeypatch.setattr("cnnreg.run_data.open_dataset", lambda _, config, **more: config)
+    asked = []
+
+    def recording(registry, config, **more):
+        asked.append(config.downloads)
+        return open_dataset(registry, config, **more)
+
+    monkeypatch.setattr("cnnreg.run_data.open_dataset", recording)
     model = ModelFile(path=run.best, format="", precision="fp32", contract=config.contract)
     data_dir = tmp_path / said if said else None
-    opened = data_for_model(registry, model, run.best, "digits", data_dir)
-    assert opened.downloads == (data_dir or data.downloads)
+    data_for_model(registry, model, run.best, "digits", data_dir)
+    assert {*asked} == {data_dir or data.downloads}
+    asked.clear()
     data.downloads.rmdir()  # of another machine, where the run was trained
-    opened = data_for_model(registry, model, run.best, "digits", data_dir)
-    assert opened.downloads == (data_dir or Path("data").absolute())
+    data_for_model(registry, model, run.best, "digits", data_dir)
+    assert {*asked} == {data_dir or Path("data").absolute()}
 
 
 def test_an_export_away_from_its_run_still_tells_the_shares(registry, digits, tmp_path):

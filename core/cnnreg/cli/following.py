@@ -38,8 +38,11 @@ def note_data(dataset: Dataset, before: Places | None = None) -> None:
         flag = option.replace("_", "-")
         if asked and name in dataset.own_splits:
             say(f"--{flag} is not used: the data come with a {name} split of their own")
-        elif asked and known:
-            say(f"--{flag} is of new images: {known:,} stay in their splits of the weights' run")
+    if known and len(dataset.own_splits) < 3:
+        say(
+            f"{known:,} images were in the weights' run, by their names: they stay in the splits "
+            "they had there, and shares are of the others alone"
+        )
     for remark in dataset.remarks():
         say(remark)
 

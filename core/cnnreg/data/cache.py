@@ -1,11 +1,12 @@
 """Decoded pixels in a file beside the data, for splits that memory should not hold.
 
-<data folder>/.cnnreg-cache/<data set>/train-3x224x224-squash/
+<data folder>/.cnnreg-cache/<data set>/train-3x224x224-squash-0123456789ab/
     pixels.bin          uint8 [N, H, W, C], nothing else; mapped, not read
     index.json          what they were made of, their shape, the files that could not be read
 
-Each entry is a folder that appears as a whole, so a kill leaves the old one, the new
-one, or a temporary one that the next writer removes.
+Each entry is a folder that appears as a whole, so a kill leaves it, or a temporary one that a
+later writer removes. Other images get an entry of their own: none that is in use, on whatever
+machine, is ever replaced. One that nobody opens for long goes when another is made.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -28,13 +28,18 @@ from cnnreg.files import (
     check_room,
     disk_errors,
     home,
+    last_touched,
     publish_folder,
+    sweep_abandoned,
+    temporary_folder,
+    time_there,
     unique,
     write_json,
     write_text,
 )
 from cnnreg.specs import Resize, Samples, Shape
 
+from .config import expanded
 from .listing import common_folder, relative_names
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ WIDE = (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")  # may hold more than e
 WIDE_FORMAT = 2  # another one where those alone become other pixels
 FOLDER_NAME = ".cnnreg-cache"
 PIXELS, INDEX = "pixels.bin", "index.json"
+
+UNUSED = 7 * 86400.0  # seconds since an entry was last opened
 
 LARGE = 1 << 30  # bytes: seconds to read again from a file, minutes to decode again
 LARGE_SHARE = 0.25  # of the memory that is free: the network needs the rest, as do other splits
@@ -99,11 +106,11 @@ def cache_beside(data: Path, name: str) -> Cache | None:
     from hashlib import sha256
 
     said = os.environ.get(CACHE_VARIABLE, "")
-    if said == "off":
+    if said.lower() == "off":
         return None
     own = sha256(os.fsencode(f"{data}\0{name}")).hexdigest()[:16]
     if said:
-        return Cache((Path(said) / own,))
+        return Cache((expanded(said).absolute() / own,))
     beside = data / FOLDER_NAME / name.replace(":", ".")  # of plugin:name
     folders = [beside] if data.is_dir() else []
     with suppress(MachineError):  # no home: a place less
@@ -113,22 +120,23 @@ def cache_beside(data: Path, name: str) -> Cache | None:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Entries of one data set, one for each split at each size; `folders` are tried in turn."""
+    """Entries of one data set, by split, size and images; `folders` are tried in turn."""
 
     folders: tuple[Path, ...]
 
     def open(self, name: str, key: str, shape: tuple[int, ...]) -> Kept | None:
         """The entry of that name, if it is there, whole, and made of the same images."""
-        return next(filter(None, (_open(f / name, key, shape) for f in self.folders)), None)
+        entries = (folder / _entry(name, key) for folder in self.folders)
+        return next(filter(None, (_open(entry, key, shape) for entry in entries)), None)
 
     def make(self, name: str, key: str, shape: tuple[int, ...], fill: Fill) -> Kept:
-        """Decode into a new entry, in place of an older one of that name.
+        """Decode into a new entry.
 
         Raises MachineError if no folder can be written or has the room.
         """
         folder = self._with_room(prod(shape))
-        entry = folder / name
-        with _temporary(folder) as temporary:
+        entry = folder / _entry(name, key)
+        with temporary_folder(entry) as temporary:
             skipped = _write(temporary / PIXELS, shape, fill)
             index = {
                 "key": key,
@@ -165,13 +173,15 @@ class Cache:
                 with disk_errors(folder):
                     folder.mkdir(parents=True, exist_ok=True)
                     _sweep(folder)
-                    with _temporary(folder):
-                        pass
                 check_room(folder, needed)
                 return folder
             except MachineError as error:
                 errors.append(error)
         raise errors[0]
+
+
+def _entry(name: str, key: str) -> str:
+    return f"{name}-{key[:12]}"
 
 
 def _open(entry: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
@@ -192,6 +202,8 @@ def _open(entry: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
             or path.stat().st_size != prod(held)
         ):
             return None
+        with suppress(OSError):  # on a drive that cannot be written nothing is swept
+            os.utime(entry / INDEX)  # it is in use
         # Read-only: of writable memory systems promise, or refuse, as much as the file is long.
         return Kept(entry, np.memmap(path, np.uint8, mode="r", shape=held), skipped)
     except (OSError, ValueError, KeyError, TypeError):
@@ -233,28 +245,12 @@ def _close_gaps(file: Any, count: int, row: int, skipped: dict[int, DataError]) 
     file.truncate(written * row)
 
 
-@contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """A folder inside `folder`, named after this process, so that others let it be."""
-    made = folder / f"{_mark()}{os.getpid()}-{unique()}"
-    with disk_errors(folder):
-        made.mkdir()
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
 def _sweep(folder: Path) -> None:
-    """Remove what processes of this machine left that run no more."""
-    import psutil
-
-    for leftover in folder.glob(f"{_mark()}*"):
-        pid = leftover.name.removeprefix(_mark()).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _mark() -> str:
-    host = "".join(filter(str.isalnum, socket.gethostname()))[:32]
-    return f"{TEMPORARY_PREFIX}{host}-"
+    """Remove what killed writers left, and entries that nobody has opened for long."""
+    sweep_abandoned(folder)
+    now = time_there(folder)
+    for index in folder.glob(f"*/{INDEX}"):
+        entry = index.parent
+        if now - last_touched(entry) > UNUSED:
+            with suppress(OSError):  # Windows does not rename what is open
+                shutil.rmtree(entry.rename(folder / f"{TEMPORARY_PREFIX}{unique()}"))

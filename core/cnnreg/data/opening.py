@@ -127,7 +127,7 @@ def _checked(spec: DatasetSpec, samples: Samples, classes: int) -> Samples:
         )
     with blaming(f"Data set '{spec.name}'"):
         files = tuple(f if isinstance(f, Path) else Path(f) for f in samples.files)
-    return replace(samples, labels=labels.astype("int64", copy=False), files=files)
+    return replace(samples, labels=np.ascontiguousarray(labels, np.int64), files=files)
 
 
 def _are_images(pixels: Any) -> bool:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from .disk import check_room, disk_errors, full_disk
-from .folders import publish_folder, sweep_temporaries, temporary_folder
+from .folders import (
+    last_touched,
+    publish_folder,
+    sweep_abandoned,
+    sweep_temporaries,
+    temporary_folder,
+    time_there,
+)
 from .locking import LOCK, in_use, sole_writer
 from .places import CACHE_VARIABLE, WINDOWS, home, typed
 from .writing import (
@@ -30,12 +37,15 @@ __all__ = [
     "full_disk",
     "home",
     "in_use",
+    "last_touched",
     "patiently",
     "publish_folder",
     "read_json",
     "sole_writer",
+    "sweep_abandoned",
     "sweep_temporaries",
     "temporary_folder",
+    "time_there",
     "typed",
     "unique",
     "write_bytes",

@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 
 from .disk import disk_errors
 from .exchange import exchange
 from .writing import TEMPORARY_PREFIX, patiently, sync_folder, unique
 
+ABANDONED = 3600.0  # seconds in which nothing was written: the writer is gone
 REPLACED_PREFIX = f"{TEMPORARY_PREFIX}old-"  # followed by the name it had
 
 
@@ -67,8 +69,40 @@ def sweep_temporaries(folder: Path) -> None:
         if not target.exists():
             patiently(older.rename, target)
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                leftover.unlink()
+        _remove(leftover)
+
+
+def sweep_abandoned(folder: Path) -> None:
+    """Remove what killed writers left in a folder that others, on any machine, may write to.
+
+    Raises MachineError if it cannot be written to.
+    """
+    now = time_there(folder)
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if now - last_touched(leftover) > ABANDONED:
+            _remove(leftover)
+
+
+def time_there(folder: Path) -> float:
+    """Now, in seconds, by the clock of the disk that files get their times of.
+
+    Raises MachineError if it cannot be written to.
+    """
+    with temporary_folder(folder / "clock") as made:
+        return made.stat().st_mtime
+
+
+def last_touched(folder: Path) -> float:
+    """When something in it was last written; never, if it is being renamed just now."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return inf
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            leftover.unlink()

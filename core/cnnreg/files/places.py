@@ -19,10 +19,9 @@ def home() -> Path:
 
     Raises MachineError where there is no home: nothing was kept then, and nothing can be.
     """
-    if named := os.environ.get(HOME_VARIABLE):
-        return Path(named)
+    named = os.environ.get(HOME_VARIABLE)
     try:
-        return Path.home() / ".cnnreg"
+        return Path(named).expanduser() if named else Path.home() / ".cnnreg"
     except RuntimeError as error:  # a container's user without a name, say
         raise MachineError(
             "There is no home folder to keep settings and measurements in.",

@@ -65,7 +65,6 @@ class DataRequest:
 
     folder: Path | None = None
     downloads: Path = DOWNLOADS
-    download: bool = True
     whole: bool = False
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from cnnreg import DataRequest, MachineError, MissingExtraError
 from cnnreg.errors import one_line
-from cnnreg.files import disk_errors, patiently, temporary_folder
+from cnnreg.files import disk_errors, patiently, sweep_abandoned, temporary_folder
 
 PROBE_SECONDS = 4.0
 STALL_SECONDS = 30.0
@@ -40,16 +41,17 @@ def download(published: Published, request: DataRequest) -> Path:
     Raises MachineError within seconds if no server answers.
     """
     root = request.downloads.absolute()
-    if not request.download:
-        raise _missing(published, root, "downloads are off")
     if not _any_answers(published.urls):
         raise _missing(published, root, "its server does not answer")
     target = root / published.folder
     try:
+        if root.is_dir():
+            sweep_abandoned(root)
         with temporary_folder(root / "download") as folder, _stalls_end():
             published.fetch(folder)
             move_files(folder / published.folder, target)
-    except (OSError, RuntimeError, EOFError) as error:  # network; torchvision's wrong md5
+    # Of the network, and torchvision's of a wrong md5.
+    except (OSError, HTTPException, RuntimeError, EOFError) as error:
         raise _missing(published, root, f"the download failed ({one_line(error)})") from error
     return target
 
@@ -112,7 +114,7 @@ def _answers(url: str) -> bool:
     try:
         with urlopen(request, timeout=PROBE_SECONDS):  # noqa: S310
             return True
-    except (OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return False
 
 

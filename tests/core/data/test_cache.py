@@ -49,7 +49,10 @@ def opened(photos: Path, **settings):
 
 
 def entry(photos: Path, split: str = "train", size: int = SIZE, resize: str = "squash") -> Path:
-    return photos / ".cnnreg-cache" / "folder" / f"{split}-3x{size}x{size}-{resize}"
+    """The only one of that split and size."""
+    name = f"{split}-3x{size}x{size}-{resize}"
+    (found,) = (photos / ".cnnreg-cache" / "folder").glob(f"{name}-*")
+    return found
 
 
 def contents(folder: Path) -> set[str]:
@@ -128,17 +131,54 @@ def replaced(photos):
 
 
 @pytest.mark.parametrize("change", [touched, replaced])
-def test_other_files_replace_the_entry(photos, large, change):
+def test_other_files_get_an_entry_of_their_own(photos, large, change):
+    """The older one may be in use, on another machine even."""
     data = opened(photos)
     assert len(data.train) + len(data.val) + len(data.test) == 120
-    before = {s: (entry(photos, s) / "index.json").read_text() for s in ("train", "val", "test")}
+    place = entry(photos).parent
+    before = {name: (place / name / "index.json").read_text() for name in contents(place)}
     change(photos)
     data = opened(photos)
-    for split in before:
+    for split in ("train", "val", "test"):
         assert len(getattr(data, split).pixels)
-    after = {s: (entry(photos, s) / "index.json").read_text() for s in before}
-    assert sum(before[split] != after[split] for split in before) == 1
-    assert contents(entry(photos).parent) == {entry(photos, split).name for split in before}
+    assert len(contents(place) - before.keys()) == 1
+    assert before == {name: (place / name / "index.json").read_text() for name in before}
+
+
+def test_splits_cut_otherwise_leave_each_other_alone(photos, large, monkeypatch):
+    len(opened(photos).train)
+    len(opened(photos, val_fraction=0.3).train)
+    monkeypatch.setattr(decode, "read_image", lambda *_: pytest.fail("decoded again"))
+    assert len(opened(photos).train) > len(opened(photos, val_fraction=0.3).train)
+
+
+def grown_old(folder: Path, seconds: float) -> None:
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
+
+
+def test_an_entry_that_nobody_opens_for_long_goes_when_another_is_made(photos, large):
+    len(opened(photos).train)
+    len(opened(photos, image_size=8).train)
+    used, unused = entry(photos), entry(photos, size=8)
+    for folder in (used, unused):
+        grown_old(folder, cache.UNUSED + 60)
+    len(opened(photos).train)  # which uses it
+    len(opened(photos, image_size=12).train)
+    assert contents(used.parent) == {used.name, entry(photos, size=12).name}
+
+
+def test_what_may_still_be_written_is_let_be(photos, large):
+    """By whatever machine or container: its process cannot be looked for."""
+    place = photos / ".cnnreg-cache" / "folder"
+    alive, dead = place / ".cnnreg-tmp-alive", place / ".cnnreg-tmp-old-dead"
+    for folder in (alive, dead):
+        folder.mkdir(parents=True)
+        (folder / "pixels.bin").write_bytes(b"half")
+    for path in (dead, dead / "pixels.bin", alive):  # which is written to, not made, just now
+        os.utime(path, (0, 0))
+    len(opened(photos).train)
+    assert contents(place) == {alive.name, entry(photos).name}
 
 
 def test_another_size_and_resize_have_files_of_their_own(photos, large, monkeypatch):
@@ -167,7 +207,7 @@ def test_what_another_process_made_meanwhile_is_left_alone(tmp_path, monkeypatch
         return fill(store)
 
     assert np.array_equal(place.make("train", "key", images.shape, late).pixels, images)
-    assert contents(tmp_path) == {"train"}
+    assert contents(tmp_path) == {"train-key"}
 
 
 def key_of(*files: Path) -> str:
@@ -303,7 +343,7 @@ def test_a_disk_that_fills_up_midway_leaves_nothing(photos, large, monkeypatch):
     assert not isinstance(found.pixels, np.memmap)
     assert written
     assert "Disk full" in found.note
-    assert contents(entry(photos).parent) == set()
+    assert contents(photos / ".cnnreg-cache" / "folder") == set()
 
 
 def test_too_many_bad_files_are_data_not_disk(photos, large):
@@ -311,7 +351,7 @@ def test_too_many_bad_files_are_data_not_disk(photos, large):
         (photos / "cat" / f"{number:02}.png").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be read"):
         len(opened(photos).train)
-    assert contents(entry(photos).parent) == {"unreadable-train.txt"}
+    assert contents(photos / ".cnnreg-cache" / "folder") == {"unreadable-train.txt"}
 
 
 KILLED = """
@@ -337,11 +377,15 @@ open_dataset(load_registry(["folder"]), config, progress=progress).train.pixels
 def test_a_kill_while_writing_leaves_nothing_half(photos, large, moment):
     command = [sys.executable, "-c", KILLED, str(photos), moment]
     assert subprocess.run(command, check=False).returncode == 9
-    left = contents(entry(photos).parent)
-    assert len(left) == 1
-    assert "train" not in left
+    place = photos / ".cnnreg-cache" / "folder"
+    (left,) = place.iterdir()
+    assert "train" not in left.name
     assert len(opened(photos).train.pixels)
-    assert contents(entry(photos).parent) == {entry(photos).name}
+    made = entry(photos).name
+    assert contents(place) == {made, left.name}  # its writer may be at work, far away
+    grown_old(left, 3700)
+    assert len(opened(photos).val.pixels)
+    assert contents(place) == {made, entry(photos, "val").name}
 
 
 AT_ONCE = """
@@ -376,7 +420,11 @@ def test_two_processes_that_make_it_at_once_are_harmless(photos, large):
 def test_the_environment_says_where_or_that_it_is_off(photos, large, monkeypatch, tmp_path):
     monkeypatch.setenv("CNNREG_CACHE", str(tmp_path / "fast"))
     assert str(tmp_path / "fast") in opened(photos).train.note
-    monkeypatch.setenv("CNNREG_CACHE", "off")
+    monkeypatch.setenv("HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "mine"))
+    monkeypatch.setenv("CNNREG_CACHE", "~/fast")
+    assert str(tmp_path / "mine" / "fast") in opened(photos).train.note
+    monkeypatch.setenv("CNNREG_CACHE", "OFF")
     assert not isinstance(opened(photos).train.pixels, np.memmap)
     assert not (photos / ".cnnreg-cache").exists()
 

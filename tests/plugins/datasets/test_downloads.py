@@ -1,5 +1,7 @@
+import os
 import socket
 import urllib.request
+from http.client import BadStatusLine, IncompleteRead
 from pathlib import Path
 from threading import Event
 from urllib.error import URLError
@@ -52,9 +54,25 @@ def test_offline_says_which_file_to_put_where(tmp_path, offline):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_downloads_may_be_off(tmp_path, online):
-    with pytest.raises(MachineError, match="off"):
-        download(published(never), DataRequest(downloads=tmp_path, download=False))
+def test_a_server_that_speaks_no_http_does_not_answer(monkeypatch, capfd):
+    def garbled(*args, **options):
+        raise BadStatusLine("SSH-2.0")
+
+    monkeypatch.setattr(urllib.request, "urlopen", garbled)
+    assert not downloads._any_answers(("https://first.invalid/a",))
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_kill_left_of_a_download_goes_with_the_next(tmp_path, online):
+    def fetch(root: Path) -> None:
+        (root / "things/raw").mkdir(parents=True)
+
+    for name in ("killed", "another"):
+        (tmp_path / f".cnnreg-tmp-{name}" / "raw").mkdir(parents=True)
+    for path in (tmp_path / ".cnnreg-tmp-killed/raw", tmp_path / ".cnnreg-tmp-killed"):
+        os.utime(path, (0, 0))
+    download(published(fetch), DataRequest(downloads=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cnnreg-tmp-another", "things"]
 
 
 def test_a_silent_server_does_not_hold_the_program(tmp_path, monkeypatch):
@@ -92,7 +110,9 @@ def test_a_scanner_that_looks_at_a_fresh_file_is_waited_for(tmp_path, online, mo
     assert (folder / "a").read_text() == "new"
 
 
-@pytest.mark.parametrize("error", [RuntimeError("md5"), URLError("cut"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("md5"), URLError("cut"), TimeoutError(), IncompleteRead(b"cut")]
+)
 def test_a_failed_download_leaves_nothing(tmp_path, online, error):
     def fetch(root: Path) -> None:
         (root / "half").write_text("half")

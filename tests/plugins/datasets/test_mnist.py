@@ -30,7 +30,7 @@ def test_found_where_the_files_lie(tmp_path, zipped, layout, way):
     write(tmp_path / "here" / layout, zipped=zipped)
     before = sorted(tmp_path.rglob("*"))
     request = {"downloads": tmp_path / "none", way: tmp_path / "here"}
-    source = open_digits(DataRequest(**request, download=False))
+    source = open_digits(DataRequest(**request))
     assert source.classes == tuple("0123456789")
     assert source.test is not None and source.train.pixels is not None
     assert source.train.pixels.shape == (60, 28, 28, 1)
@@ -45,7 +45,7 @@ def test_the_two_data_sets_are_not_mistaken_for_each_other(tmp_path):
     write(tmp_path / "FashionMNIST/raw", train=50)
     assert len(open_digits(DataRequest(downloads=tmp_path)).train) == 30
     assert len(open_clothes(DataRequest(downloads=tmp_path)).train) == 50
-    direct = DataRequest(downloads=tmp_path / "FashionMNIST/raw", download=False)
+    direct = DataRequest(downloads=tmp_path / "FashionMNIST/raw")
     assert len(open_clothes(direct).train) == 50
     with pytest.raises(Exception, match="MNIST is not here"):
         open_digits(direct)

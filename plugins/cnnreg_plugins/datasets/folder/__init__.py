@@ -11,7 +11,7 @@ from cnnreg.texts import composed
 
 from .looking import ClassFolder, ignored, look, unreadable
 from .passed import Passed, listed
-from .splits import by_split, refuse_splits
+from .splits import by_split, is_split, refuse_splits
 
 # Not printable by themselves, but parts of emoji and of Persian and Indian words.
 JOINERS = dict.fromkeys((0x200C, 0x200D, 0xFE0F))
@@ -53,7 +53,8 @@ def open_folder(request: DataRequest) -> SourceData:
 def _every_image(root: Path) -> SourceData:
     """In the splits that are there, if any, of whatever classes each of them holds."""
     passed = Passed()
-    of_folders = {name: path for name, path in _folders(root).items() if _folders(path)}
+    named = {name: path for name, path in _folders(root).items() if is_split(name)}
+    of_folders = {name: path for name, path in named.items() if _folders(path)}
     parts = {
         split: _looked(_class_folders(folder), passed)
         for split, folder in by_split(of_folders, root).items()

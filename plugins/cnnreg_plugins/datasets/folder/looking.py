@@ -34,8 +34,8 @@ def look(folder: Path) -> ClassFolder:
     links, flat, inner = 0, False, frozenset[str]()
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         kept = (name for name in folders if not ignored(Path(parent, name)))
-        folders[:] = sorted(kept, key=composed)
-        found = [Path(parent, name) for name in sorted(names, key=composed) if is_image(name)]
+        folders[:] = sorted(kept, key=_order)
+        found = [Path(parent, name) for name in sorted(names, key=_order) if is_image(name)]
         for path in found:
             # A broken link stays in: like any unreadable image it is counted and named.
             if path.exists() and not path.is_file():
@@ -46,6 +46,11 @@ def look(folder: Path) -> ClassFolder:
         others += (name for name in names if not is_image(name))
         links += sum(Path(parent, name).is_symlink() for name in folders)
     return ClassFolder(tuple(images), flat, inner, tuple(others), links)
+
+
+def _order(name: str) -> tuple[str, str]:
+    """However accents are stored; of two that differ in that alone, always the same first."""
+    return composed(name), name
 
 
 def is_image(name: str) -> bool:

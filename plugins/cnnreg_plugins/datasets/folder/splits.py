@@ -16,6 +16,10 @@ SPLITS = {
 }
 
 
+def is_split(name: str) -> bool:
+    return any(name.lower() in names for names in SPLITS.values())
+
+
 def by_split(folders: dict[str, Path], root: Path) -> dict[str, Path]:
     """Those that are called as splits are."""
     found: dict[str, Path] = {}
