@@ -14,6 +14,7 @@ from .specs import BARE, Interface, ModelContract, Precision, to_data
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
+CARD = "model-card.md"  # for people: no engine reads it, and they may write in it
 LEFT_BEHIND = frozenset({".ds_store", ".directory", "thumbs.db", "desktop.ini"})
 """What file managers leave in a folder that was looked at; those of a Mac also ._NAME."""
 
@@ -108,11 +109,14 @@ def same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def is_export_alone(folder: Path) -> bool:
-    """Whether a folder holds an export, however damaged, and nothing that somebody added."""
+    """Whether a folder holds an export, however damaged, and nothing that somebody wrote."""
     try:
         data = read_json(folder / FILE_NAME)
-        listed = {file["name"] for file in data["files"]} | {FILE_NAME}
+        listed = {file["name"]: file["sha256"] for file in data["files"]} | {FILE_NAME: ""}
     except (CnnregError, KeyError, TypeError):
+        return False
+    card = folder / CARD
+    if card.is_file() and file_digest(card) != listed.get(CARD):
         return False
     return all(_may_go(path) or path.name in listed for path in folder.iterdir())
 
@@ -135,6 +139,8 @@ def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, 
     if manifest.model not in listed:
         raise ModelFileError("The manifest does not list its model.", where=folder, hint=cure)
     for name, (size, digest) in listed.items():
+        if name == CARD:
+            continue
         path = folder / name
         if name not in present:
             raise ModelFileError("A file of the export is missing.", where=path, hint=cure)

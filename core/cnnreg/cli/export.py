@@ -79,7 +79,7 @@ def _formats() -> dict[str, Entry[ExporterSpec]]:
 @click.option(
     "--max-drop",
     type=NumberRange(0, 100),
-    help="Accuracy budget in percentage points of top-1; default: fp16 0.5, int8 1.0.",
+    help="Accuracy budget in percentage points of top-1; default: fp16 0.5 or one image, int8 1.0.",
 )
 @click.option(
     "--max-minutes",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnreg import __version__
 from cnnreg.data.config import dataset_of
+from cnnreg.eval_data import UNKNOWN
 from cnnreg.machine.environment import environment
 from cnnreg.markdown import code, escape, table
 from cnnreg.recipe import Recipe, label
@@ -23,7 +24,6 @@ from .parity import Parity
 if TYPE_CHECKING:
     from .original import Original
 
-FILE_NAME = "model-card.md"
 MODEL = "{model}"  # in an exporter's example
 RESIZED = {
     "crop": "cut to the network's (crop)",
@@ -53,15 +53,16 @@ def model_card(subject: Subject) -> str:
     contract = subject.exported.contract
     report, split = evidence.report_of(subject.original)
     data = subject.original.data_label or subject.original.dataset.name
+    unknown = UNKNOWN if subject.run.config.imported else ""
     sections = {
         "The network": _network(subject),
         "Input and output": _interface(subject),
         "Data": _data(subject),
         "Training": _training(subject),
-        "Accuracy": evidence.accuracy(report, split),
+        "Accuracy": evidence.accuracy(report, split, unknown),
         "Proof": evidence.proof(subject.registry, subject.parity),
         "Speed": evidence.speed(subject.run, subject.exported),
-        "Limits": evidence.limits(data, report, split),
+        "Limits": evidence.limits(data, report, split, unknown),
         "Use": _use(subject),
         "Versions": _versions(subject),
     }
@@ -109,7 +110,8 @@ def _interface(subject: Subject) -> str:
     if interface.embed and not interface.fixed:
         lines.append(f"- Pictures of another shape are {resizing}")
     else:
-        lines.append(f"- For training, pictures of another shape were {resizing}")
+        purpose = "To measure it" if subject.run.config.imported else "For training"
+        lines.append(f"- {purpose}, pictures of another shape were {resizing}")
     lines.append("- Labels, in the order of the output: in the file itself and in `manifest.json`")
     return "\n".join(lines)
 

@@ -44,7 +44,8 @@ def report_of(original: Original) -> tuple[Report, str]:
         return report, "validation"
 
 
-def accuracy(report: Report, split: str) -> str:
+def accuracy(report: Report, split: str, unknown: str = "") -> str:
+    """`unknown`: what must be said of these images, if anything."""
     shown = list(report.classes)
     note = ""
     if len(shown) > LISTED:
@@ -53,7 +54,7 @@ def accuracy(report: Report, split: str) -> str:
     rows = [_class_row(one) for one in shown]
     return (
         f"{percent(report.accuracy)} of {report.images:,} {split} images (top-1), "
-        f"measured with the original network.\n\n{note}"
+        f"measured with the original network{unknown and f'; {unknown}'}.\n\n{note}"
         + table(("class", ">images", ">recognised", ">right when said"), rows)
     )
 
@@ -157,12 +158,13 @@ def _speed_row(result: dict[str, Any]) -> tuple[str, ...]:
     return (*names, *times, f"{result['speedup']:.2f}x")
 
 
-def limits(data: str, report: Report, split: str) -> str:
+def limits(data: str, report: Report, split: str, unknown: str = "") -> str:
     lines = [
         "- It answers with one of its classes whatever the picture shows; it has no class for "
         "anything else, and whether its probabilities are calibrated was not tested.",
-        f"- Measured only on {split} images of {escape(data)}. Not tested: pictures from other "
-        "sources, other light, noise, compression, or made to deceive.",
+        f"- Measured only on {split} images of {escape(data)}{unknown and f': {unknown}'}. "
+        "Not tested: pictures from other sources, other light, noise, compression, or made to "
+        "deceive.",
     ]
     if confused := report.confusions(CONFUSIONS):
         pairs = (

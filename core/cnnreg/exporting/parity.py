@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 FP32_TOLERANCE = 1e-3  # of an image's largest logit
 ROUNDING = 1e-5  # of a usual image's largest, which is left of logits that cancel each other
-MIN_AGREEMENT = {"fp32": 0.99, "fp16": 0.99, "int8": 0.0}  # int8 is judged by accuracy alone
-DEFAULT_MAX_DROP = {"fp16": 0.5, "int8": 1.0}  # percentage points of top-1
+MIN_AGREEMENT = {
+    "fp32": 0.99,
+    "fp16": 0.99,
+    "bf16": 0.98,
+    "int8": 0.0,
+}  # int8 is judged by accuracy alone
+DEFAULT_MAX_DROP = {"fp16": 0.5, "bf16": 0.5, "int8": 1.0}  # percentage points of top-1
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def _resizes_alike(session: Session, original: Original) -> bool:
         size = (max(1, round(across * width)), max(1, round(down * height)))
         picture = from_pixels(pixels, channels).resize(size)
         whole = from_pixels(np.array(picture).reshape(size[1], size[0], channels), 3)
-        given = session.infer(np.array(whole)[None])
+        given = session.infer(session.prepare(np.array(whole)[None]))
         wanted = session.infer(session.prepare(fit(picture, height, width, contract.resize)[None]))
         # Pixels may differ by one level, where Pillow's arithmetic rounds the other way.
         if np.abs(given - wanted).max() > RESIZE_TOLERANCE * max(usual, np.abs(wanted).max()):

@@ -20,6 +20,7 @@ from cnnreg.files import (
 )
 from cnnreg.machine.environment import environment
 from cnnreg.manifest import (
+    CARD,
     Manifest,
     is_export_alone,
     read_manifest,
@@ -33,7 +34,6 @@ from cnnreg.serving import Served
 from cnnreg.specs import BARE, ExporterSpec, Interface, Precision, to_data
 
 from .budget import DEFAULT_MINUTES, Attempt, Quantised
-from .card import FILE_NAME as CARD
 from .card import Subject, model_card
 from .description import in_words
 from .order import Order
@@ -142,7 +142,7 @@ def _refuse_target(order: Order) -> None:
     target, original = order.target, order.original
     if target.exists() and not is_export_alone(target):
         raise UsageError(
-            "The target exists, and holds what is no part of an export.",
+            "The target exists, and holds what somebody has added to an export or changed in it.",
             where=target,
             hint="Move it away, or go elsewhere with --output.",
         )

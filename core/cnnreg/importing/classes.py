@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from .reading import printable
 
 IMAGENET = "imagenet"
 MAX_BYTES = 16 << 20
+WORD_IN_BRACKETS = re.compile(r"\[\w+\]")  # a class of language models, no list
 UNDERSTOOD = "A file with a name a line, or JSON: a list, or an object of names by number from 0 on"
 
 
@@ -57,8 +59,10 @@ def _read(file: Path) -> str:
 
 
 def _parse(text: str, file: Path) -> list[Any]:
-    if not text.lstrip().startswith(("[", "{")):
-        return [line.strip() for line in text.splitlines() if line.strip()]
+    first, *others = text.lstrip().split("\n", 1)
+    if not first.startswith(("[", "{")) or (others and WORD_IN_BRACKETS.fullmatch(first.rstrip())):
+        # Not by splitlines, which takes some characters of a name for the end of a line.
+        return [line.strip() for line in text.split("\n") if line.strip()]
     try:
         names = json.loads(text)
         if isinstance(names, dict):

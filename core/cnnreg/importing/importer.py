@@ -86,8 +86,8 @@ def plan_import(
     if fit.idle:
         note(f"untrained, but needed for training alone: {listed(fit.idle)}")
     contract = make_contract(entry, fit, wishes, classes, dataset)
-    if wishes.mean is None and wishes.std is None:
-        note(_whose_moments(contract, spec, dataset))
+    if wishes.mean is None or wishes.std is None:
+        note(_whose_moments(contract, spec, dataset, wishes))
     registry.entry_of(contract)  # what could not be opened again is not begun
     config = RunConfig(
         contract=contract,
@@ -101,15 +101,22 @@ def plan_import(
     return Import(config, model, fit)
 
 
-def _whose_moments(contract: ModelContract, spec: ArchitectureSpec, dataset: Dataset | None) -> str:
-    mean, std = (", ".join(f"{x:.3g}" for x in of) for of in (contract.mean, contract.std))
+def _whose_moments(
+    contract: ModelContract, spec: ArchitectureSpec, dataset: Dataset | None, wishes: Wishes
+) -> str:
+    """Of mean and std, those that were not given."""
+    assumed = [name for name in ("mean", "std") if getattr(wishes, name) is None]
+    told = (f"{name} {', '.join(f'{x:.3g}' for x in getattr(contract, name))}" for name in assumed)
+    flags = " and ".join(f"--{name}" for name in assumed)
     if dataset is not None:
         whose = "the data's"
     elif (spec.pretrained_mean, spec.pretrained_std) == IMAGENET_MOMENTS:
         whose = "ImageNet's"
     else:
         whose = "those of the network's published weights"
-    return f"mean {mean} and std {std} are {whose}: --mean and --std name those of its training"
+    one = len(assumed) == 1
+    are, name_those = ("is", "names that") if one else ("are", "name those")
+    return f"{' and '.join(told)} {are} {whose}: {flags} {name_those} of its training"
 
 
 def report(weights: Weights, fit: Fit) -> dict[str, Any]:

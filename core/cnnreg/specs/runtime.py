@@ -51,7 +51,7 @@ class Session(Protocol):
     """
 
     def prepare(self, images: Pixels) -> Any:
-        """Resized images [N, H, W, C] as this engine's input."""
+        """Images [N, H, W, C] as this engine's input: resized, or any for a self-contained file."""
 
     def infer(self, inputs: Any) -> Logits:
         """Run the network once; returns when the logits [N, classes] are in memory."""

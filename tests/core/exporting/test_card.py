@@ -105,6 +105,17 @@ def test_a_folder_is_called_by_its_name(card, original):
     assert "images of cats\\_dogs." in sections(text)["Limits"]
 
 
+def test_of_weights_trained_elsewhere_it_is_not_known_what_they_were_trained_on(card, original):
+    imported = {"file": "w.pt", "sha256": "0" * 64}
+    found = sections(card(Interface(), config=replace(original.run.config, imported=imported)))
+    for name in ("Accuracy", "Limits"):
+        assert "which of these it was trained on is not known" in found[name]
+    assert "To measure it, pictures of another shape were" in found["Input and output"]
+    own = sections(card(Interface()))
+    assert "not known" not in own["Accuracy"] + own["Limits"]
+    assert "For training, pictures" in own["Input and output"]
+
+
 def test_without_a_test_report_it_is_the_images_compared(card):
     assert "139 validation images" in sections(card())["Accuracy"]
 

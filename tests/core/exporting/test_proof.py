@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import Interface
-from toy_format import EXPORTER, flip_one, visible
+from toy_format import EXPORTER, Answering, flip_one, visible, with_engine
 
 GRAPHICS = {
     "devices": lambda: {"CPU": "some processor", "GPU": "Iris Xe"},
@@ -138,6 +139,27 @@ def test_one_that_answers_otherwise_to_one_image_is_refused(toy, original, tmp_p
     registry, exporter = toy(change=when_alone)
     with pytest.raises(GateError, match="otherwise to one image than to several"):
         publish(registry, original, exporter, "fp32", output=tmp_path)
+
+
+def test_an_engine_whose_input_is_an_object_of_its_own_gets_that_alone(
+    toy, original, tmp_path, monkeypatch
+):
+    """Pictures of other sizes too."""
+
+    class Particular(Answering):
+        def prepare(self, images):
+            return SimpleNamespace(images=images)
+
+        def infer(self, inputs):
+            height, width = inputs.images.shape[1:3]
+            shown.add((height, width))
+            return super().infer(inputs.images)
+
+    shown = set()
+    registry, exporter = toy()
+    registry = with_engine(registry, lambda *_: Particular(original.logits, lambda logits: logits))
+    publish(registry, original, exporter, "fp32", output=tmp_path, interface=Interface(embed=True))
+    assert len(shown) > 1
 
 
 def test_memory_that_runs_out_in_an_engine_is_not_the_files_fault(toy, original, tmp_path):

@@ -197,9 +197,39 @@ def test_a_folder_that_is_no_export_is_not_replaced(toy, original, tmp_path):
     (tmp_path / "toy-fp32").mkdir()
     (tmp_path / "toy-fp32" / "thesis.txt").write_text("mine")
     registry, exporter = toy()
-    with pytest.raises(UsageError, match="no part of an export"):
+    with pytest.raises(UsageError, match="somebody has added"):
         publish(registry, original, exporter, "fp32", output=tmp_path)
     assert (tmp_path / "toy-fp32" / "thesis.txt").read_text() == "mine"
+
+
+def test_what_somebody_wrote_into_a_card_harms_nothing_and_is_not_replaced(toy, original, tmp_path):
+    registry, exporter = toy()
+    card = publish(registry, original, exporter, "fp32", output=tmp_path).folder / "model-card.md"
+    card.write_text(mine := card.read_text(encoding="utf-8") + "Seen by the board.", "utf-8")
+    assert read_manifest(card.parent).format == "toy"
+    with pytest.raises(UsageError, match="changed in it"):
+        publish(registry, original, exporter, "fp32", output=tmp_path)
+    assert card.read_text(encoding="utf-8") == mine
+
+
+def test_few_images_leave_fp16_one_and_int8_none(toy, original, tmp_path):
+    """Two classes may be level, which rounding decides; int8 may cost more than few show."""
+
+    def flip_first(logits):
+        return flip_one(logits) if (logits[0] == original.logits[0]).all() else logits
+
+    few = dataclasses.replace(
+        original, labels=original.logits[:40].argmax(1), others=original.labels[40:], kept={}
+    )
+    every = dataclasses.replace(EXPORTER, precisions=("fp16", "int8"))
+    registry, exporter = toy(flip_first, exporter=every)
+    publish(registry, few, exporter, "fp16", output=tmp_path)
+    for precision, budget in (("fp16", 0.5), ("int8", None)):
+        with pytest.raises(GateError, match="accuracy drops"):
+            publish(
+                registry, few, exporter, precision, output=tmp_path, max_drop=budget,
+                max_minutes=0, fp16_instead=False,
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "engine.plan"])
@@ -212,7 +242,7 @@ def test_what_somebody_put_beside_an_export_is_not_replaced(toy, original, tmp_p
     else:
         publish(registry, original, exporter, "fp32", output=tmp_path)
     mine.write_text("{}")
-    with pytest.raises(UsageError, match="no part of an export"):
+    with pytest.raises(UsageError, match="somebody has added"):
         publish(registry, original, exporter, "fp32", output=tmp_path)
     assert mine.read_text() == "{}"
 
@@ -283,18 +313,18 @@ def test_fp16_is_published_instead_where_that_is_wanted(toy, original, tmp_path,
 
 
 def test_fp16_keeps_to_the_budget_that_int8_broke(toy, original, tmp_path):
-    """It misses one image in 139: more than its own budget allows, 0.5 points."""
-    right = int(np.flatnonzero(original.logits[:64].argmax(1) == original.labels[:64])[0])
+    """It misses two images in 139: more than its own budget allows, 0.5 points or one."""
+    right = np.flatnonzero(original.logits[:64].argmax(1) == original.labels[:64])[:2]
 
-    class MissingOne(Answering):
+    class MissingTwo(Answering):
         def infer(self, inputs):
             logits = super().infer(inputs)
-            if self.at == len(inputs) > right:
-                logits[right] = np.roll(logits[right], 1)
+            if self.at == len(inputs) > right.max():
+                logits[right] = np.roll(logits[right], 1, axis=1)
             return logits
 
     def answer(model, options):
-        return (Answering if model.precision == "int8" else MissingOne)(
+        return (Answering if model.precision == "int8" else MissingTwo)(
             original.logits, wrong if model.precision == "int8" else lambda logits: logits
         )
 

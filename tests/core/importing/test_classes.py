@@ -25,6 +25,17 @@ def test_lines_or_json(tmp_path, content):
     assert read_classes(str(tmp_path / "names")) == ("cat", "dog", "Köter")
 
 
+@pytest.mark.parametrize("content", ["[unk]\ncat\ndog", "[unk]\r\ncat\r\ndog\r\n"])
+def test_a_class_in_brackets_makes_no_list(tmp_path, content):
+    (tmp_path / "names").write_bytes(content.encode())
+    assert read_classes(str(tmp_path / "names")) == ("[unk]", "cat", "dog")
+
+
+def test_only_a_new_line_ends_a_name(tmp_path):
+    (tmp_path / "names").write_bytes("a\u2028b\nc".encode())
+    assert read_classes(str(tmp_path / "names")) == ("a\u2028b", "c")
+
+
 def test_those_of_imagenet():
     names = read_classes("imagenet")
     assert (len(names), len(set(names)), names[0]) == (1000, 1000, "tench")

@@ -83,6 +83,17 @@ def test_a_file_gets_its_images_at_the_scale_of_the_published_weights(registry):
     assert imported(registry, "googlenet", grey).config.contract.std == (0.5,)
 
 
+@pytest.mark.parametrize("given, assumed", [("mean", "std"), ("std", "mean")])
+def test_a_scale_that_was_not_given_is_told(registry, given, assumed):
+    said = []
+    imported(
+        registry, "resnet18", made(registry, "resnet18"), note=said.append, **{given: (0.5,) * 3}
+    )
+    (told,) = [text for text in said if "ImageNet's" in text]
+    assert told.startswith(f"{assumed} 0.")
+    assert told.endswith(f"is ImageNet's: --{assumed} names that of its training")
+
+
 def test_what_is_said_of_the_weights_counts(registry):
     tensors = made(registry, "resnet20", num_classes=2, input_shape=(3, 32, 32))
     contract = imported(

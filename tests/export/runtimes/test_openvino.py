@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from cnnreg import MachineError, ModelFile, RuntimeOptions
+from cnnreg.machine import environment
 from cnnreg.machine.compiled import SEAL, compiled_folder
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface
@@ -76,8 +78,24 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Pretended:
         ("NPU", "fp16", {}),
     ],
 )
-def test_each_device_computes_as_the_file_says(device, precision, expected) -> None:
+def test_each_device_computes_as_the_file_says(
+    device, precision, expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "physical_cores", lambda: 4)
     assert settings(device, precision, 2) == {"PERFORMANCE_HINT": "LATENCY", **expected}
+
+
+@pytest.mark.parametrize(
+    ("asked", "usable", "told"), [(None, 8, None), (4, 8, None), (3, 8, 3), (None, 6, 4)]
+)
+def test_timing_with_a_thread_for_each_core_compiles_as_using_does(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, usable: int, told: int | None
+) -> None:
+    """Which names no number: OpenVINO tells fast cores from slow ones, and one socket's."""
+    monkeypatch.setattr(environment, "physical_cores", lambda: 4)
+    monkeypatch.setattr(environment, "usable_processors", lambda: usable)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert settings("CPU", "fp32", asked).get("INFERENCE_NUM_THREADS") == told
 
 
 @pytest.mark.parametrize("interface", [Interface(), Interface(embed=True), Interface(fixed=True)])
@@ -94,6 +112,21 @@ def test_a_gpu_gets_one_image_of_one_size_at_a_time(
     logits = opened.infer(opened.prepare(images))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-2)
     assert [device for device, _ in core.asked] == ["GPU"]
+
+
+def test_threads_that_share_a_model_get_each_its_own_answers(
+    registry: Registry, exported: Exported, images: Pixels, expected: Logits
+) -> None:
+    model = exported("openvino", "fp32")
+    opened = registry.runtimes["openvino"].open(model, RuntimeOptions(threads=1))
+    inputs = [opened.prepare(images[row : row + 1]) for row in range(len(images))]
+
+    def wrong(row: int) -> int:
+        answers = (opened.infer(inputs[row]) for _ in range(200))
+        return sum(np.abs(answer - expected[row]).max() > 1e-2 for answer in answers)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(wrong, range(4))) == 0
 
 
 def test_a_gpus_model_is_kept_per_driver(

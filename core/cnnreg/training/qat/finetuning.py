@@ -23,7 +23,7 @@ from cnnreg.training.groups import body_of
 from cnnreg.training.loop import train
 from cnnreg.training.saving.checkpoint import Checkpoint, model_of
 from cnnreg.training.saving.progress import Progress
-from cnnreg.training.saving.state import seed_streams
+from cnnreg.training.saving.state import seed_streams, streams_kept
 from cnnreg.training.step import Step, Trainee
 from cnnreg.training.stopping import StopRequest
 
@@ -55,7 +55,7 @@ def finetuned(
     contract, device = checkpoint.contract, choose_device("auto")
     architecture = registry.architecture_of(contract)
     recipe = gentle(recipe)
-    with deterministic(device):
+    with streams_kept(), deterministic(device):
         seed_streams(recipe.seed)
         model = model_of(checkpoint, architecture, Path())
         samples = torch.from_numpy(normalise(calibration, contract.mean, contract.std))

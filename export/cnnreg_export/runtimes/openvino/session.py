@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
@@ -50,6 +51,7 @@ class OpenVINOSession(ImageInput):
                 hint=CURE if kind_of(device) == "CPU" else ELSEWHERE,
             ) from error
         self.last = len(self.compiled.outputs) - 1
+        self.one_at_a_time = Lock()
 
     def run(self, inputs: NDArray[Any]) -> Logits:
         return self._inferred(inputs, self.last)
@@ -61,15 +63,16 @@ class OpenVINOSession(ImageInput):
     def _inferred(self, inputs: NDArray[Any], output: int) -> NDArray[np.float32]:
         """Raises MachineError where a device fails in use, as one does whose driver restarts."""
         try:
-            self.request.infer([inputs], share_inputs=True)
-            found: NDArray[np.float32] = self.request.get_output_tensor(output).data
+            with self.one_at_a_time:  # the answer lies in the engine's own memory
+                self.request.infer([inputs], share_inputs=True)
+                found: NDArray[np.float32] = self.request.get_output_tensor(output).data.copy()
         except RuntimeError as error:
             if kind_of(self.device) == "CPU":
                 raise  # nothing here can be lost: it is the network that cannot be run
             raise MachineError(
                 f"{self.device} failed: {one_line(error)}.", hint=ELSEWHERE
             ) from error
-        return found.copy()  # the engine's own memory, which the next call overwrites
+        return found
 
     def describe(self) -> Mapping[str, str]:
         """Read back from the compiled model, not repeated from what was asked for."""

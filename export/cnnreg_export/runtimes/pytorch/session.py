@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cnnreg import ModelFile, RuntimeOptions
-from cnnreg.errors import is_out_of_memory
 from cnnreg.images import normalise
+from cnnreg.networks.inference import FastNetwork
 from cnnreg.training.saving.checkpoint import load_model
 from cnnreg_export.runtimes.devices import only_processor
 
@@ -32,24 +32,14 @@ class PyTorchSession:
         self.contract = model.contract
         if options.threads is not None:
             torch.set_num_threads(options.threads)  # of the whole process: torch has no other
-        network = load_model(model.path, model.architecture)
-        # Processors convolve faster so, and what it takes is what others' speed is measured by.
-        self.network = network.to(memory_format=torch.channels_last)
-        self.layout = torch.channels_last
+        # As fast as it can be: what it takes is what others' speed is measured by.
+        self.network = FastNetwork(load_model(model.path, model.architecture))
 
     def prepare(self, images: Pixels) -> Tensor:
         return torch.from_numpy(normalise(images, self.contract.mean, self.contract.std))
 
-    @torch.inference_mode()
     def infer(self, inputs: Tensor) -> Logits:
-        try:
-            answer: Tensor = self.network(inputs)
-        except RuntimeError as error:
-            if self.layout == torch.contiguous_format or is_out_of_memory(error):
-                raise
-            self.layout = torch.contiguous_format  # it may take a view that cannot be taken so
-            answer = self.network.to(memory_format=self.layout)(inputs)
-        logits: Logits = answer.numpy()
+        logits: Logits = self.network(inputs).numpy()
         return logits
 
     def describe(self) -> Mapping[str, str]:

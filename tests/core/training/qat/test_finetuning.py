@@ -48,6 +48,15 @@ def test_equal_each_time_and_the_run_stays_as_it_was(registry, original, one_thr
     assert [file_digest(path) for path in files] == before
 
 
+def test_the_callers_random_streams_are_as_they_were(registry, original):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    for _ in tune(registry, original):
+        break
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_it_ends_where_the_time_is_up(registry, original):
     def on_step(progress):
         raise OutOfTimeError
