@@ -34,7 +34,7 @@ from cnnreg.exporting.publishing import publish
 from cnnreg.files import read_json, write_json, write_text
 from cnnreg.machine.environment import environment
 from cnnreg.networks.anatomy import count_macs
-from cnnreg.networks.weightless import weightless
+from cnnreg.networks.weightless import built_weightless
 from cnnreg.planning import fix, plan
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
@@ -153,8 +153,8 @@ def _trained_at(registry: Registry, name: str, config: DataConfig, options, *, s
 
 def _anatomy(registry: Registry, contract: ModelContract) -> tuple[int, bool]:
     """Multiply-adds for an image, and whether there is batch normalisation."""
-    with weightless():
-        network = registry.architecture_of(contract).build(contract.options())
+    spec = registry.architecture_of(contract)
+    network = built_weightless(lambda: spec.build(contract.options()))
     normed = any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
     return count_macs(network, contract.input_shape), normed
 

@@ -12,7 +12,7 @@ import torch
 from cnnreg import ArchitectureSpec, load_registry
 from cnnreg.conformance import CHECKS, Check
 from cnnreg.networks.anatomy import count_parameters
-from cnnreg.networks.weightless import weightless
+from cnnreg.networks.weightless import built_weightless
 from cnnreg.registry import Registry
 
 SPECS = [entry.spec for entry in load_registry().architectures.entries]
@@ -130,8 +130,7 @@ def test_parameters_and_macs_round_to_the_paper(registry: Registry, name: str) -
 def test_small_forms_have_their_known_size(registry: Registry, name: str) -> None:
     spec = registry.architectures[name]
     options = spec.options(num_classes=10, input_shape=(3, 32, 32))
-    with weightless():
-        model = spec.build(options)
+    model = built_weightless(lambda: spec.build(options))
     assert options.form == "small"
     assert count_parameters(model) == SMALL_AT_10_CLASSES[name]
 

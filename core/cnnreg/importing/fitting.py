@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnreg import texts
 from cnnreg.errors import CnnregError, ModelFileError
-from cnnreg.networks.weightless import built_weightless
+from cnnreg.networks.weightless import built_weightless, ran
 from cnnreg.plugins import blaming
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, Renames, Shape
 from cnnreg.training.groups import head_of
@@ -203,19 +203,22 @@ def _idle(architecture: ArchitectureSpec, options: ModelOptions) -> frozenset[st
     Of a module that neither runs nor has a gradient, each by itself proves too little.
     """
     model = built_weightless(lambda: architecture.build(options)).eval()
-    images = torch.zeros(2, *options.input_shape, device="meta")
+    with suppress(Exception):  # what cannot be told apart counts as needed
+        return ran(model, (2, *options.input_shape), _without_use)
+    return frozenset()
+
+
+def _without_use(model: nn.Module, images: Tensor) -> frozenset[str]:
     running = set[str]()
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda module, inputs, name=name: running.add(name))
-    with suppress(Exception):  # what cannot be told apart counts as needed
-        model(images).sum().backward()
-        return frozenset(
-            f"{name}.{tensor}" if name else tensor
-            for name, module in model.named_modules()
-            if name not in running and all(p.grad is None for p in module.parameters())
-            for tensor in module.state_dict(keep_vars=True)
-        )
-    return frozenset()
+    model(images).sum().backward()
+    return frozenset(
+        f"{name}.{tensor}" if name else tensor
+        for name, module in model.named_modules()
+        if name not in running and all(p.grad is None for p in module.parameters())
+        for tensor in module.state_dict(keep_vars=True)
+    )
 
 
 def _classes_of(head: frozenset[str], tensors: Mapping[str, Tensor]) -> int | None:

@@ -1,9 +1,9 @@
 """Networks without the numbers that torch draws for them, where nobody looks at those.
 
-On torch's meta device, where a network is its shapes alone, random numbers and batch norms are
-worked out in Python, a millisecond for each, though the first come to nothing and the second
-to the shape that goes in. In memory, drawing weights takes ten times as long as all else, and
-a checkpoint's take their place.
+In memory, drawing weights takes ten times as long as all else, and memory that nothing is
+written to costs next to nothing: so networks are built there, and lie on torch's meta device,
+where they are their shapes alone, only then. Built on it, what a plugin keeps for later would be
+left without numbers too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+T = TypeVar("T")
 Answer = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 FILLINGS = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_})
@@ -34,23 +36,51 @@ RANDOM = frozenset(
 )
 
 
-@contextmanager
-def weightless() -> Iterator[None]:
-    """What is built inside takes no memory and no time for its weights, and draws nothing.
+def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build` makes, as shapes; one that looks at its weights is built with them first."""
+    with torch.random.fork_rng(devices=[]):
+        with suppress(Exception), _Instead(_unwritten), _imports_as_ever():
+            return without_weights(build())
+        return without_weights(build())
 
-    What is imported inside is imported as ever: the tensors of a module outlive this.
+
+def without_weights(model: nn.Module) -> nn.Module:
+    """A copy on torch's meta device."""
+    return _copied(model, lambda tensor: tensor.detach().to("meta"))
+
+
+def ran(model: nn.Module, shape: tuple[int, ...], run: Callable[[nn.Module, Tensor], T]) -> T:
+    """What comes of `run`ning a copy of the network on images of that shape [N, C, H, W].
+
+    Both are shapes alone, or zeros where it has tensors of its own, which no device holds.
     """
-    with (
-        torch.random.fork_rng(devices=[]),
-        torch.device("meta"),  # first, for it imports a module of torch's
-        _Instead(_shapes),
-        _imports_as_ever(),
-    ):
-        yield
+    with torch.random.fork_rng(devices=[]):
+        with suppress(Exception), _Instead(_shapes):
+            return run(without_weights(model), torch.empty(shape, device="meta"))
+        return run(_with_zeros(model), torch.zeros(shape))
+
+
+def _with_zeros(model: nn.Module) -> nn.Module:
+    """A copy with numbers where there were shapes alone."""
+    return _copied(
+        model,
+        lambda tensor: torch.zeros_like(tensor, device="cpu") if tensor.is_meta else tensor.clone(),
+    )
+
+
+def _copied(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
+    numbers: dict[int, Any] = {
+        id(p): nn.Parameter(change(p.detach()), requires_grad=p.requires_grad)
+        for p in model.parameters()
+        if not is_lazy(p)
+    }
+    numbers |= {id(buffer): change(buffer) for buffer in model.buffers() if not is_lazy(buffer)}
+    return copy.deepcopy(model, numbers)
 
 
 @contextmanager
 def _imports_as_ever() -> Iterator[None]:
+    """What is imported inside is imported as ever: the tensors of a module outlive this."""
     finder = _FindsAsOthers()
     sys.meta_path.insert(0, finder)
     try:
@@ -90,24 +120,6 @@ def _as_ever(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
             torch._C._push_on_torch_function_stack(mode)
 
 
-def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:
-    """What `build` makes, as shapes; one that looks at numbers is built with them first."""
-    with suppress(Exception), weightless():
-        return build()
-    with torch.random.fork_rng(devices=[]):
-        return without_weights(build())
-
-
-def without_weights(model: nn.Module) -> nn.Module:
-    """A copy on torch's meta device."""
-    numbers: dict[int, Any] = {
-        id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad)
-        for p in model.parameters()
-    }
-    numbers |= {id(buffer): buffer.to("meta") for buffer in model.buffers()}
-    return copy.deepcopy(model, numbers)
-
-
 def built_undrawn(build: Callable[[], nn.Module]) -> nn.Module:
     """What `build` makes, with zeros where parameters are drawn at random, if that is all it draws.
 
@@ -142,15 +154,19 @@ class _Instead(TorchFunctionMode):
         return func(*args, **kwargs) if answer is NotImplemented else answer
 
 
-def _shapes(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _unwritten(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Parameters stay as the memory was that they got."""
     if func in FILLINGS or getattr(func, "__module__", None) == init.__name__:
         filled = _filled(args, kwargs)
         refused = func in FILLINGS and _is_recorded(filled)
-        if filled.is_meta and not refused:
+        if isinstance(filled, nn.Parameter) and not refused:
             return filled
-    if func is functional.batch_norm:
-        return _batch_norm(*args, **kwargs)
     return NotImplemented
+
+
+def _shapes(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Batch norms, of which the meta device works out a millisecond of Python."""
+    return _batch_norm(*args, **kwargs) if func is functional.batch_norm else NotImplemented
 
 
 def _zeros(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

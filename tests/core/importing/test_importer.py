@@ -15,7 +15,7 @@ from cnnreg.importing.contract import Wishes
 from cnnreg.importing.importer import plan_import
 from cnnreg.importing.mismatch import channels_of
 from cnnreg.importing.reading import Weights
-from cnnreg.networks.weightless import weightless
+from cnnreg.networks.weightless import built_weightless
 from cnnreg.planning import open_for
 
 LARGE = ("vgg11_bn", "densenet121", "inception_v3")
@@ -35,8 +35,7 @@ def weights(tensors) -> Weights:
 def made(registry, name: str, **options):
     """Tensors as the registry's network has them, built with these options."""
     spec = registry.architectures[name]
-    with weightless():
-        state = spec.build(spec.options(**options)).state_dict()
+    state = built_weightless(lambda: spec.build(spec.options(**options))).state_dict()
     torch.manual_seed(5)
     return {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in state.items()}
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnreg.networks.weightless import built_undrawn, built_weightless, weightless
+from cnnreg.networks.anatomy import count_macs
+from cnnreg.networks.weightless import built_undrawn, built_weightless, ran
 
 
 def network() -> nn.Module:
@@ -20,8 +22,12 @@ def network() -> nn.Module:
         nn.ReLU(),
         nn.BatchNorm2d(4, affine=False),
         nn.Flatten(),
-        nn.LazyLinear(5),
+        nn.Linear(64, 5),
     )
+
+
+def answer(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return model(images)
 
 
 def shapes(model: nn.Module) -> dict[str, torch.Size]:
@@ -31,45 +37,44 @@ def shapes(model: nn.Module) -> dict[str, torch.Size]:
 @pytest.mark.parametrize("training", [True, False])
 def test_all_shapes_are_those_of_the_real_network(training):
     real = network().train(training)
-    answer = real(torch.zeros(2, 3, 9, 9))
-    with weightless():
-        model = network().train(training)
-        found = model(torch.empty(2, 3, 9, 9))
+    expected = real(torch.zeros(2, 3, 9, 9))
+    model = built_weightless(lambda: network().train(training))
+    found, ended = ran(model, (2, 3, 9, 9), lambda model, images: (model(images), shapes(model)))
     assert found.is_meta
-    assert found.shape == answer.shape
-    assert shapes(model) == shapes(real)
+    assert found.shape == expected.shape
+    assert ended == shapes(real)
 
 
 def test_every_parameter_takes_part():
-    with weightless():
-        model = network()
-        model(torch.empty(2, 3, 9, 9)).sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    def run(model, images):
+        model(images).sum().backward()
+        assert images.is_meta
+        return [parameter.grad is not None for parameter in model.parameters()]
+
+    assert all(ran(built_weightless(network), (2, 3, 9, 9), run))
 
 
 def test_one_value_a_channel_is_refused_in_training_alone():
-    with weightless():
-        norm = nn.BatchNorm1d(4)
-        with pytest.raises(ValueError, match="more than 1 value per channel"):
-            norm(torch.empty(1, 4))
-        assert norm.eval()(torch.empty(1, 4)).shape == (1, 4)
+    norm = built_weightless(lambda: nn.BatchNorm1d(4))
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        ran(norm, (1, 4), answer)
+    assert ran(norm.eval(), (1, 4), answer).shape == (1, 4)
 
 
 @pytest.mark.parametrize(("features", "channels"), [(3, 1), (1, 4)])
 def test_another_number_of_channels_is_refused(features, channels):
-    with weightless(), pytest.raises(RuntimeError, match="should contain"):
-        nn.BatchNorm2d(features)(torch.empty(2, channels, 5, 5))
+    with pytest.raises(RuntimeError, match="should contain"):
+        ran(nn.BatchNorm2d(features), (2, channels, 5, 5), answer)
 
 
 def test_norms_kept_in_float_leave_the_kind_of_number_alone():
-    with weightless():
-        images = torch.empty(2, 3, 5, 5, dtype=torch.bfloat16)
-        assert nn.BatchNorm2d(3)(images).dtype == torch.bfloat16
+    found = ran(nn.BatchNorm2d(3), (2, 3, 5, 5), lambda model, images: model(images.bfloat16()))
+    assert (found.dtype, found.is_meta) == (torch.bfloat16, True)
 
 
 def test_filling_a_parameter_is_refused_as_ever():
-    with weightless(), pytest.raises(RuntimeError, match="leaf Variable"):
-        nn.Parameter(torch.empty(4)).normal_()
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        built_weightless(lambda: nn.Parameter(torch.empty(4)).normal_())
 
 
 class Watched(TorchDispatchMode):
@@ -85,24 +90,55 @@ class Watched(TorchDispatchMode):
 
 
 def test_what_is_slow_is_not_reached():
-    with torch.no_grad(), weightless(), Watched() as seen:
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))(torch.empty(2, 3, 9, 9))
+    with torch.no_grad(), Watched() as seen:
+        model = built_weightless(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+        ran(model, (2, 3, 9, 9), answer)
     assert "convolution" in seen.reached
-    assert not {name for name in seen.reached if "norm" in name or name in ("uniform_", "fill_")}
+    assert not {name for name in seen.reached if "norm" in name or name == "uniform_"}
 
 
 def test_nothing_is_drawn_and_what_is_real_is_filled():
     before = torch.get_rng_state()
-    with weightless():
-        nn.init.kaiming_normal_(nn.Conv2d(3, 4, 3).weight)
+
+    def build():
         nn.init.trunc_normal_(torch.empty(4, 4))
-        real = torch.full((3,), 7.0, device="cpu")
+        real = torch.full((3,), 7.0)
         nn.init.ones_(real)
         assert real.tolist() == [1, 1, 1]
         assert real.zero_().tolist() == [0, 0, 0]
         assert real.normal_().tolist() != [0, 0, 0]
+        return nn.Conv2d(3, 4, 3)
+
+    built_weightless(build)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.zeros(1).device.type == "cpu"
+
+
+@cache
+def kernel(channels: int) -> torch.Tensor:
+    return torch.ones(channels, 1, 3, 3) / 9
+
+
+class Blurring(nn.Module):
+    """Keeps tensors where no network looks for them: in a cache, and as a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3)
+        self.kernel = kernel(4)
+        self.shift = torch.ones(1, 4, 1, 1)
+
+    def forward(self, images):
+        blurred = nn.functional.conv2d(self.layer(images), self.kernel + 0 * kernel(4), groups=4)
+        return (blurred + self.shift).flatten(1)
+
+
+def test_tensors_that_are_kept_elsewhere_keep_their_numbers():
+    kernel.cache_clear()
+    model = built_weightless(Blurring)
+    assert model.layer.weight.is_meta
+    assert count_macs(model, (3, 9, 9)) == count_macs(Blurring(), (3, 9, 9)) > 0
+    assert torch.equal(kernel(4), torch.full((4, 1, 3, 3), 1 / 9))
+    assert Blurring()(torch.zeros(2, 3, 9, 9)).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -219,23 +255,32 @@ def test_what_a_module_sets_while_it_is_imported_holds(tmp_path, monkeypatch):
         "import torch\nwith torch.device('meta'):\n    SHAPE = torch.empty(3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with weightless():
+    stream = torch.get_rng_state()
+
+    def build() -> nn.Module:
         import sets_a_device
 
-        assert nn.Linear(2, 3).weight.is_meta
-    assert sets_a_device.SHAPE.is_meta
+        assert sets_a_device.SHAPE.is_meta
+        return nn.Linear(2, 3)
+
+    assert built_undrawn(build).weight.count_nonzero() == 0
+    assert torch.equal(torch.get_rng_state(), stream)
 
 
 ALONE = """
 from torch import nn
-from cnnreg.networks.weightless import built_weightless, weightless
+from cnnreg.networks.weightless import built_weightless
 
 built = []
 network = built_weightless(lambda: built.append(1) or nn.Linear(2, 3))
 assert network.weight.is_meta and len(built) == 1
-with weightless(), weightless():  # as where a plugin counts in its own build
+
+def build():  # as where a plugin counts in its own build
     import colorsys, wave
-    assert nn.Linear(2, 3).weight.is_meta
+    assert built_weightless(lambda: nn.Linear(2, 3)).weight.is_meta
+    return nn.Linear(2, 3)
+
+assert built_weightless(build).weight.is_meta
 """
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnreg.networks.weightless import weightless, without_weights
+from cnnreg.networks.weightless import ran
 from cnnreg.specs import Shape
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -78,8 +78,11 @@ class Call:
 
 
 def trace(model: nn.Module, input_shape: Shape) -> Call:
-    """Run a weightless copy of the model on one image and record every module's call."""
-    model = without_weights(model).eval()
+    """Run a copy of the model on one image and record every module's call."""
+    return ran(model, (1, *input_shape), _recorded)
+
+
+def _recorded(model: nn.Module, images: torch.Tensor) -> Call:
     counter = FlopCounterMode(display=False)
     clock = count()
     calls: dict[str, Call] = {}
@@ -88,8 +91,8 @@ def trace(model: nn.Module, input_shape: Shape) -> Call:
         if name:
             calls[name.rpartition(".")[0]].children.append(call)
         _record(call, counter, clock)
-    with torch.no_grad(), counter, weightless():
-        model(torch.empty(1, *input_shape))
+    with torch.no_grad(), counter:
+        model.eval()(images)
     return calls[""]
 
 
