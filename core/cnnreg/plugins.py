@@ -11,10 +11,13 @@ import faulthandler
 import inspect
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pluggy
@@ -133,7 +136,7 @@ def _telling_crashes() -> Iterator[None]:
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> PluginStatus:
     try:
-        with quiet_stdout():
+        with quiet_stdout(), _process_kept():
             if not EntryPoint.pattern.match(point.value):
                 raise PluginError(f"'{point.value}' is neither MODULE nor MODULE:OBJECT")
             plugin = point.load()
@@ -152,6 +155,26 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> Plugin
             raise PluginError(f"Plugin '{name}' is broken: {reason}", where=point.value) from error
         return _status(point, name, "failed", reason)
     return _status(point, name, "loaded")
+
+
+@contextlib.contextmanager
+def _process_kept() -> Iterator[None]:
+    """What a module changes for all when it is imported costs the other plugins nothing."""
+
+    def settings_module() -> ModuleType | None:
+        """Not where it would import torch, for which every command would wait."""
+        return import_module("cnnreg.training.settings") if "torch" in sys.modules else None
+
+    folder = Path.cwd() if Path().exists() else None
+    known = settings_module()
+    before = known.settings() if known else {}
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.chdir(folder)
+        if known := settings_module():
+            known.put_back(before or known.FRESH)
 
 
 def _refuse_unknown_hooks(plugin: Any, name: str) -> None:

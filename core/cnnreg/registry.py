@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -52,8 +52,11 @@ class Entry(Generic[S]):
         return f"'{self.plugin.name}' ({self.plugin.package or 'local'})"
 
 
-class Catalog(Mapping[str, S]):
-    """Specs of one kind by name. A name offered twice answers only to `plugin:name`."""
+class Catalog(Generic[S]):
+    """Specs of one kind by name. A name offered twice answers only to `plugin:name`.
+
+    No Mapping: what is looked up has to be there, and one name may be of two.
+    """
 
     def __init__(self, kind: str, entries: Iterable[Entry[S]]) -> None:
         self.kind = kind
@@ -133,10 +136,19 @@ class Registry:
                 hint=f"It came from: {contract.plugin}.",
             )
         offered = [entry for entry in self.architectures.entries if entry.spec.name == name]
+        # Of whatever version: an update changes the package, and its models stay its own.
+        package = contract.plugin.partition(" ")[0]
+        own = [entry for entry in offered if entry.plugin.distribution == package]
+        packed = all(entry.plugin.distribution for entry in offered)  # one may be at work on it
+        if package and packed and not own:
+            raise PluginError(
+                f"The model's architecture '{name}' is of the package {package}; the one that is "
+                f"here is of {offered[0].origin}.",
+                hint=f"Install {package}. If both are one network, of a package that was renamed: "
+                f"cnnreg import FILE --arch {name}",
+            )
         if len(offered) > 1:
-            # Of whatever version: an update changes the package, and its models stay its own.
-            package = contract.plugin.partition(" ")[0]
-            offered = [entry for entry in offered if entry.plugin.distribution == package]
+            offered = own
         if len(offered) > 1:
             plugins = " and ".join(f"'{entry.plugin.name}'" for entry in offered)
             raise PluginError(
@@ -201,10 +213,10 @@ class _Collector:
 def _specs(function: Callable[[], Any], spec_type: type[S], kind: str) -> list[S]:
     with quiet_stdout():
         offered = list(function())
-    names = [getattr(spec, "name", "") for spec in offered]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise PluginError(f"two {kind}s are called '{twice[0]}'")
     for spec in offered:
         if not isinstance(spec, spec_type):
             raise PluginError(f"a {kind} must be a {spec_type.__name__}, not {spec!r:.80}")
+    names = [getattr(spec, "name", "") for spec in offered]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PluginError(f"two {kind}s are called '{twice[0]}'")
     return offered

@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from cnnreg import ArchitectureSpec, ModelOptions, Paper, Recipe
-from cnnreg.conformance import CHECKS, check_architecture, export_checks, recipe_check
+from cnnreg.conformance import (
+    CHECKS,
+    check_architecture,
+    export_checks,
+    import_check,
+    recipe_check,
+)
 from cnnreg.registry import Catalog, Entry, Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 from toy_format import EXPORTER, Answering
@@ -163,6 +169,29 @@ def test_what_a_module_changes_when_it_is_imported_is_found(tmp_path, monkeypatc
 
     found = failures(replace(SOUND, build=build))
     assert [*found] == ["global state"]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("from cnnreg import hookimpl", ""),
+        ("import torch", "imports torch, for which every command would wait"),
+        ("import os; os.chdir('/')", "changes the working folder"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import os; os._exit(9)", "ends a fresh process with 9"),
+    ],
+)
+def test_a_plugin_that_is_slow_or_harmful_to_import_is_found(
+    registry: Registry, tmp_path, monkeypatch, module: str, said: str
+) -> None:
+    name = f"imported_{len(module)}"
+    (tmp_path / f"{name}.py").write_text(module, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = Entry(SOUND, replace(registry.plugins[0], module=name))
+    only = replace(registry, architectures=Catalog("architecture", [entry]))
+    outcome = import_check(only)(SOUND)
+    assert outcome.passed is not bool(said)
+    assert said in outcome.reason
 
 
 def test_a_recipe_names_an_optimizer_that_is_there(registry: Registry) -> None:

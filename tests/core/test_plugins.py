@@ -48,6 +48,37 @@ def test_a_crash_names_its_file_and_can_be_disabled(python):
     assert python("-m", "cnnreg", "list").returncode == 0
 
 
+MEDDLING = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from importlib.metadata import EntryPoint
+from cnnreg import discovery
+from cnnreg.registry import load_registry
+if sys.argv[2] == "first":
+    import torch
+here = os.getcwd()
+discovery.entry_points = lambda group: [EntryPoint("meddling", "meddling", "cnnreg")]
+assert [plugin.state for plugin in load_registry().plugins] == ["loaded"]
+import torch
+assert (os.getcwd(), torch.get_default_dtype(), torch.is_grad_enabled()) == (
+    here, torch.float32, True
+)
+"""
+
+
+@pytest.mark.parametrize("torch", ["first", "later"])
+def test_what_a_module_changes_when_it_is_imported_costs_the_others_nothing(
+    python, tmp_path, torch
+):
+    (tmp_path / "meddling.py").write_text(
+        "import os, torch\nos.chdir('/')\ntorch.set_default_dtype(torch.float64)\n"
+        "torch.set_grad_enabled(False)\n",
+        encoding="utf-8",
+    )
+    done = python("-c", MEDDLING, str(tmp_path), torch)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("stderr", ["sys.stderr", "None", "io.StringIO()"])
 @pytest.mark.parametrize("before", [False, True])
 def test_what_tells_of_crashes_is_left_as_it_was(python, before, stderr):

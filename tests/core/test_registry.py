@@ -88,7 +88,8 @@ def test_name_offered_twice_names_both_plugins_and_answers_to_a_qualified_name(i
     [
         (("pkg-a", "pkg-b"), "pkg-b 1.0", "b"),
         (("pkg-a", "pkg-b"), "pkg-b 0.9", "b"),  # before an update
-        (("pkg-a", "pkg-b"), "pkg-c 1.0", "both 'a'"),
+        (("pkg-a", "pkg-b"), "pkg-c 1.0", "of the package pkg-c; the one that is here is of 'a'"),
+        (("pkg-a", "pkg-b"), "", "both 'a'"),
         (("pkg-a", "pkg-a"), "pkg-a 1.0", "'a' and 'b' of one package"),
     ],
 )
@@ -101,7 +102,27 @@ def test_of_two_with_one_name_a_model_is_its_packages(install, packages, made_by
         return
     with pytest.raises(PluginError, match=found) as caught:
         load_registry().entry_of(made)
-    assert "cnnreg plugins disable" in caught.value.hint
+    other = "Install pkg-c. If both are one network"
+    assert ("cnnreg plugins disable" in caught.value.hint) is (made_by != "pkg-c 1.0")
+    assert (other in caught.value.hint) is (made_by == "pkg-c 1.0")
+
+
+@pytest.mark.parametrize(
+    ("package", "made_by", "right"),
+    [("pkg-b", "pkg-a 1.0", False), ("pkg-a", "pkg-a 1.0", True), ("", "pkg-a 1.0", True),
+     ("pkg-b", "", True)],
+)  # fmt: skip
+def test_another_packages_network_of_a_models_name_is_not_its_network(
+    install, package, made_by, right
+):
+    """Its tensors may fit, and its answers be others."""
+    install(FakePoint("nets", Offering(spec()), package))
+    made = contract(architecture="tiny", plugin=made_by)
+    if right:
+        assert load_registry().entry_of(made).spec.name == "tiny"
+        return
+    with pytest.raises(PluginError, match="is of the package pkg-a; .*'nets' \\(pkg-b 1.0\\)"):
+        load_registry().entry_of(made)
 
 
 def test_two_packages_with_one_entry_point_name_are_both_loaded(install):

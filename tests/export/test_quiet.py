@@ -21,8 +21,8 @@ contract = ModelContract(
     dropout=None, classes=("a", "b"), mean=(0.5,), std=(0.5,), resize="crop", dataset="none",
 )
 model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)).eval()
-for name, exporter in load_registry().exporters.items():
-    folder = Path(sys.argv[1]) / name
+for exporter in load_registry().exporters.specs:
+    folder = Path(sys.argv[1]) / exporter.name
     folder.mkdir()
     exporter.write(
         ExportRequest(

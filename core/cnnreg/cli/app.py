@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any
@@ -92,9 +93,13 @@ class LazyGroup(click.Group):
             return
         if added:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl(
-                    [(name, command.get_short_help_str()) for name, command in added.items()]
-                )
+                formatter.write_dl([(name, _short_help(own)) for name, own in added.items()])
+
+
+def _short_help(command: click.Command) -> str:
+    with suppress(Exception):  # of a plugin's own class
+        return command.get_short_help_str()
+    return ""
 
 
 def _plugin_commands() -> dict[str, click.Command]:

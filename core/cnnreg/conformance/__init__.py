@@ -11,6 +11,7 @@ from .architecture import CHECKS, recipe_check
 from .check import Check, Outcome, ViolationError, outcomes
 from .dataset import dataset_checks
 from .export import export_checks
+from .importing import import_check
 
 __all__ = [
     "CHECKS",
@@ -22,13 +23,14 @@ __all__ = [
     "check_dataset",
     "dataset_checks",
     "export_checks",
+    "import_check",
     "recipe_check",
 ]
 
 
 def all_checks(registry: Registry) -> list[Check[ArchitectureSpec]]:
-    """Those of the network itself, then one for each file format, cheap ones first."""
-    return [*CHECKS, recipe_check(registry), *export_checks(registry)]
+    """Of its plugin, of the network itself, then one for each file format, cheap ones first."""
+    return [import_check(registry), *CHECKS, recipe_check(registry), *export_checks(registry)]
 
 
 def check_architecture(

@@ -50,9 +50,13 @@ def misfit(
 def _fitting(registry: Registry, weights: Weights, *, besides: ArchitectureSpec) -> str | None:
     """The first network that the file would fit whole; those of its size are tried first."""
     size = sum(tensor.numel() for tensor in weights.tensors.values())
-    specs = [spec for spec in registry.architectures.values() if spec is not besides]
-    for spec in sorted(specs, key=lambda spec: abs(log(spec.parameters / max(size, 1)))):
+    others = [entry for entry in registry.architectures.entries if entry.spec is not besides]
+    shared = registry.architectures.conflicts()
+    for entry in sorted(others, key=lambda one: abs(log(one.spec.parameters / max(size, 1)))):
+        name = entry.qualified if entry.spec.name in shared else entry.spec.name
         with suppress(CnnregError):  # a network that cannot be built is no suggestion
-            if resembles(spec, weights.tensors) and channels_of(registry, spec.name, weights, None):
-                return spec.name
+            if resembles(entry.spec, weights.tensors) and channels_of(
+                registry, name, weights, None
+            ):
+                return name
     return None

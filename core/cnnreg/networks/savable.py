@@ -16,10 +16,29 @@ def unsavable(model: nn.Module) -> str:
             return f"'{name}' has no shape before the first images: saved weights would not fit it."
         if "/" in name:
             return f"'{name}': a tensor's name must not hold '/'."
+    if complaint := _of_buffers(model):
+        return complaint
     if name := _lies_on_another(model):
         return (
             f"'{name}' lies on another tensor's memory: to tie them, assign the parameter itself."
         )
+    return ""
+
+
+def _of_buffers(model: nn.Module) -> str:
+    kept = model.state_dict(keep_vars=True)
+    for name, buffer in model.named_buffers():
+        if name not in kept:
+            continue
+        if any(
+            step == 0 for step, size in zip(buffer.stride(), buffer.shape, strict=True) if size > 1
+        ):
+            return f"'{name}' is expanded, one number for many: register it as .contiguous()."
+        if not buffer.isfinite().all():
+            return (
+                f"'{name}' holds infinity or NaN, as weights do that have diverged: register it "
+                "with persistent=False."
+            )
     return ""
 
 

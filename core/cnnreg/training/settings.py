@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+from torch.backends import cudnn
 
 
 def _folder() -> str | None:
@@ -22,6 +23,19 @@ def _enter(folder: str | None) -> None:
             os.chdir(folder)
 
 
+def _determinism() -> tuple[bool, bool]:
+    """Whether it is asked for, and whether what has no such form only warns."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def _set_determinism(mode: tuple[bool, bool]) -> None:
+    enabled, warn_only = mode
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "default device": (torch.get_default_device, torch.set_default_device),
@@ -31,13 +45,28 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
     ),
-    "deterministic mode": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
+    "deterministic mode": (_determinism, _set_determinism),
+    "cuDNN benchmarking": (
+        lambda: cudnn.benchmark,
+        lambda wanted: setattr(cudnn, "benchmark", wanted),
+    ),
+    "TF32 in convolutions": (
+        # `allow_tf32` cannot be read, though set, where a program has used the newer setting.
+        lambda: cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
+        lambda wanted: setattr(cudnn, "allow_tf32", wanted),
     ),
     "working folder": (_folder, _enter),
 }
 """Each by its name, with what reads and what sets it."""
+
+
+FRESH: dict[str, Any] = {
+    "default dtype": torch.float32,
+    "default device": torch.device("cpu"),
+    "gradient mode": True,
+    "deterministic mode": (False, False),
+}
+"""What of it a process that has just imported torch is known to have."""
 
 
 def settings() -> dict[str, Any]:
@@ -51,6 +80,11 @@ def settings_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in settings().items():
-            if value != before[name]:
-                SETTINGS[name][1](before[name])
+        put_back(before)
+
+
+def put_back(before: dict[str, Any]) -> None:
+    for name, value in before.items():
+        read, put = SETTINGS[name]
+        if read() != value:
+            put(value)

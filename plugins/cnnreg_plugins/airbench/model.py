@@ -3,7 +3,8 @@
 Its first layer whitens 2x2 patches. The paper computes that layer from the eigenvectors
 of the training images' patches; for natural images those are close to a Haar basis of
 the patch in opponent colours, which needs no data. A norm without weights brings each
-component to unit variance.
+component to unit variance. Else as the paper's but for three things: batch norms learn their
+scale, their epsilon is torch's (the paper's is 1e-12), and the whitening has no bias.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The two-convolution network that a first course on deep learning ends with."""
+"""The two-convolution network that a first course on deep learning ends with.
+
+The paper's LeNet-5 is its model, not this: it has 6 and 16 filters of 5x5, and no ReLU.
+"""
 
 from __future__ import annotations
 

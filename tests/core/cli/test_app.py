@@ -47,6 +47,27 @@ def test_a_command_of_two_plugins_answers_to_neither_alone(tmp_path, monkeypatch
     assert "c:odd" in cli("--help")[1]
 
 
+SPEECHLESS = """
+import click
+from cnnreg import hookimpl
+
+class Speechless(click.Command):
+    def get_short_help_str(self, limit=45):
+        raise ValueError("no help")
+
+@hookimpl
+def cnnreg_commands(group):
+    group.add_command(Speechless("mute"))
+"""
+
+
+def test_help_comes_whatever_a_plugins_command_does(tmp_path, monkeypatch):
+    install_plugin(tmp_path, "mute", mute_command=SPEECHLESS)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, _ = cli("--help")
+    assert (code, "mute" in out) == (0, True)
+
+
 PANIC = """
 class Panic(BaseException):
     pass

@@ -19,8 +19,8 @@ from helpers import cli
 def test_every_architecture_is_listed_with_its_cost(registry):
     code, out, _ = cli("list")
     assert code == 0
-    for name, spec in registry.architectures.items():
-        line = next(line for line in out.splitlines() if line.split()[0] == name)
+    for spec in registry.architectures.specs:
+        line = next(line for line in out.splitlines() if line.split()[0] == spec.name)
         assert spec.family in line
         assert str(spec.paper.year) in line
 

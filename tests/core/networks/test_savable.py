@@ -27,6 +27,15 @@ def tied() -> nn.Module:
     return model
 
 
+def with_buffer(numbers, **options) -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.register_buffer("mask", numbers, **options)
+    return model
+
+
+ENDLESS = torch.full((4, 4), float("-inf")).triu(1)
+
+
 @pytest.mark.parametrize(
     "model, said",
     [
@@ -34,6 +43,8 @@ def tied() -> nn.Module:
         (Stateful(2, 2), "'_extra_state' is no tensor"),
         (nn.Sequential(nn.LazyLinear(2)), "'0.weight' has no shape"),
         (on_one_memory(slice(0, 3), slice(2, 4)), "'w1' lies on another tensor's memory"),
+        (with_buffer(torch.ones(1).expand(3, 1)), "'mask' is expanded, one number for many"),
+        (with_buffer(ENDLESS), "'mask' holds infinity or NaN"),
     ],
 )
 def test_it_is_named(model, said):
@@ -45,6 +56,9 @@ def test_it_is_named(model, said):
     [
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last),
         tied(),
+        with_buffer(ENDLESS, persistent=False),
+        with_buffer(torch.ones(1).expand(1, 1)),
+        with_buffer(torch.arange(3)),
         on_one_memory(slice(0, 2), slice(2, 4)),
         on_one_memory((slice(None), 0), (slice(None), 1)),  # columns: neighbours, yet apart
     ],

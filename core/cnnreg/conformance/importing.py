@@ -1,0 +1,56 @@
+"""Whether a plugin's module is quick and harmless to import: every command imports all of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache, partial
+
+from cnnreg.registry import Registry
+from cnnreg.specs import ArchitectureSpec
+
+from .check import Check, require
+
+ALONE = """
+import os, sys
+from importlib.metadata import EntryPoint
+here = os.getcwd()
+EntryPoint("plugin", sys.argv[1], "cnnreg").load()
+if "torch" in sys.modules:
+    sys.exit("imports torch, for which every command would wait: import it in functions")
+if os.getcwd() != here:
+    sys.exit("changes the working folder")
+"""
+
+
+def import_check(registry: Registry) -> Check[ArchitectureSpec]:
+    return Check(name="import", run=partial(_imports_lightly, registry))
+
+
+def _imports_lightly(registry: Registry, spec: ArchitectureSpec) -> str:
+    entries = registry.architectures.entries
+    module = next(entry.plugin.module for entry in entries if entry.spec is spec)
+    fault = _fault_of(module)
+    require(not fault, f"'{module}' {fault}")
+    return "importing it imports no torch, and leaves the process as it is"
+
+
+@cache
+def _fault_of(module: str) -> str:
+    """What is wrong with importing it in a fresh process, the plugin's own output aside."""
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(  # noqa: S603 - our own code, and no shell
+        [sys.executable, "-P", "-c", ALONE, module],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return ""
+    *_, why = done.stderr.splitlines() or [f"ends a fresh process with {done.returncode}"]
+    return why
