@@ -81,8 +81,16 @@ class Asked:
         elif chosen in whole and chosen != "train":  # of which validation images may be cut
             parts = [whole[chosen]]
         else:
-            return self._cut(chosen)
+            return self._cut_of(whole, chosen)
         return self._examples(parts, chosen, config, own)
+
+    def _cut_of(self, whole: dict[str, Split], split: str) -> Examples:
+        try:
+            return self._cut(split)
+        except DataError as error:
+            if ALL in whole:  # it may be too little to be split
+                error.hint = "Leave --split away: every image is measured then."
+            raise
 
     def _config(self) -> DataConfig | None:
         if self.data is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from cnnreg.files import (
 from cnnreg.specs import Resize, Samples, Shape
 
 from .config import expanded
-from .listing import common_folder, relative_names
+from .listing import common_folder, middle_of, relative_names
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -90,12 +91,22 @@ def cache_key(samples: Samples, image_shape: Shape, resize: Resize) -> str:
     if any(path.name.lower().endswith(WIDE) for path in samples.files):
         digest.update(f"{WIDE_FORMAT}\n".encode())
     names = relative_names(samples.files, common_folder(samples.files))
-    for path, name in zip(samples.files, names, strict=True):
-        with suppress(OSError):  # a broken link: counted when it is read
-            facts = path.stat()
-            digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode())
+    facts = [*map(_facts, samples.files)]
+    alike = Counter(facts)  # of an archive all may have one time, and bitmaps have one size
+    for path, name, known in zip(samples.files, names, facts, strict=True):
+        digest.update(known)
+        if known and alike[known] > 1 and (middle := middle_of(path)):
+            digest.update(middle[1])
         digest.update(os.fsencode(f"{name}\n"))
     return digest.hexdigest()
+
+
+def _facts(path: Path) -> bytes:
+    try:
+        facts = path.stat()
+    except OSError:  # a broken link: counted when it is read
+        return b""
+    return f"{facts.st_size} {facts.st_mtime_ns} ".encode()
 
 
 def cache_beside(data: Path, name: str) -> Cache | None:

@@ -100,13 +100,13 @@ def data_config(
     """
     settings["downloads"] = _whole(settings.get("downloads", DOWNLOADS))
     if text in registry.datasets:
-        if Path(text).is_dir():
+        if os.path.isdir(text):  # noqa: PTH112 - never raises
             note(f"'{text}' is the data set; the folder of that name is ./{text}")
         return _checked(name=text, **settings)
     folder = _whole(text)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112
         return _checked(name=FOLDER, folder=folder, **settings)
-    if folder.exists():
+    if os.path.exists(folder):  # noqa: PTH110
         raise DataError(
             "This is a file; a folder of class folders is needed.",
             where=folder,

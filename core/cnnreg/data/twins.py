@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from cnnreg.files import file_digest
 
-from .listing import common_folder, relative_names
+from .listing import common_folder, middle_of, relative_names
 
 MOST = 20_000  # files looked into: where thousands have one size, few of them are twins
-PROBE = 4096  # bytes from the middle, which tell most pictures apart
 SHOWN = 3  # pairs
 
 
@@ -71,7 +70,7 @@ def _twins(places: list[Place]) -> list[list[Place]]:
         if len(suspects) + len(group) <= MOST:
             suspects += group
     with ThreadPoolExecutor() as pool:  # a network drive answers many at once
-        alike = list(chain(*_grouped(suspects, pool.map(_middle, _paths(suspects)))))
+        alike = list(chain(*_grouped(suspects, pool.map(middle_of, _paths(suspects)))))
         return _grouped(alike, pool.map(_digest, _paths(alike)))
 
 
@@ -91,14 +90,6 @@ def _grouped(places: list[Place], keys: Iterable[Hashable]) -> list[list[Place]]
 def _size(path: Path) -> int | None:
     with suppress(OSError):
         return path.stat().st_size
-    return None
-
-
-def _middle(path: Path) -> tuple[int, bytes] | None:
-    with suppress(OSError), path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, (size - PROBE) // 2))
-        return size, file.read(PROBE)
     return None
 
 

@@ -190,3 +190,12 @@ def test_a_class_that_the_model_does_not_have_is_named(trained, tmp_path):
     photos(tmp_path, 2, labels=("bird", "cat"))
     code, _, err = cli("eval", trained / "run", "--data", tmp_path)
     assert (code, "bird" in err) == (3, True)
+
+
+def test_a_split_that_a_folder_has_alone_says_how_to_measure_it(trained, tmp_path):
+    folder = photos(tmp_path / "photos", 4)
+    (tmp_path / "more").mkdir()
+    folder.rename(tmp_path / "more" / "test")
+    code, _, err = cli("eval", trained / "run", "--data", tmp_path / "more", "--split", "test")
+    assert (code, "Leave --split away: every image is measured then." in err) == (3, True)
+    assert cli("eval", trained / "run", "--data", tmp_path / "more")[0] == 0

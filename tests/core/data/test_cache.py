@@ -245,6 +245,21 @@ def test_a_plugins_data_set_lies_in_a_folder_that_windows_can_make(tmp_path):
     assert beside == tmp_path / ".cnnreg-cache" / "plugin.digits"
 
 
+def test_pictures_of_one_size_and_time_that_change_places_are_others(tmp_path):
+    """Bitmaps out of an archive, say, whose folders were mistaken for each other."""
+    files = [tmp_path / "cat" / "0.bmp", tmp_path / "dog" / "0.bmp"]
+    for path, colour in zip(files, ("red", "blue"), strict=True):
+        path.parent.mkdir()
+        Image.new("RGB", (8, 8), colour).save(path)
+        os.utime(path, ns=(1, 1))
+    before = key_of(*files)
+    assert key_of(*files) == before
+    (tmp_path / "cat").rename(tmp_path / "aside")
+    (tmp_path / "dog").rename(tmp_path / "cat")
+    (tmp_path / "aside").rename(tmp_path / "dog")
+    assert key_of(*files) != before
+
+
 def test_the_same_images_elsewhere_have_the_same_key(tmp_path):
     def key(root):
         make_photos(root)

@@ -50,6 +50,6 @@ def test_where_many_have_one_size_the_rare_sizes_are_looked_at(tmp_path, monkeyp
     few = [place(tmp_path / split, b"xx", split) for split in ("train", "test")]
     monkeypatch.setattr(twins, "MOST", 5)
     looked = []
-    monkeypatch.setattr(twins, "_middle", lambda path: looked.append(path) or b"")
+    monkeypatch.setattr(twins, "middle_of", lambda path: looked.append(path) or b"")
     assert twins_told([*many, *few]).startswith("1 test image is")
     assert len(looked) == 2

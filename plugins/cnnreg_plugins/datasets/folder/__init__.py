@@ -26,9 +26,14 @@ def open_folder(request: DataRequest) -> SourceData:
     """
     if request.folder is None:
         raise UsageError("The data set 'folder' needs a folder.", hint="Say --data PATH.")
-    if request.whole:
-        return _every_image(request.folder)
-    root, passed = request.folder, Passed()
+    try:
+        return (_every_image if request.whole else _for_training)(request.folder)
+    except OSError as error:  # of a folder that may be listed, say, and not entered
+        unreadable(error)
+
+
+def _for_training(root: Path) -> SourceData:
+    passed = Passed()
     splits = _split_folders(root)
     if "train" not in splits:
         classes = _looked(_class_folders(root), passed)

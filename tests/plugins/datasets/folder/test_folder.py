@@ -1,3 +1,4 @@
+import errno
 import os
 import sys
 from pathlib import Path
@@ -287,3 +288,18 @@ def test_a_whole_folder_may_have_one_folder_for_a_split_too(tmp_path, names):
     put(tmp_path, *(f"{name}/{label}/1.png" for name in names for label in "ab"))
     with pytest.raises(DataError, match="Two folders for one split"):
         open_folder(DataRequest(folder=tmp_path, whole=True))
+
+
+def test_a_class_folder_that_may_be_listed_alone_is_no_fault_of_the_plugin(tmp_path, monkeypatch):
+    put(tmp_path, "cat/1.png", "dog/1.png")
+    exists = Path.exists
+
+    def refused(self, **options):
+        if self.suffix == ".png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return exists(self, **options)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(DataError, match="Cannot read the folder: Permission denied") as caught:
+        opened(tmp_path)
+    assert caught.value.where.endswith(".png")
