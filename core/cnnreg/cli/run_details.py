@@ -55,6 +55,7 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
     differing = changes(config.recipe, usual_recipe(registry, run))
     report = _report(run)
     at_a_glance = overview(run.folder)
+    damaged = at_a_glance.state == "damaged"
     return {
         **to_data(at_a_glance),
         "folder": str(run.folder),
@@ -63,8 +64,8 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
         "changed": {name: {"is": own, "usual": usual} for name, (own, usual) in differing.items()},
         "data_config": to_data(config.data),
         "environment": config.environment,
-        "result": run.result if at_a_glance.state in ("finished", "stopped") else None,
-        "history": [] if at_a_glance.state == "damaged" else to_data(read_metrics(run.folder)),
+        "result": None if damaged else run.result,
+        "history": [] if damaged else to_data(read_metrics(run.folder)),
         "report": to_data(replace(report, mistakes=report.mistakes[:10])) if report else None,
         "confusions": to_data(report.confusions(CONFUSIONS)) if report else [],
         "outdated_exports": [

@@ -129,11 +129,12 @@ def _state(run: Run, epochs: int, result: Any) -> tuple[str, str]:
     if run.config.imported:
         whole = run.best.exists()
         return ("imported", f"from {run.config.imported['file']}") if whole else ("stopped", "")
-    if result is not None:
+    if not (result and run.report.exists()) and in_use(run.folder):
+        epoch = f"(epoch {min(epochs + 1, planned)} of {planned})"
+        return "being trained", "(making its report)" if result else epoch
+    if result:
         done = run.report.exists()  # else it was stopped over its pictures, most likely
         return ("finished", "") if done else ("stopped", "before its report")
-    if in_use(run.folder):
-        return "being trained", f"(epoch {min(epochs + 1, planned)} of {planned})"
     failure = failure_state(run.folder)
     if failure is None and not run.last.exists():
         return "stopped", "before it began"

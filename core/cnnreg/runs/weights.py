@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from cnnreg.errors import CnnregError
 from cnnreg.manifest import source_of
 from cnnreg.specs import ModelContract
 
@@ -31,6 +34,18 @@ def weights_contract(path: Path) -> ModelContract | None:
         return ModelContract.from_data(json.loads(_header(path).partition(" ")[2])["contract"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def untrained(path: Path) -> frozenset[str]:
+    """Names of the tensors that a run's weights, or its file of them, hold as they were drawn.
+
+    An imported run has such, where its file lacked them or had them in another shape.
+    """
+    told = dict[str, Any]()
+    with suppress(CnnregError):  # no run, or one that cannot say
+        told = open_run(path.parent if path.name == BEST else path).config.imported
+    misshapen = (tensor["name"] for tensor in told.get("misshapen", ()))
+    return frozenset([*told.get("missing", ()), *told.get("idle", ()), *misshapen])
 
 
 def _header(path: Path) -> str:

@@ -99,3 +99,5 @@ def check_moments(name: str, mean: Any, std: Any, channels: tuple[int, ...]) -> 
             f"{values!r:.60}",
         )
     check(len(mean) == len(std), f"{name}: mean and std must be of as many channels")
+    for one in mean:
+        check(0 <= one <= 1, f"{name}: mean {one} is not of pixels of 0 to 1: divide by 255")

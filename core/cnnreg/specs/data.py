@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DOWNLOADS = Path("data")
 """Where downloaded files lie or go, unless one says otherwise."""
 
+AUGMENTATIONS = tuple(choice for choice in CHOICES["augment"] if choice != "auto")
+"""What a recipe's `auto` may mean."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -90,7 +93,11 @@ class DatasetSpec:
         check_kinds(self.name, url=(self.url, str), embedded=(self.embedded, bool))
         if self.num_classes is not None:
             check_kinds(self.name, num_classes=(self.num_classes, int))
-        check(self.augment in CHOICES["augment"], f"{self.name}: augment {self.augment!r:.60}")
+        check(
+            self.augment in AUGMENTATIONS,
+            f"{self.name}: augment must be one of {', '.join(AUGMENTATIONS)}, "
+            f"not {self.augment!r:.60}",
+        )
         channels: tuple[int, ...] = (1, 3)
         if self.image_shape is not None:
             check_shape(self.name, self.image_shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from hashlib import sha256
 
 import torch
 from torch import nn
@@ -89,16 +90,21 @@ def memory_format(recipe: Recipe) -> torch.memory_format:
     return torch.contiguous_format if contiguous else torch.channels_last
 
 
-def _unreadable(split: Split) -> str:
-    """Which files are left out, wherever the folder lies."""
-    return f"\n{sorted(Path(str(error.where)).name for error in split.skipped)}"
+def _kept(split: Split) -> str:
+    """A digest of the images that can be read and of their labels, wherever the folder lies."""
+    names = (name for _, name in split.listing)
+    named = dict(zip(split.samples.files, names, strict=True))
+    digest = sha256(split.labels.astype("<i8").tobytes())
+    for file in split.files:
+        digest.update(os.fsencode(f"{named[file]}\n"))
+    return digest.hexdigest()
 
 
 def refuse_unshareable(recipe: Recipe, dataset: Dataset, world: World) -> None:
     """Raises before the work what several processes cannot train on."""
     if world.size == 1:
         return
-    images = dataset.fingerprint + _unreadable(dataset.train) + _unreadable(dataset.val)
+    images = dataset.fingerprint + _kept(dataset.train) + _kept(dataset.val)
     if world.from_first(images.encode()).decode() != images:
         raise DataError("The images here, or those that can be read, are not the first process's.")
     if min(recipe.batch_size // recipe.accumulate, len(dataset.train)) < world.size:

@@ -23,7 +23,7 @@ from cnnreg.plugins import blaming
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, RunConfig, open_run
-from cnnreg.runs.weights import weights_contract
+from cnnreg.runs.weights import untrained, weights_contract
 from cnnreg.specs import ArchitectureSpec, ModelContract
 from cnnreg.texts import composed, listed
 
@@ -63,6 +63,7 @@ def _try_a_step(
     contract, layout = config.contract, memory_format(config.recipe.plain())
     model.train().to(memory_format=layout)
     images = torch.randn(IMAGES, *contract.input_shape).to(memory_format=layout)
+    before = _shapes(model)
     outputs = heads(model(images))
     expected = IMAGES, contract.num_classes
     if wrong := [tuple(output.shape) for output in outputs if output.shape != expected]:
@@ -75,6 +76,15 @@ def _try_a_step(
             raise
         hint = "step() is called without a closure: one that needs it cannot train here."
         raise PluginError(f"{what} failed: {one_line(error)}.", hint=hint) from error
+    if grown := sorted(name for name, _ in before ^ _shapes(model)):
+        raise PluginError(
+            f"{what}: '{grown[0]}' has another shape after a step, in which no checkpoint fits it.",
+            hint="Register a buffer in the shape that it keeps, or with persistent=False.",
+        )
+
+
+def _shapes(model: nn.Module) -> set[tuple[str, torch.Size]]:
+    return {(name, tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def _try_going_on(
@@ -106,6 +116,7 @@ def start_from(
 ) -> Start:
     """Copy in what fits by name and shape, but no head that is for other classes.
 
+    Nor of an imported run what its file lacked, which nobody has trained.
     Raises ModelFileError if it is no file of tensors, or as `copy_fitting` does.
     """
     published = weights == PRETRAINED
@@ -113,13 +124,13 @@ def start_from(
     made_with = None if published else weights_contract(Path(weights))
     own = model.state_dict()
     named = named_as(own, state, architecture.renames)
-    strange = frozenset[str]()
+    strange = frozenset[str]() if published else untrained(Path(weights))
     if (
         made_with
         and made_with.is_named
         and [*map(composed, made_with.classes)] != [*map(composed, contract.classes)]
     ):
-        strange = head_of(architecture, contract.options())
+        strange |= head_of(architecture, contract.options())
     named = {name: tensor for name, tensor in named.items() if name not in strange}
     where = None if published else weights
     taken = copy_fitting(model, named, architecture.name, where, but=strange)

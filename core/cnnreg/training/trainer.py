@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -59,9 +59,8 @@ def run_training(
         made = prepared(registry, run, dataset, device=target, world=world, stop=stop, note=note)
         saver, progress = made.saver, made.saver.progress
         run, recipe = saver.run, saver.run.config.recipe
-        info = RunInfo(
-            folder=run.folder, contract=contract, recipe=recipe, loggers=run.config.loggers
-        )
+        loggers = _as_called_here(run.config.loggers, hooks.cnnreg_epoch_finished)
+        info = RunInfo(folder=run.folder, contract=contract, recipe=recipe, loggers=loggers)
 
         def after_step(progress: Progress) -> None:
             on_step(progress)
@@ -87,6 +86,20 @@ def run_training(
             if world.writes:
                 finish(run, dataset, architecture, progress, device=target, stop=stop, note=note)
                 _tell(hooks.cnnreg_training_finished, note, info, result=run.result)
+
+
+def _as_called_here(loggers: Iterable[str], hook: HookCaller) -> tuple[str, ...]:
+    """What a run asked for, by the names that the plugins have where it goes on.
+
+    One's name has its package in it only while another of that name is installed.
+    """
+    here = [implementation.plugin_name for implementation in hook.get_hookimpls()]
+
+    def called(logger: str) -> str:
+        alike = [name for name in here if own_name(name) == own_name(logger)]
+        return alike[0] if logger not in here and len(alike) == 1 else logger
+
+    return tuple(map(called, loggers))
 
 
 def _tell(hook: HookCaller, note: Callable[[str], None], run: RunInfo, **arguments: Any) -> None:

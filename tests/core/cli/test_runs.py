@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cnnreg.files import TEMPORARY_PREFIX
+from cnnreg.files import TEMPORARY_PREFIX, sole_writer
 from cnnreg.manifest import FILE_NAME
 from helpers import cli, make_run, train
 
@@ -95,6 +95,15 @@ def test_show_tells_everything_about_one(home):
     worst = found["confusions"][0]
     assert f"{worst['true']} taken for {worst['predicted']}, {worst['images']} times" in out
     assert "as usual but epochs 2 (20), schedule cosine (one-cycle)" in out
+
+
+def test_a_result_is_shown_while_the_report_is_made(home, tmp_path):
+    copy = shutil.copytree(home / "runs" / "first", tmp_path / "copy")
+    (copy / "report.json").unlink()
+    with sole_writer(copy):
+        found = json.loads(cli("runs", "show", copy, "--json")[1])
+    assert found["state"] == "being trained"
+    assert found["result"]["test_accuracy"] == found["test_accuracy"]
 
 
 def test_what_a_command_is_writing_is_no_file_of_a_run(home):

@@ -50,6 +50,17 @@ def test_a_run_that_is_being_trained(registry, tmp_path):
     assert seen[-1] == "being trained (epoch 3 of 3)"
 
 
+def test_a_run_at_its_pictures_is_being_trained(finished, tmp_path):
+    copy = shutil.copytree(finished.folder, tmp_path / "copy")
+    (copy / "report.json").unlink()
+    with sole_writer(copy):
+        assert overview(copy).status == "being trained (making its report)"
+    assert overview(copy).status == "stopped before its report"
+    shutil.copy(finished.report, copy)
+    with sole_writer(copy):  # for an export, say
+        assert overview(copy).status == "finished"
+
+
 def test_a_look_holds_nobody_up(registry, tmp_path):
     run = make_run(registry, tmp_path / "run", epochs=3)
     assert not in_use(run.folder)

@@ -79,5 +79,24 @@ def test_so_are_specs_of_other_kinds(registry, catalog, field, value):
         replace(one, **{field: value})
 
 
+@pytest.mark.parametrize("mean", [(123.7, 116.3, 103.5), (0.5, 0.5, -0.1)])
+def test_a_mean_is_of_pixels_of_0_to_1(registry, mean):
+    said = "is not of pixels of 0 to 1: divide by 255"
+    with pytest.raises(ValueError, match=said):
+        replace(spec(), pretrained_mean=mean)
+    with pytest.raises(ValueError, match=said):
+        replace(registry.datasets["cifar10"], mean=mean)
+    assert replace(spec(), pretrained_mean=(0, 0.5, 1)).pretrained_mean == (0, 0.5, 1)
+
+
+def test_auto_is_no_augmentation_of_a_data_set(registry):
+    """It is what a recipe calls that of the data set."""
+    one = registry.datasets["digits"]
+    said = "digits: augment must be one of none, crop, crop-flip, not 'auto'"
+    with pytest.raises(ValueError, match=said):
+        replace(one, augment="auto")
+    assert replace(one, augment="none").augment == "none"
+
+
 def test_whole_numbers_are_numbers():
     assert replace(spec(), aux_weight=1).aux_weight == 1

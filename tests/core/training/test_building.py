@@ -15,25 +15,57 @@ from cnnreg.training.building import build_model, choose_device, refuse_unsharea
 from helpers import photos
 
 
-@pytest.mark.parametrize("where", ["train", "val"])
-def test_processes_of_which_one_cannot_read_an_image_do_not_train_together(
-    registry, tmp_path, where
-):
-    """Their files are alike by name and size; each would take its share of another batch."""
-    here, there = (photos(tmp_path / place, 60) for place in ("here", "there"))
-    opened = [
-        open_dataset(registry, data_config(str(folder), registry)) for folder in (here, there)
-    ]
-    path = here / getattr(opened[1], where).files[0].relative_to(there)
+@pytest.fixture
+def folders(registry, tmp_path):
+    """The same photographs in two places, with what opens each."""
+    made = [photos(tmp_path / place, 60) for place in ("here", "there")]
+    return made, [open_dataset(registry, data_config(str(place), registry)) for place in made]
+
+
+def spoil(path):
+    """Of the same name and size, and unreadable."""
     path.write_bytes(bytes(len(path.read_bytes())))
+
+
+def refuse_together(first, second):
+    """As the second of two processes would, each with its own data."""
     said = []
-    first = SimpleNamespace(size=2, from_first=lambda content: said.append(content) or content)
-    second = SimpleNamespace(size=2, from_first=lambda content: said[0])
-    refuse_unshareable(Recipe(), opened[1], first)
-    refuse_unshareable(Recipe(), opened[1], second)
-    assert opened[0].fingerprint == opened[1].fingerprint
+    telling = SimpleNamespace(size=2, from_first=lambda content: said.append(content) or content)
+    told = SimpleNamespace(size=2, from_first=lambda content: said[0])
+    refuse_unshareable(Recipe(), first, telling)
+    refuse_unshareable(Recipe(), second, told)
+
+
+@pytest.mark.parametrize("where", ["train", "val"])
+def test_processes_of_which_one_cannot_read_an_image_do_not_train_together(folders, where):
+    """Their files are alike by name and size; each would take its share of another batch."""
+    (here, there), (ours, theirs) = folders
+    spoil(here / getattr(theirs, where).files[0].relative_to(there))
+    refuse_together(theirs, theirs)
+    assert ours.fingerprint == theirs.fingerprint
     with pytest.raises(DataError, match="or those that can be read"):
-        refuse_unshareable(Recipe(), opened[0], second)
+        refuse_together(theirs, ours)
+
+
+def test_nor_do_those_that_cannot_read_two_images_of_one_name(folders):
+    """Each class has a folder, in which names begin anew."""
+    (here, there), (ours, theirs) = folders
+    cats, dogs = (
+        {path.name for path in ours.train.samples.files if path.parent.name == label}
+        for label in ("cat", "dog")
+    )
+    name = min(cats & dogs)
+    spoil(here / "cat" / name)
+    spoil(there / "dog" / name)
+    with pytest.raises(DataError, match="or those that can be read"):
+        refuse_together(ours, theirs)
+
+
+def test_where_their_folders_lie_does_not_matter(folders):
+    (here, there), (ours, theirs) = folders
+    for folder in (here, there):
+        spoil(folder / "cat" / "001.png")
+    refuse_together(ours, theirs)
 
 
 class Wrong(nn.Module):

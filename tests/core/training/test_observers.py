@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cnnreg import hookimpl, hookspecs
+from cnnreg.discovery import own_name
 from helpers import make_run, state_of, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,23 +60,33 @@ def test_an_observer_that_draws_and_sets_changes_no_weight(registry, tmp_path):
     assert state_of(watched) == state_of(alone)
 
 
-def test_a_logger_knows_itself_by_its_own_name(registry, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "installed", "told"),
+    [
+        ("b:log", ["a:log", "b:log"], ["b:log"]),
+        ("b:log", ["log", "other"], ["log"]),  # the other of that name is gone
+        ("b:log=module", ["b:log", "c:other"], ["b:log"]),
+        ("b:log", ["a:log", "c:log"], []),  # nobody knows which
+    ],
+)
+def test_a_logger_knows_itself_by_its_own_name(registry, tmp_path, asked, installed, told):
     """Where two are called alike users ask for one by a longer name."""
     heard = []
 
     class Logger:
-        def __init__(self, package):
-            self.package = package
+        def __init__(self, name):
+            self.name = name
 
         @hookimpl
         def cnnreg_epoch_finished(self, run):
-            heard.append((self.package, "log" in run.loggers))
+            if own_name(self.name) in run.loggers:
+                heard.append(self.name)
 
     manager = pluggy.PluginManager("cnnreg")
     manager.add_hookspecs(hookspecs)
-    for package in "ab":
-        manager.register(Logger(package), f"{package}:log")
+    for name in installed:
+        manager.register(Logger(name), name)
     run = make_run(registry, tmp_path / "run", epochs=1)
-    run = run.changed(loggers=("b:log",))
+    run = run.changed(loggers=(asked,))
     train(dataclasses.replace(registry, manager=manager), run)
-    assert sorted(heard) == [("a", False), ("b", True)]
+    assert heard == told

@@ -15,7 +15,9 @@ OTHERS = {
     "thread count": torch.get_num_threads() + 1,
     "gradient mode": False,
     "precision of float32": "medium",
-    "deterministic mode": True,
+    "deterministic mode": (True, True),
+    "cuDNN benchmarking": True,
+    "TF32 in convolutions": False,
 }
 
 
@@ -27,6 +29,14 @@ def test_each_is_put_back(name, tmp_path):
         SETTINGS[name][1](other[name])
         assert settings()[name] == other[name]
     assert settings() == before
+
+
+def test_what_only_warned_only_warns_again():
+    with settings_kept():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        with settings_kept():
+            torch.use_deterministic_algorithms(True)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def test_a_folder_that_is_gone_is_no_error(tmp_path, monkeypatch):

@@ -195,6 +195,33 @@ def test_a_head_for_other_classes_is_none_for_these(registry, tmp_path):
         assert start_from(str(first.folder), spec, model, config).fresh == new
 
 
+def test_what_an_import_lacked_was_never_learned(registry, tmp_path):
+    """It is in the run's file of weights all the same, as it was drawn."""
+    _, source = build(registry, "resnet20", 10)
+    state = {name: tensor for name, tensor in source.state_dict().items() if "layer3.2" not in name}
+    state["conv1.weight"] = state["conv1.weight"][:, :, :2, :2].clone()
+    save_file(state, tmp_path / "part.safetensors")
+    code, _, err = cli(
+        "import", tmp_path / "part.safetensors", "--arch", "resnet20", "--partial",
+        "--data", "digits", "--image-size", "32", "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    run = open_run(tmp_path / "run")
+    assert run.config.imported["missing"]
+    assert run.config.imported["misshapen"]
+    spec, of = registry.architectures["resnet20"], run.config.contract
+    for weights in (run.folder, run.best):
+        model = spec.build(of.options())
+        drawn = model.conv1.weight.clone()
+        fresh = start_from(str(weights), spec, model, of).fresh
+        lacked = [name for name, _ in model.named_parameters() if "layer3.2" in name]
+        assert set(fresh) == {"conv1.weight", *lacked}
+        assert torch.equal(model.conv1.weight, drawn)
+    copy = tmp_path / "best.safetensors"  # which tells nothing any more
+    copy.write_bytes(run.best.read_bytes())
+    assert start_from(str(copy), spec, model, of).fresh == ()
+
+
 def test_a_head_that_is_most_of_a_network_may_be_left_out(registry, tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 100))
     state = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("0")}

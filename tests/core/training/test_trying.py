@@ -16,7 +16,7 @@ from cnnreg import ArchitectureSpec, OptimizerSpec, Paper, hookimpl
 SIZES = {"parameters": 7850, "macs": 7840, "num_classes": 10, "input_shape": (1, 28, 28)}
 NAMES = (
     "sound", "failing", "of_two", "headless", "late", "of_three", "tested", "listing", "viewing",
-    "hiding",
+    "hiding", "growing",
 )
 KINDS = "stuck", "asking", "list", "whole", "group", "number"
 
@@ -32,12 +32,16 @@ def build(name):
                 self.fc = nn.Linear(784, options.num_classes)
                 if name == "viewing":
                     self.conv = nn.Conv2d(1, 4, 2, stride=2)
+                if name == "growing":
+                    self.register_buffer("seen", None)
                 if name == "hiding":
                     self.register_buffer("centre", torch.zeros(784), persistent=False)
 
             def forward(self, images):
                 if name == "viewing":
                     images = self.conv(images).view(len(images), -1)
+                if name == "growing" and self.training:
+                    self.seen = images.mean(0)
                 if name == "hiding" and self.training:
                     self.centre.lerp_(images.flatten(1).mean(0), 0.1)
                 if name == "hiding":
@@ -119,6 +123,7 @@ def site(tmp_path_factory):
         (["headless"], "Training 'headless' with 'adam' gave (3, 3), expected (3, 10)."),
         (["listing"], "TypeError: expected a tensor or a tuple of tensors, got list."),
         (["viewing"], "view size is not compatible"),
+        (["growing"], "'seen' has another shape after a step, in which no checkpoint fits it."),
         (["sound", "--optimizer", "stuck"], "with 'stuck' failed: ArithmeticError: stuck."),
         (["sound", "--optimizer", "asking"], "TypeError: no closure was given."),
         (["sound", "--optimizer", "list"], "'list' cannot be saved and restored: TypeError"),

@@ -79,23 +79,24 @@ def is_lost(path: Path) -> bool:
     """Whether it is gone or damaged. Raises ModelFileError where it can only not be opened now."""
     try:
         read_checkpoint(path)
-    except ModelFileError as error:
-        if isinstance(error.__cause__, OSError) and path.exists():
+    except ModelFileError:
+        if is_shut(path):
             raise
         return True
     return False
 
 
 def is_shut(path: Path) -> bool:
-    """Whether it is there, but cannot be read now: another program holds it, say.
+    """Whether it is there, but cannot be opened now: another program holds it, say.
 
-    Not where its place on the disk has gone bad, which does not pass.
+    Not where its place on the disk has gone bad, which does not pass. That is met in reading,
+    which Windows then calls forbidden, or in opening as EIO.
     """
     try:
-        read_content(path)
-    except ModelFileError as error:
-        return getattr(error.__cause__, "errno", None) != errno.EIO and path.exists()
-    return False
+        with path.open("rb"):
+            return False
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.EIO)
 
 
 def load_model(path: Path, architecture: ArchitectureSpec) -> nn.Module:

@@ -59,7 +59,7 @@ def capture(
     `made_with` is what else decides the numbers, to be compared when going on.
     """
     tensors, optimizer_state = optimizer_to_data(trainee.optimizer)
-    random_tensors, random_state = _random_to_data(world)
+    random_tensors, random_state = _random_to_data(_device_of(trainee), world)
     average = trainee.average.state_dict() if trainee.average else {}
     return Checkpoint(
         contract=contract,
@@ -81,7 +81,7 @@ def restore(checkpoint: Checkpoint, trainee: Trainee, world: World = ALONE) -> P
         trainee.average.load_state_dict({k: checkpoint.extra[f"{AVERAGE}{k}"] for k in names})
     optimizer_from_data(trainee.optimizer, checkpoint.extra, checkpoint.state["optimizer"])
     progress = Progress.from_data(checkpoint.state["progress"])
-    _random_from_data(checkpoint, world)
+    _random_from_data(checkpoint, _device_of(trainee), world)
     return progress
 
 
@@ -125,17 +125,19 @@ def part_streams(seed: int, world: World) -> None:
         torch.manual_seed(int(random_seed[0] >> np.uint64(1)))
 
 
-def _random_to_data(world: World) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors = {f"{RNG}torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        for index, state in enumerate(torch.cuda.get_rng_state_all()):
-            tensors[f"{RNG}cuda{index}"] = state
-    if world.size > 1:
-        for rank, state in enumerate(world.gathered(torch.get_rng_state())):
-            tensors[f"{RNG}torch/{rank}"] = state
-        if torch.cuda.is_available():  # of the GPU that is this process's own
-            for rank, state in enumerate(world.gathered(torch.cuda.get_rng_state())):
-                tensors[f"{RNG}cuda/{rank}"] = state
+def _device_of(trainee: Trainee) -> torch.device:
+    return next(trainee.model.parameters()).device
+
+
+def _random_to_data(device: torch.device, world: World) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The streams of this process's own device, whichever GPU it may go on with."""
+    own = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        own["cuda"] = torch.cuda.get_rng_state(device)
+    tensors = {f"{RNG}{kind}": state for kind, state in own.items()}
+    for kind, stream in own.items() if world.size > 1 else ():
+        for rank, state in enumerate(world.gathered(stream)):
+            tensors[f"{RNG}{kind}/{rank}"] = state
     version, internal, gauss = random.getstate()
     _, keys, *rest = np.random.get_state()
     return tensors, {
@@ -144,20 +146,21 @@ def _random_to_data(world: World) -> tuple[dict[str, Tensor], dict[str, Any]]:
     }
 
 
-def _random_from_data(checkpoint: Checkpoint, world: World) -> None:
+def _random_from_data(checkpoint: Checkpoint, device: torch.device, world: World) -> None:
     version, internal, gauss = checkpoint.state["random"]["python"]
     random.setstate((version, tuple(internal), gauss))
     keys, *rest = checkpoint.state["random"]["numpy"]
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), *rest))
     made_with = checkpoint.state.get("made_with") or {}
     if world.size > 1 and made_with.get("processes") == world.size:
-        torch.set_rng_state(checkpoint.extra[f"{RNG}torch/{world.rank}"])
-        if torch.cuda.is_available() and f"{RNG}cuda/{world.rank}" in checkpoint.extra:
-            torch.cuda.set_rng_state(checkpoint.extra[f"{RNG}cuda/{world.rank}"])
+        whose = f"/{world.rank}"
+    elif world.rank:  # as many processes as before have their streams, others new ones
         return
-    if world.rank:  # as many processes as before have their streams, others new ones
-        return
-    torch.set_rng_state(checkpoint.extra[f"{RNG}torch"])
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        if (state := checkpoint.extra.get(f"{RNG}cuda{index}")) is not None:
-            torch.cuda.set_rng_state(state, index)
+    else:
+        whose = ""
+    torch.set_rng_state(checkpoint.extra[f"{RNG}torch{whose}"])
+    # Older versions kept the stream of each GPU, by its number.
+    for name in (f"cuda{whose}", f"cuda{device.index}") if device.type == "cuda" else ():
+        if (stream := checkpoint.extra.get(f"{RNG}{name}")) is not None:
+            torch.cuda.set_rng_state(stream, device)
+            return

@@ -128,7 +128,9 @@ class _Probe:
         return self._plain_rate(self.images) if self.images > few else rate
 
     def _plain_rate(self, images: int) -> float:
-        step, batch = self._candidate(replace(self.recipe.plain(), batch_size=images))
+        # Uncompiled: to compile takes minutes, and a compiler that may not be there.
+        plain = replace(self.recipe.plain(), batch_size=images, compile="off")
+        step, batch = self._candidate(plain)
         self._seconds(step, batch)
         return len(batch.labels) / self._seconds(step, batch)
 
@@ -143,9 +145,9 @@ class _Probe:
                 compiled = replace(recipes[best], compile="on")
                 pair = {best: recipes[best], f"{best} compiled": compiled}
                 rates |= self._rates(pair)
-                if rates[f"{best} compiled"] > GAIN["compiled"] * rates[best]:
+                if rates.get(f"{best} compiled", 0.0) > GAIN["compiled"] * rates[best]:
                     wanted = "on"
-            except Exception:  # noqa: BLE001 - no compiler, or a network that it cannot take
+            except Exception:  # noqa: BLE001 - too little memory to compile in, say
                 self._refuse_to_go_on()
         chosen = recipes[best]
         return Choice(chosen.precision, chosen.layout, "on" if wanted == "on" else "off", rates)
@@ -162,12 +164,8 @@ class _Probe:
                 yield replace(plain, precision=precision, layout=layout, compile="off")
 
     def _rates(self, recipes: dict[str, Recipe]) -> dict[str, float]:
-        """Images per second of each, from rounds in which all take turns."""
-        sized = {name: replace(r, batch_size=self.images) for name, r in recipes.items()}
-        candidates = {name: self._candidate(recipe) for name, recipe in sized.items()}
-        for step, batch in candidates.values():  # warm-up, and the compilation
-            for _ in range(2):
-                self._seconds(step, batch)
+        """Images per second of each that works here, from rounds in which all take turns."""
+        candidates = self._working(recipes)
         times: dict[str, list[float]] = {name: [] for name in candidates}
         end = perf_counter() + BUDGET * len(candidates)
         for turn in range(ROUNDS):
@@ -175,7 +173,32 @@ class _Probe:
                 break
             for name, (step, batch) in candidates.items():
                 times[name].append(self._seconds(step, batch))
-        return {name: round(self.images / median(taken), 1) for name, taken in times.items()}
+        return {
+            name: round(len(batch.labels) / median(times[name]), 1)
+            for name, (_, batch) in candidates.items()
+        }
+
+    def _working(self, recipes: dict[str, Recipe]) -> dict[str, tuple[Step, Batch]]:
+        """All that take a step, warm by then. Raises what the last one did if none does."""
+        working = dict[str, tuple[Step, Batch]]()
+        *_, last = recipes
+        for name, recipe in recipes.items():
+            try:
+                working[name] = self._warm(replace(recipe, batch_size=self.images))
+            except StoppedError:
+                raise
+            except Exception as error:
+                # An operation that has no form in bfloat16, say, is no reason not to train.
+                if is_out_of_memory(error) or (name == last and not working):
+                    raise
+        return working
+
+    def _warm(self, recipe: Recipe) -> tuple[Step, Batch]:
+        """A candidate with its first steps behind it, and the compilation."""
+        step, batch = self._candidate(recipe)
+        for _ in range(2):
+            self._seconds(step, batch)
+        return step, batch
 
     def _candidate(self, recipe: Recipe) -> tuple[Step, Batch]:
         model = copy.deepcopy(self.model).train()
@@ -212,14 +235,6 @@ def has_bf16(device: torch.device) -> bool:
     if can.get("architecture") != "x86_64":
         return True  # measured then: there is no flag to ask on every ARM
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-
-
-def can_compile() -> bool:
-    try:
-        torch.compile(torch.nn.ReLU())(torch.ones(2))
-    except Exception:  # noqa: BLE001 - whatever is missing
-        return False
-    return True
 
 
 def _best(recipes: dict[str, Recipe], rates: dict[str, float]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
+from contextlib import nullcontext
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +17,8 @@ from torch import nn
 from cnnreg.errors import ModelFileError
 from cnnreg.training.saving.checkpoint import (
     Checkpoint,
+    is_lost,
+    is_shut,
     load_model,
     load_weights,
     read_checkpoint,
@@ -92,6 +98,46 @@ def test_foreign_files_are_named_for_what_they_are(tmp_path, content, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelFileError, match="No such file"):
         read_checkpoint(tmp_path / "none.safetensors")
+
+
+class Failing(BytesIO):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def read(self, *given):
+        raise OSError(self.number, "failed")
+
+
+def refusing(number):
+    raise OSError(number, "failed")
+
+
+@pytest.mark.parametrize(
+    ("number", "opening", "lost"),
+    [
+        (errno.EIO, Failing, True),  # a bad place on the disk, by Linux,
+        (errno.EACCES, Failing, True),  # and by Windows
+        (errno.EIO, refusing, True),
+        (errno.EACCES, refusing, False),
+    ],
+)
+def test_what_cannot_be_read_is_lost_unless_it_is_only_shut(
+    path, monkeypatch, number, opening, lost
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *given, **options: opening(number))
+        assert is_shut(path) != lost
+        with nullcontext() if lost else pytest.raises(ModelFileError, match="Cannot read: failed"):
+            assert is_lost(path)
+    assert not is_lost(path)
+    assert not is_shut(path)
+
+
+def test_what_is_gone_is_lost_and_not_shut(path):
+    path.unlink()
+    assert is_lost(path)
+    assert not is_shut(path)
 
 
 def test_a_header_that_names_code_is_refused(tmp_path):

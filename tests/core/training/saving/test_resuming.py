@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -312,24 +314,46 @@ def test_a_lost_best_that_another_epoch_stands_for_is_measured_against_no_more(
 
 
 @contextmanager
-def shut(file, monkeypatch):
-    """Another program has it open, as on Windows."""
-    read = Path.read_bytes
+def opened_by(opening, file, monkeypatch):
+    """The content that stands in `file` now is opened by `opening`."""
+    real, there = Path.open, file.stat().st_ino
 
-    def busy(path):
-        if path == file:
-            raise PermissionError(13, "Permission denied")
-        return read(path)
+    def opened(path, *given, **options):
+        found = path == file and path.stat().st_ino == there
+        return opening() if found else real(path, *given, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", busy)
+        patch.setattr(Path, "open", opened)
         yield
+
+
+def shut():
+    """Another program has it open, as on Windows."""
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+class OnBadPlace(BytesIO):
+    """A file whose place on the disk has gone bad, as Windows tells it."""
+
+    def read(self, *given):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_checkpoint_on_a_bad_place_of_the_disk_falls_back_to_the_one_before(
+    registry, stopped, whole, monkeypatch
+):
+    said = []
+    with opened_by(OnBadPlace, stopped.last, monkeypatch):
+        train(registry, stopped, note=said.append)
+    assert "going on from the checkpoint before it: last.previous.safetensors" in said
+    assert stopped.damaged.exists()
+    assert state_of(stopped) == state_of(whole)
 
 
 def test_best_weights_that_only_cannot_be_opened_now_are_kept(registry, stopped, monkeypatch):
     content = stopped.best.read_bytes()
     with (
-        shut(stopped.best, monkeypatch),
+        opened_by(shut, stopped.best, monkeypatch),
         pytest.raises(ModelFileError, match="Cannot read: Permission denied"),
     ):
         train(registry, stopped)
@@ -341,7 +365,7 @@ def test_a_checkpoint_that_only_cannot_be_read_now_is_not_put_aside(
 ):
     content = stopped.last.read_bytes()
     with (
-        shut(stopped.last, monkeypatch),
+        opened_by(shut, stopped.last, monkeypatch),
         pytest.raises(ModelFileError, match="is there, but cannot be read now"),
     ):
         train(registry, stopped)

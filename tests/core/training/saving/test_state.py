@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,15 @@ from torch import nn
 
 from cnnreg.recipe import Recipe
 from cnnreg.registry import load_registry
+from cnnreg.training.distributed.world import ALONE
 from cnnreg.training.groups import parameter_groups
-from cnnreg.training.saving.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from cnnreg.training.saving import state
+from cnnreg.training.saving.checkpoint import (
+    Checkpoint,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 from cnnreg.training.saving.progress import Progress
 from cnnreg.training.saving.state import capture, restore
 from cnnreg.training.step import Trainee, averaged
@@ -99,3 +107,45 @@ def test_all_random_streams_come_back(tmp_path):
     torch.manual_seed(9)
     restore(read_checkpoint(path), Trainee(model, optimizer))
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """The random streams of two."""
+    streams = {number: torch.full((16,), number, dtype=torch.uint8) for number in range(2)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: streams[device.index])
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda stream, device: streams.update({device.index: stream})
+    )
+    return streams
+
+
+def saved(device, world=ALONE):
+    tensors, data = state._random_to_data(torch.device(device), world)
+    return Checkpoint(
+        contract(), {}, {"random": data, "made_with": {"processes": world.size}}, tensors
+    )
+
+
+def test_the_stream_of_a_gpu_goes_on_on_another(gpus):
+    before = gpus[1]
+    state._random_from_data(saved("cuda:1"), torch.device("cuda:0"), ALONE)
+    assert gpus[0] is before
+
+
+def test_each_of_several_processes_has_the_stream_of_its_own_gpu(gpus):
+    others = torch.full((16,), 7, dtype=torch.uint8)
+    first = SimpleNamespace(rank=0, size=2, gathered=lambda stream: [stream, others])
+    second = SimpleNamespace(rank=1, size=2)
+    checkpoint = saved("cuda:0", first)
+    checkpoint.extra["rng/torch/1"] = checkpoint.extra["rng/torch"]
+    state._random_from_data(checkpoint, torch.device("cuda:1"), second)
+    assert gpus[1] is others
+
+
+def test_the_stream_that_an_older_version_kept_by_number_comes_back(gpus):
+    before, checkpoint = gpus[1], saved("cuda:1")
+    checkpoint.extra["rng/cuda1"] = checkpoint.extra.pop("rng/cuda")
+    gpus[1] = gpus[0]
+    state._random_from_data(checkpoint, torch.device("cuda:1"), ALONE)
+    assert gpus[1] is before

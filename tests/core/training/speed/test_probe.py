@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnreg.errors import MachineError, StoppedError
+from cnnreg.errors import MachineError, PluginError, StoppedError
 from cnnreg.recipe import Recipe
+from cnnreg.run_data import data_of_run
 from cnnreg.training import step
 from cnnreg.training.distributed.world import ALONE
 from cnnreg.training.feeding.batches import Batch
@@ -68,6 +69,65 @@ def test_the_fastest_is_chosen_said_and_kept_in_the_run(registry, tmp_path, meas
 def test_a_near_draw_goes_to_the_plainer_one(registry, tmp_path, measured, rates, chosen):
     measured[0].update(rates)
     assert choice(registry, tmp_path / "run")[0] == chosen
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """Real steps, of which those of the settings given fail."""
+    failing = {}
+
+    class Failing(probe.Step):
+        def __call__(self, batch, rate):
+            if any(getattr(self.recipe, name) in values for name, values in failing.items()):
+                raise NotImplementedError("not implemented for it")
+            return super().__call__(batch, rate)
+
+    monkeypatch.setattr(probe, "SHORT", 0.0)
+    monkeypatch.setattr(probe, "BUDGET", 0.0)
+    monkeypatch.setattr(probe, "Step", Failing)
+    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
+    monkeypatch.setattr(probe._Probe, "size_up", lambda self: 1.0)
+    return failing
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [("precision", "bf16", "fp32"), ("layout", "channels-last", "contiguous")],
+)
+def test_settings_that_fail_leave_the_choice_to_the_others(
+    registry, tmp_path, probed, name, value, other
+):
+    probed[name] = [value]
+    chosen, notes = choice(registry, tmp_path / "run")
+    assert other in chosen
+    assert value not in notes[0]
+
+
+def test_a_network_that_fails_in_all_settings_is_blamed(registry, tmp_path, probed):
+    probed["precision"] = ["fp32", "bf16"]
+    with pytest.raises(PluginError, match="Training 'mlp' .* not implemented for it"):
+        choice(registry, tmp_path / "run")
+
+
+def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
+    registry, tmp_path, probed, monkeypatch
+):
+    monkeypatch.setattr(probe, "LONG", 0.0)
+    monkeypatch.setattr(step, "_compile", lambda model: model)
+    probed["compile"] = ["on"]
+    chosen, notes = choice(registry, tmp_path / "run")
+    assert chosen[2] == "off"
+    assert "compiled" not in notes[-1]
+
+
+def test_images_are_counted_as_the_batch_holds_them(registry, tmp_path, monkeypatch):
+    """A last batch too small for a step of its own goes with the one before."""
+    images = len(data_of_run(registry, make_run(registry, tmp_path / "another")).train)
+    monkeypatch.setattr(probe, "SHORT", 0.0)
+    monkeypatch.setattr(probe, "STEP_SECONDS", float(images))
+    monkeypatch.setattr(probe._Probe, "_seconds", lambda self, step, batch: 1.0)
+    _, notes = choice(registry, tmp_path / "run", batch_size=images - 9)
+    assert f"fp32 {images:,}," in notes[0]
 
 
 def test_what_was_measured_is_remembered(registry, tmp_path, measured):
@@ -184,6 +244,14 @@ def test_compiling_that_was_asked_for_and_cannot_be_is_an_error(registry, tmp_pa
     train(registry, make_run(registry, tmp_path / "off", epochs=1))
     with pytest.raises(MachineError, match=r"C\+\+ compiler"):
         train(registry, make_run(registry, tmp_path / "on", epochs=1, compile="on"))
+
+
+@pytest.mark.usefixtures("no_compiler", "measured")
+def test_so_it_is_where_something_else_is_measured_first(registry, tmp_path):
+    """No network that could not be compiled is to blame."""
+    run = make_run(registry, tmp_path / "run", epochs=1, compile="on", precision="auto")
+    with pytest.raises(MachineError, match=r"C\+\+ compiler"):
+        train(registry, run)
 
 
 @pytest.mark.usefixtures("no_compiler")
