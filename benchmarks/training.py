@@ -56,6 +56,7 @@ from cnnreg.training.feeding.splits import training_batches
 from cnnreg.training.speed.memory import keep_freed_memory
 from cnnreg.training.speed.probe import settle
 from cnnreg.training.step import Step, Trainee
+from cnnreg.training.stopping import StopRequest
 
 BATCH = 64
 NETWORKS = {
@@ -169,6 +170,7 @@ def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict]:
         aux_weight=architecture.aux_weight,
         contract=config.contract,
         device=torch.device("cpu"),
+        stop=StopRequest(),  # never asked: Ctrl-C ends the benchmark itself
     )
     images = f"{len(dataset.train)} of {config.contract.input_shape}"
     return chosen, {"data": dataset.name, "images": images}

@@ -171,7 +171,13 @@ def _storage_of(folder: Path, named: str | None) -> str | None:
     A variable that is set for other comparisons leaves one that was begun there alone.
     """
     source = click.get_current_context().get_parameter_source("storage")
-    own = source is ParameterSource.ENVIRONMENT and (folder / DATABASE).is_file()
+    own = (folder / DATABASE).is_file()
+    if own and source is ParameterSource.COMMANDLINE:
+        raise UsageError(
+            "The study of this comparison is in the folder itself.",
+            where=folder,
+            hint="Leave --storage away; to share the work, begin with another --output.",
+        )
     if named is None and is_elsewhere(folder):
         raise UsageError(
             "The study of this comparison is in a database elsewhere.",

@@ -81,8 +81,9 @@ def _refuse_strangers(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise UsageError("This is a file.", where=folder, hint="Choose another --output.")
-    # A worker that starts at this moment may be about to write the name.
-    if any(not entry.name.startswith(TEMPORARY_PREFIX) for entry in folder.iterdir()):
+    # Of a worker that starts at this moment, or was killed then: its lock comes before all else.
+    beginnings = (TEMPORARY_PREFIX, DATABASE)
+    if any(not entry.name.startswith(beginnings) for entry in folder.iterdir()):
         raise UsageError(
             "This folder is not empty, and holds no comparison.",
             where=folder,

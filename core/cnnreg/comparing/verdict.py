@@ -99,18 +99,20 @@ def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: in
         if not cell.diverged and cell.seeds < seeds
     }
     waiting = [f"{name} has {n} of {len(seeds)} seeds so far." for name, n in behind.items()]
-    if not whole:
-        said = [f"{subject}: every contestant lost a seed, so no order is claimed.", *waiting]
-        return Verdict(subject, "", (), unranked, behind, " ".join(said))
+    lost = [f"Not ranked, for a seed diverged: {_list(unranked)}."] if unranked else []
     shared = shared_seeds(whole.values())
+    if not shared:
+        why = "there is no seed that all have" if whole else "every contestant lost a seed"
+        said = [f"{subject}: {why}, so no order is claimed.", *(lost if whole else []), *waiting]
+        return Verdict(subject, "", (), unranked, behind, " ".join(said))
     first = best_of(list(whole.values()))
     leader = next(name for name, cell in whole.items() if cell is first)
     differences = tuple(
         difference(name, first.test_by_seed(), cell.test_by_seed(), comparisons=comparisons)
         for name, cell in whole.items()
-        if cell is not first and cell.seeds & first.seeds
+        if cell is not first
     )
-    over = f" over {_named(shared)}, which all have" if shared and shared != seeds else ""
+    over = f" over {_named(shared)}, which all have" if shared != seeds else ""
     peak = first.merit(shared)[2]
     equal = [n for n, cell in whole.items() if abs(cell.merit(shared)[2] - peak) < ROUNDING]
     if len(equal) > 1:
@@ -120,10 +122,8 @@ def judge(subject: str, contestants: Sequence[tuple[str, Cell]], comparisons: in
         ]
     else:
         said = [f"{subject}: {leader} has the highest mean validation accuracy{over}."]
-    said += _in_words(differences, seeds)
-    if unranked:
-        said.append(f"Not ranked, for a seed diverged: {_list(unranked)}.")
-    return Verdict(subject, leader, differences, unranked, behind, " ".join(said + waiting))
+    said += [*_in_words(differences, seeds), *lost, *waiting]
+    return Verdict(subject, leader, differences, unranked, behind, " ".join(said))
 
 
 def difference(

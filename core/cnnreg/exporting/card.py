@@ -166,7 +166,8 @@ def _use(subject: Subject) -> str:
     if not example or not interface.embed or interface.fixed:  # it feeds pictures of any size
         return with_cnnreg
     lines = indent(example.replace(MODEL, repr(subject.exported.path.name)).rstrip(), "    ")
-    return f"{with_cnnreg}\n\nWithout cnnreg:\n\n{lines}"
+    opaque = "That is for opaque pictures of 8 bits; `cnnreg predict` takes others too."
+    return f"{with_cnnreg}\n\nWithout cnnreg:\n\n{lines}\n\n{opaque}"
 
 
 def _versions(subject: Subject) -> str:

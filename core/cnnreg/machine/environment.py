@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from math import ceil
@@ -14,10 +14,12 @@ from typing import Any
 
 from cnnreg.files import WINDOWS
 
+from .cgroups import processor_share
+
 PACKAGES = ("cnn-registry", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
 
 GROUP = 64  # processors that Windows has one mask for: of more it tells nothing
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds in each period of so many
+PROCESSORS = Path("/sys/devices/system/cpu")
 
 # The instruction sets that decide the speed of a convolution.
 DECISIVE = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -132,12 +134,21 @@ def has_bf16(isa: Iterable[str]) -> bool:
     return not BF16.isdisjoint(isa)
 
 
+def threads_to_ask_for(asked: int | None) -> int | None:
+    """What an engine is told; None: nothing, for one thread for each core is its own choice.
+
+    A number costs it what it knows: ONNX Runtime holds each thread to its core, OpenVINO tells
+    fast cores from slow ones. Timing, which names its number, would then differ from using. Where
+    this process is held to some processors the number stays: an engine may take the others as well.
+    """
+    wanted = asked or physical_cores()
+    everywhere = usable_processors() == os.cpu_count()
+    return None if everywhere and wanted == physical_cores() else wanted
+
+
 def physical_cores() -> int:
     """As many as this process may use."""
-    import psutil
-
-    usable = usable_processors()
-    return min(psutil.cpu_count(logical=False) or usable, usable)
+    return min(_cores_of(_allowed()), usable_processors())
 
 
 def usable_processors() -> int:
@@ -146,19 +157,37 @@ def usable_processors() -> int:
     To some of them by name, or to a share of the time of all: more threads than that stand still
     for the rest of each period.
     """
+    named, share = len(_allowed()), processor_share()
+    return named if share is None else max(1, min(named, ceil(share)))
+
+
+def _allowed() -> Collection[int]:
+    """The numbers of the processors that this process may run on."""
     import psutil
 
-    named = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        named = len(os.sched_getaffinity(0))
-    elif named <= GROUP:
+        return os.sched_getaffinity(0)
+    every = range(os.cpu_count() or 1)
+    if len(every) <= GROUP:
         with suppress(Exception):  # a Mac holds no process to any
-            named = len(psutil.Process().cpu_affinity()) or named
-    try:
-        quota, period = QUOTA.read_text(encoding="utf-8").split()
-        return max(1, min(named, ceil(int(quota) / int(period))))
-    except (OSError, ValueError, ZeroDivisionError):  # no container, or no limit: max
-        return named
+            return psutil.Process().cpu_affinity() or every
+    return every
+
+
+def _cores_of(processors: Collection[int]) -> int:
+    """How many cores they are: two may share one. In proportion where nobody tells which do."""
+    import psutil
+
+    with suppress(OSError):
+        return len({_siblings(number) for number in processors})
+    every = os.cpu_count() or 1
+    return ceil(len(processors) * (psutil.cpu_count(logical=False) or every) / every)
+
+
+def _siblings(number: int) -> str:
+    """The processors that share this one's core. Raises OSError where Linux does not tell."""
+    path = PROCESSORS / f"cpu{number}" / "topology" / "core_cpus_list"
+    return path.read_text(encoding="utf-8")
 
 
 def _cpuinfo(field: str) -> str:

@@ -136,8 +136,10 @@ def _classes(report: Report, title: str) -> Figure:
     for number, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
         part = ranked[number * rows : (number + 1) * rows]
         _bars(axes, part, [names[result.name] for result in part], report.accuracy, rows)
-    shown = "" if len(ranked) == len(report.classes) else f" (the {len(ranked)} worst)"
-    _head(figure, title, f"accuracy of each class on the test images{shown}")
+    worst = "" if len(ranked) == len(tested) else f" (the {len(ranked)} worst)"
+    untested = len(report.classes) - len(tested)
+    rest = f"; {untested} without test images" if untested else ""
+    _head(figure, title, f"accuracy of each class on the test images{worst}{rest}")
     return figure
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnreg.answers import answers_of
+from cnnreg.engines import CHECKPOINT
 from cnnreg.errors import CnnregError
 
 from .bench import BenchResult, Contestant
@@ -27,6 +28,7 @@ def judged(
 ) -> list[Outcome]:
     """Each result with its agreement, or with the error of one that gives no answers.
 
+    The answers are compared with those of the run's original, or else of the first of that run.
     Less than the `expected` agreement is a warning.
 
     Raises the first one's: what the others are compared with is its times.
@@ -46,7 +48,11 @@ def judged(
         first = firsts.setdefault(run_of(contestant.model), (outcome.label, classes))
         return contestant, _compared(outcome, classes, *first, expected)
 
-    return [judge(*outcome) for outcome in outcomes]
+    originals_first = sorted(
+        range(len(outcomes)), key=lambda index: outcomes[index][0].model.format != CHECKPOINT
+    )
+    found = {index: judge(*outcomes[index]) for index in originals_first}
+    return [found[index] for index in range(len(outcomes))]
 
 
 def _classes(contestant: Contestant, images: Pixels, batch: int) -> Labels:
@@ -59,7 +65,7 @@ def _compared(
     result: BenchResult, classes: Labels, first: str, said: Labels, expected: float
 ) -> BenchResult:
     count, odd = len(classes), int((classes != said).sum())
-    warnings = result.warnings
-    if odd > (1 - expected) * count:
+    agreement, warnings = 1 - odd / count, result.warnings
+    if agreement < expected:
         warnings += (f"decides {odd} of {count} images otherwise than {first}",)
-    return replace(result, agreement=1 - odd / count, warnings=warnings)
+    return replace(result, agreement=agreement, warnings=warnings)

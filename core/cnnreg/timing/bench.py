@@ -87,7 +87,7 @@ class BenchResult:
     speedup_range: tuple[float, float]  # lowest and highest round
     first_call: float
     load_seconds: float
-    agreement: float = 1.0  # of its classes with those of the first of the same run
+    agreement: float = 1.0  # of its classes with those of its run's original, or else the first
     warnings: tuple[str, ...]
 
 
@@ -154,16 +154,20 @@ def _surviving(
 
 
 def _inputs(contestant: Contestant, images: Pixels, batch: int) -> list[Any]:
-    """Up to eight different batches, prepared beforehand: preparing is not timed.
-
-    As floats they are four times as large, and each contestant keeps its own to the end.
-    """
-    fitting = INPUT_BYTES // (4 * images[:batch].nbytes)
-    count = max(1, min(8, len(images) // batch, fitting))
+    """Different batches, prepared beforehand: preparing is not timed."""
+    count = max(1, min(len(images) // batch, batches_to_time(batch, images[0].nbytes)))
     return [
         contestant.session.prepare(images[number * batch : (number + 1) * batch])
         for number in range(count)
     ]
+
+
+def batches_to_time(batch: int, image_bytes: int) -> int:
+    """Eight, or fewer large ones.
+
+    As floats they are four times as large, and each contestant keeps its own to the end.
+    """
+    return max(1, min(8, INPUT_BYTES // (4 * batch * image_bytes)))
 
 
 def _medians(entry: _Measured) -> tuple[float, ...]:

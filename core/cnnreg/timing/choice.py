@@ -15,12 +15,15 @@ from cnnreg.machine.environment import has_vnni, instruction_sets
 from cnnreg.manifest import Manifest, has_manifest, read_manifest
 from cnnreg.runs.weights import is_outdated
 
+from .agreement import EXPECTED
+
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
 
 
 CONFIDENCE = 0.95  # of all differences together
 CURE = "For the GPU: cnnreg export RUN --target igpu"
+OTHERWISE = "answers otherwise here"
 CHANGES = {
     "device_name": "proven on another device",
     "driver": "proven with another driver",
@@ -36,8 +39,11 @@ class Proof:
     one_by_one: bool = False  # they were for one image at a time, and others are computed otherwise
     curable: bool = False  # whether CURE writes such a file, proven there
 
-    def doubt_at(self, batch: int) -> str:
-        return self.doubt or ("proven at batch 1" if self.one_by_one and batch > 1 else "")
+    def doubt_about(self, result: BenchResult, expected: float) -> str:
+        """Why `result` is not proven; empty if it is. What was seen here goes before any proof."""
+        if result.agreement < expected:
+            return OTHERWISE
+        return self.doubt or ("proven at batch 1" if self.one_by_one and result.batch > 1 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,7 @@ class Choice:
     speedup: float  # against the first contestant
     baseline: str  # that one's label
     level_with: tuple[str, ...]  # proven too, and not told from it by the rounds
-    unproven: tuple[str, ...]  # faster, but nobody compared their answers there
+    unproven: tuple[str, ...]  # faster, but their answers were not compared there, or differ
     doubts: tuple[str, ...] = ()  # why not, of each of them
     cure: str = ""  # what proves one of them
 
@@ -69,9 +75,11 @@ class Choice:
         return f"Fastest here{batch}: {text}{cure}"
 
 
-def choose(results: Sequence[BenchResult], proofs: Sequence[Proof]) -> Choice | None:
-    """The fastest of the proven ones; None if there is none."""
-    doubts = [one.doubt_at(own.batch) for own, one in zip(results, proofs, strict=True)]
+def choose(
+    results: Sequence[BenchResult], proofs: Sequence[Proof], *, expected: float = EXPECTED
+) -> Choice | None:
+    """The fastest of the proven ones that answered with the `expected` agreement; None if none."""
+    doubts = [one.doubt_about(own, expected) for own, one in zip(results, proofs, strict=True)]
     eligible = [result for result, doubt in zip(results, doubts, strict=True) if not doubt]
     if not eligible:
         return None

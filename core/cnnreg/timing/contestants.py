@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,14 @@ from time import perf_counter
 
 from cnnreg.engines import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.machine.devices import alike, listed_devices, place_of
+from cnnreg.machine.devices import alike, devices_of, kind_of, listed_devices, place_of
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 
 from .bench import Contestant
+
+Absence = tuple[RuntimeSpec, CnnregError]
+"""An engine that cannot be used on a device, and what it says."""
 
 ALL = "ALL"
 USUAL_NAME = re.compile(r"(\d{8}-\d{6})-(.+)")  # of a run: when, and what
@@ -35,20 +38,17 @@ def load_contestants(
     An engine that fails is left out. Raises its error, or MachineError, if a device that was
     named is in none of them, or none of all can be used; UsageError if no runtime fits.
     """
-    asked = list(dict.fromkeys(device.upper() for device in devices))
+    asked = _different(devices)
     one_device = len(asked) == 1 and asked != [ALL]
 
-    def is_among(device: str, those: Iterable[str]) -> bool:
-        return any(alike(device, own) for own in those if own != ALL)
-
     contestants: list[Contestant] = []
-    opened, absent, remarks = set(), dict[str, CnnregError](), []
+    opened, absent, remarks = set(), defaultdict[str, list[Absence]](list), []
     for label, model, runtime in _pairs(registry, models, only):
         try:
             places = [*listed_devices(runtime)] if ALL in asked else []
-            places += [name for name in asked if name != ALL and not is_among(name, places)]
+            places += [name for name in asked if name != ALL and not _is_among(name, places)]
         except (MachineError, PluginError) as error:
-            absent.setdefault("", error)  # of no device in particular
+            absent[""].append((runtime, error))  # of no device in particular
             remarks.append(f"{label} is left out: {error.what}")
             continue
         for device in places:
@@ -58,24 +58,48 @@ def load_contestants(
                 seconds = perf_counter() - started
                 place = settings_of(runtime, session).get("device", device)
             except (MachineError, PluginError) as error:
-                absent.setdefault(device, error)
+                absent[device].append((runtime, error))
                 name = label if one_device else f"{label} on {device}"
                 remarks.append(f"{name} is left out: {error.what}")
                 continue
             name = label if one_device else f"{label} on {place}"
-            named = is_among(device, asked)
+            named = _is_among(device, asked)
             contestants.append(Contestant(name, model, runtime, session, seconds, place, named))
             opened.add(device)
-    for device, absence in absent.items():
-        if not opened or (is_among(device, asked) and not is_among(device, opened)):
-            raise absence
     for remark in remarks:
         settings.note(remark)
+    for device, absences in absent.items():
+        if not opened or (_is_among(device, asked) and not _is_among(device, opened)):
+            raise _most_telling(absences)
     if not contestants:
         for name in only:
             choose_runtime(registry, models[0], name)  # which says what does fit
         raise UsageError("No installed runtime fits these models.", hint="See `cnnreg doctor`.")
     return contestants
+
+
+def _different(devices: Iterable[str]) -> list[str]:
+    """Each device once, by the first of its names."""
+    kept: list[str] = []
+    for device in map(str.upper, devices):
+        if not any(alike(device, own) for own in kept):
+            kept.append(device)
+    return kept
+
+
+def _is_among(device: str, those: Iterable[str]) -> bool:
+    return any(alike(device, own) for own in those if own != ALL)
+
+
+def _most_telling(absences: Sequence[Absence]) -> CnnregError:
+    """Of an engine that might have had the device: others only say which engines might."""
+    return max(absences, key=lambda absence: _has_devices(absence[0]))[1]
+
+
+def _has_devices(runtime: RuntimeSpec) -> bool:
+    """Whether it is for more than the processor, though there may be nothing else here."""
+    others = (kind_of(device) != "CPU" for device in devices_of(runtime))
+    return runtime.details is not None or any(others)
 
 
 def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:

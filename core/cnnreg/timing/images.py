@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,8 @@ from cnnreg.errors import DataError, MachineError, PluginError, UsageError
 from cnnreg.registry import Registry
 from cnnreg.run_data import data_for_model, named_data
 from cnnreg.specs import ModelContract, ModelFile, Samples
+
+from .bench import batches_to_time
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
@@ -33,12 +36,12 @@ def images_to_time(
     data_dir: Path | None,
     batch: int,
 ) -> Timed:
-    """Enough for eight different batches, repeated if there are too few.
+    """Enough for the batches that are timed, repeated if there are too few.
 
     Neither classes nor splits matter to time, so that any folder of pictures will do. Where none
     is named and the model's own cannot be had, they are noise.
     """
-    count = max(IMAGES, 8 * batch)
+    count = max(IMAGES, batch * batches_to_time(batch, prod(model.contract.input_shape)))
     if data is not None:
         folder = named_data(registry, model, path, data, data_dir).folder
         if folder is not None:

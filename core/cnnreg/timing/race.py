@@ -55,6 +55,8 @@ def race(
 ) -> Race:
     """Time the models in `paths` on the same images with equal threads.
 
+    One for each core is the engines' own choice, and left to them, as it is in use.
+
     Raises MachineError if what the others are compared with fails in use.
     """
     check_threads(threads)
@@ -80,7 +82,8 @@ def race(
         outcomes = benchmark(contestants, images, options, step=step, note=note)
     outcomes_of = list(zip(contestants, outcomes, strict=True))
     # What it is shown is no picture, so that nothing follows from what it is taken for.
-    pairs = judged(outcomes_of, images, options.batch, expected=0 if noisy else EXPECTED)
+    expected = 0 if noisy else EXPECTED
+    pairs = judged(outcomes_of, images, options.batch, expected=expected)
     timed = [
         (replace(result, sha256=digests[one.model.path]), proof)
         for (one, result), proof in zip(pairs, proofs, strict=True)
@@ -92,7 +95,7 @@ def race(
         contract=models[0].contract,
         threads=threads,
         results=results,
-        fastest=choose(results, [proof for _, proof in timed]),
+        fastest=choose(results, [proof for _, proof in timed], expected=expected),
         environment=before,
         devices=names,
         warnings=(

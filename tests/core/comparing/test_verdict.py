@@ -142,8 +142,12 @@ def test_one_seed_in_common_settles_nothing():
 def test_no_seed_in_common_is_no_comparison():
     given = [result(trial("adam", seed=0), 0.9), result(trial("sgd", seed=1), 0.5)]
     (verdict,) = verdicts(cells(given))
-    assert verdict.differences == ()
+    assert (verdict.leader, verdict.differences) == ("", ())
     assert verdict.behind == {"adam (0.001)": 1, "sgd (0.001)": 1}
+    assert "mlp on digits: there is no seed that all have, so no order is claimed." in verdict.text
+    (verdict,) = verdicts(cells([*given, result(trial("momentum", seed=0), None)]))
+    assert (verdict.leader, verdict.unranked) == ("", ("momentum (0.001)",))
+    assert "Not ranked, for a seed diverged: momentum (0.001)." in verdict.text
 
 
 def test_the_leader_is_chosen_by_validation_and_may_be_worse_on_test():

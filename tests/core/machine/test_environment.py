@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,39 +91,65 @@ def test_a_tiger_lake_has_vnni_and_no_bf16():
     assert not has_vnni(["avx2", "avx512f"])
 
 
+FOUR_CORES = ("0,4", "1,5", "2,6", "3,7")
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Eight processors, of which this process may use some, and a share of their time."""
+
+    def machine(allowed=range(8), share=None, siblings=(), physical=4):
+        for number, own in enumerate((*siblings, *siblings)):
+            (topology := tmp_path / f"cpu{number}" / "topology").mkdir(parents=True, exist_ok=True)
+            (topology / "core_cpus_list").write_text(f"{own}\n", encoding="utf-8")
+        monkeypatch.setattr(environment, "PROCESSORS", tmp_path)
+        monkeypatch.setattr(environment, "processor_share", lambda: share)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(allowed), raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: 8)
+        monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+
+    return machine
+
+
 @pytest.mark.parametrize(
-    ("physical", "allowed", "cores"), [(4, range(8), 4), (4, {0, 5}, 2), (None, range(3), 3)]
+    ("allowed", "cores"), [(range(8), 4), ({0, 1, 4, 5}, 2), ({0, 1, 2, 3}, 4), ({6}, 1)]
 )
-def test_cores_are_those_that_this_process_may_use(monkeypatch, physical, allowed, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(allowed), raising=False)
-    monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
-    monkeypatch.setattr(environment, "QUOTA", Path("no such file"))
+def test_two_processors_of_one_core_are_one_core(machine, allowed, cores):
+    machine(allowed, siblings=FOUR_CORES)
     assert environment.physical_cores() == cores
 
 
 @pytest.mark.parametrize(
-    ("told", "usable"),
-    [
-        ("200000 100000\n", 2),
-        ("150000 100000\n", 2),
-        ("20000 100000\n", 1),
-        ("0 100000\n", 1),
-        ("6400000 100000\n", 8),
-        ("max 100000\n", 8),
-        ("200000 0\n", 8),
-        ("", 8),
-    ],
+    ("physical", "allowed", "cores"), [(4, range(8), 4), (4, {0, 5, 6}, 2), (None, range(3), 3)]
 )
-def test_a_containers_share_of_the_time_counts_too(monkeypatch, tmp_path, told, usable):
-    (tmp_path / "cpu.max").write_text(told, encoding="utf-8")
-    monkeypatch.setattr(environment, "QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    assert environment.usable_processors() == usable
+def test_where_nobody_tells_which_share_a_core_it_is_in_proportion(
+    machine, physical, allowed, cores
+):
+    machine(allowed, physical=physical)
+    assert environment.physical_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("share", "usable", "cores"),
+    [(None, 8, 4), (2.0, 2, 2), (1.5, 2, 2), (0.2, 1, 1), (0.0, 1, 1), (64.0, 8, 4)],
+)
+def test_a_containers_share_of_the_time_counts_too(machine, share, usable, cores):
+    machine(share=share, siblings=FOUR_CORES)
+    assert (environment.usable_processors(), environment.physical_cores()) == (usable, cores)
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "told"),
+    [(None, 8, None), (4, 8, None), (3, 8, 3), (8, 8, 8), (None, 6, 4), (4, 6, 4)],
+)
+def test_an_engine_is_told_no_number_where_it_is_its_own_choice(machine, asked, allowed, told):
+    machine(range(allowed), siblings=FOUR_CORES)
+    assert environment.threads_to_ask_for(asked) == told
 
 
 def test_a_system_that_tells_no_affinity_lets_a_process_use_them_all(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(environment, "QUOTA", Path("no such file"))
+    monkeypatch.setattr(environment, "processor_share", lambda: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for mask, usable in (([0, 1, 4], 3), ([], 8)):  # [] where its threads are in several groups
         monkeypatch.setattr(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnreg.pictures.answers import draw_classes, draw_confusion, draw_mistakes
+from cnnreg.pictures import answers
+from cnnreg.pictures.answers import NAMED, draw_classes, draw_confusion, draw_mistakes
 from cnnreg.runs.report import make_report
 
 ODD = ("$x_1$", "a_b", "$", "日本語", "العربية", "🐱", "<b>&", "line\nbreak", "\\frac{", "x" * 300)
@@ -59,3 +60,25 @@ def test_equal_pictures_are_equal_files(tmp_path):
     for name in ("confusion", "classes", "mistakes"):
         one, two = (tmp_path / folder / f"{name}.svg" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("count", "tested", "said"),
+    [
+        (3, 3, ""),
+        (3, 2, "; 1 without test images"),
+        (NAMED + 2, NAMED + 2, f" (the {NAMED} worst)"),
+        (NAMED + 5, NAMED + 2, f" (the {NAMED} worst); 3 without test images"),
+        (NAMED + 2, NAMED, "; 2 without test images"),
+    ],
+)
+def test_the_classes_that_are_not_shown_are_told_of(tmp_path, monkeypatch, count, tested, said):
+    figures = []
+    monkeypatch.setattr(answers, "save", lambda figure, path: figures.append(figure))
+    truth = np.arange(tested)
+    report = make_report(
+        truth, truth, np.ones(tested, np.float32), classes=tuple(map(str, range(count))), epoch=1
+    )
+    draw_classes(report, "title", tmp_path / "classes.png")
+    title = figures[0].get_suptitle()
+    assert title == f"title\naccuracy of each class on the test images{said}"

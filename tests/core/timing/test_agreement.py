@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnnreg.engines import CHECKPOINT
 from cnnreg.errors import MachineError, ModelFileError, PluginError
 from cnnreg.specs import ModelFile
 from cnnreg.timing.agreement import judged
@@ -56,7 +57,8 @@ def outcomes(monkeypatch):
             session = Answering(clock, 0.001)
             vars(session).update(change)
             path = Path(f"/{runs[number]}/exports/x{number}/model.onnx")
-            model = ModelFile(path=path, format="onnx", precision="fp32", contract=contract())
+            form = change.pop("form", "onnx")
+            model = ModelFile(path=path, format=form, precision="fp32", contract=contract())
             contestants.append(Contestant(f"engine {number}", model, ENGINE, session, 0.0))
         timed = list(zip(contestants, benchmark(contestants, IMAGES, BRIEFLY), strict=True))
         return [outcome for _, outcome in judged(timed, IMAGES, BRIEFLY.batch)]
@@ -70,6 +72,12 @@ def test_one_that_decides_otherwise_is_told(outcomes):
     told = "decides 2 of 8 images otherwise than engine 0"
     assert told in other.warnings
     assert told not in first.warnings + same.warnings
+
+
+def test_it_is_the_original_that_they_are_to_agree_with_wherever_it_stands(outcomes):
+    wrong, original, same = outcomes({"odd": 2}, {"form": CHECKPOINT}, {})
+    assert (wrong.agreement, original.agreement, same.agreement) == (0.75, 1.0, 1.0)
+    assert "decides 2 of 8 images otherwise than engine 1" in wrong.warnings
 
 
 def test_other_weights_may_decide_as_they_like(outcomes):

@@ -92,7 +92,36 @@ def test_several_devices_take_part_in_the_same_rounds(toy, capsys):
 def test_a_device_that_no_engine_has_is_an_error_not_a_smaller_table(toy, devices, capsys):
     with pytest.raises(MachineError, match="NPU not found"):
         labels(toy, *devices)
-    assert capsys.readouterr().out == ""
+    assert "is left out: NPU not found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("devices", "details"), [(("CPU", "GPU"), None), (("CPU",), dict)])
+def test_a_missing_device_is_told_of_by_an_engine_that_might_have_had_it(
+    toy, devices, details, capsys
+):
+    """One for the processor alone names others, though they are here and lack it as well."""
+
+    def only_processor(model, options):
+        raise MachineError("The processor only.", hint="Export for another engine.")
+
+    plain, rich = toy.runtimes.entries
+    first = dataclasses.replace(plain.spec, open=only_processor)
+    second = dataclasses.replace(
+        rich.spec, devices=lambda: dict.fromkeys(devices, ""), details=details
+    )
+    entries = [Entry(first, plain.plugin), Entry(second, rich.plugin)]
+    changed = dataclasses.replace(toy, runtimes=Catalog("runtime", entries))
+    with pytest.raises(MachineError, match="NPU not found"):
+        labels(changed, "npu")
+    assert capsys.readouterr().out.splitlines() == [
+        "Plain fp16 fixed is left out: The processor only.",
+        "Rich fp16 fixed is left out: NPU not found; there are ('CPU', 'GPU').",
+    ]
+
+
+def test_a_device_of_two_names_takes_part_once(toy):
+    assert labels(toy, "GPU", "iGPU", "gpu.0", "GPU") == [("Rich fp16 fixed", "GPU")]
+    assert labels(toy, "gpu", "all", "iGPU") == labels(toy, "all")
 
 
 def test_what_would_be_named_alike_is_told_apart(toy):

@@ -17,11 +17,11 @@ from helpers import contract
 @pytest.fixture
 def asked(registry, tmp_path):
     """Of a file that lies alone, of a model of somebody's folder."""
-    own = contract(dataset="folder")
     path = tmp_path / "model.onnx"
-    model = ModelFile(path=path, format="onnx", precision="fp32", contract=own)
 
-    def asked(*, batch=1, data=None, data_dir=None):
+    def asked(*, batch=1, data=None, data_dir=None, **changes):
+        own = contract(dataset="folder", **changes)
+        model = ModelFile(path=path, format="onnx", precision="fp32", contract=own)
         return images_to_time(registry, model, path, data=data, data_dir=data_dir, batch=batch)
 
     return asked
@@ -33,6 +33,12 @@ def test_without_images_it_is_noise_the_same_each_time_and_said(asked):
     assert (timed.pixels == again.pixels).all()
     assert timed.pixels.std() > 50
     assert timed.warning.startswith("on noise, not on your images: ")
+
+
+@pytest.mark.parametrize(("batch", "images"), [(8, 64), (32, 192), (300, 300)])
+def test_of_large_images_there_are_no_more_than_are_timed(asked, batch, images):
+    """Six batches of 32 fit into what a contestant's inputs may take, and of 300 one."""
+    assert len(asked(input_shape=(1, 400, 400), batch=batch).pixels) == images
 
 
 @pytest.mark.parametrize("batch", [1, 5])

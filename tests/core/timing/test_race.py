@@ -12,12 +12,14 @@ from cnnreg.errors import MachineError
 from cnnreg.specs import ModelFile
 from cnnreg.timing import race as racing
 from cnnreg.timing.bench import BenchOptions, Contestant
+from cnnreg.timing.choice import Proof
 from cnnreg.timing.images import Timed
 from cnnreg.timing.race import power_warnings, race
 from helpers import contract
 from slow_sessions import Clock, Failing, Waiting
 
 BRIEFLY = BenchOptions(rounds=3, seconds=0.02, warmup=0.02)
+NOISE = Timed(np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1), "on noise")
 
 
 @pytest.fixture
@@ -138,13 +140,22 @@ def test_how_busy_the_machine_is_is_looked_at_before_it_is_loaded(start, monkeyp
 
 
 def test_that_the_images_are_noise_is_a_warning_and_no_ones_answers_are(start, monkeypatch):
-    noise = Timed(np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1), "on noise")
-    monkeypatch.setattr(racing, "images_to_time", lambda *args, **options: noise)
+    monkeypatch.setattr(racing, "images_to_time", lambda *args, **options: NOISE)
     monkeypatch.setattr(Waiting, "infer", at_random(Waiting.infer))
     raced = start("one", "two")
     assert raced.warnings[0] == "on noise"
     assert raced.results[1].agreement < 0.9
     assert not [text for text in raced.results[1].warnings if "otherwise" in text]
+
+
+def test_one_that_answers_otherwise_on_images_is_not_recommended(start, monkeypatch):
+    monkeypatch.setattr(racing, "proof_of", lambda contestant: Proof())
+    monkeypatch.setattr(Waiting, "infer", at_random(Waiting.infer))
+    fastest = start("one", "two").fastest
+    assert (fastest.label, fastest.level_with) == ("one", ())
+    monkeypatch.setattr(racing, "images_to_time", lambda *args, **options: NOISE)
+    fastest = start("one", "two").fastest
+    assert {fastest.label, *fastest.level_with} == {"one", "two"}
 
 
 def at_random(infer):

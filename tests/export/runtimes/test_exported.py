@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.machine import environment
 from cnnreg.registry import Registry
 
 if TYPE_CHECKING:
@@ -169,10 +170,8 @@ def test_onnx_runtime_holds_threads_to_cores_where_one_for_each_is_wanted(
     usable: int,
     given: int,
 ) -> None:
-    from cnnreg_export.runtimes.onnxruntime import session
-
-    monkeypatch.setattr(session, "physical_cores", lambda: 4)
-    monkeypatch.setattr(session, "usable_processors", lambda: usable)
+    monkeypatch.setattr(environment, "physical_cores", lambda: 4)
+    monkeypatch.setattr(environment, "usable_processors", lambda: usable)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     opened = registry.runtimes["onnxruntime"].open(
         exported("onnx", "fp32"), RuntimeOptions(threads=asked)

@@ -13,7 +13,6 @@ EXAMPLE = """\
 import json, numpy, onnxruntime, PIL.Image, PIL.ImageOps
 session = onnxruntime.InferenceSession({model})
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-# Of 8 bits, and opaque: `cnnreg predict` lays transparent ones on white.
 picture = PIL.ImageOps.exif_transpose(PIL.Image.open("picture.jpg")).convert("RGB")
 print(labels[session.run(None, {"images": numpy.asarray(picture)[None]})[0].argmax()])
 """

@@ -13,7 +13,6 @@ EXAMPLE = """\
 import json, numpy, openvino, PIL.Image, PIL.ImageOps
 model = openvino.Core().read_model({model})
 network = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-# Of 8 bits, and opaque: `cnnreg predict` lays transparent ones on white.
 picture = PIL.ImageOps.exif_transpose(PIL.Image.open("picture.jpg")).convert("RGB")
 print(json.loads(model.get_rt_info(["cnnreg", "labels"]).value)[\
 network(numpy.asarray(picture)[None])[0].argmax()])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnreg import ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.errors import one_line
-from cnnreg.machine.environment import physical_cores, usable_processors
+from cnnreg.machine.environment import threads_to_ask_for
 from cnnreg_export.runtimes.devices import only_processor
 from cnnreg_export.runtimes.image_input import ImageInput
 from cnnreg_export.untracked import untracked
@@ -75,7 +74,7 @@ def stored_metadata(path: Path) -> Mapping[str, str]:
 def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> Any:
     settings = ort.SessionOptions()
     settings.log_severity_level = FATAL_ONLY
-    settings.intra_op_num_threads = _threads(options.threads)
+    settings.intra_op_num_threads = threads_to_ask_for(options.threads) or 0
     for name, size in sizes.items():
         settings.add_free_dimension_override_by_name(name, size)
     try:
@@ -86,14 +85,3 @@ def _open(path: Path, options: RuntimeOptions, sizes: dict[str, int]) -> Any:
             where=path,
             hint="Export the run again.",
         ) from error
-
-
-def _threads(asked: int | None) -> int:
-    """0 where one for each core is wanted: ONNX Runtime then holds each to its core.
-
-    A number loses that, so that timing would differ from using. Where this process is held to
-    some processors the number stays: ONNX Runtime would take the others as well.
-    """
-    wanted = asked or physical_cores()
-    everywhere = usable_processors() == os.cpu_count()
-    return 0 if everywhere and wanted == physical_cores() else wanted

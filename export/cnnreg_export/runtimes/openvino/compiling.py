@@ -11,6 +11,7 @@ from typing import Any
 from cnnreg.files import file_digest
 from cnnreg.machine.compiled import keeping, shelf
 from cnnreg.machine.devices import kind_of
+from cnnreg.machine.environment import threads_to_ask_for
 from cnnreg.specs import Precision
 
 from .hardware import core, driver_version, full_name, ov
@@ -25,8 +26,8 @@ def settings(device: str, precision: Precision, threads: int | None) -> dict[str
     if kind_of(device) == "CPU":
         # Else OpenVINO takes bf16 where the processor has it, and the answers change.
         chosen["INFERENCE_PRECISION_HINT"] = "f32"
-        if threads is not None:
-            chosen["INFERENCE_NUM_THREADS"] = threads
+        if number := threads_to_ask_for(threads):
+            chosen["INFERENCE_NUM_THREADS"] = number
     if kind_of(device) == "GPU":
         # Else it computes a file of 32 bits in 16, and that file was proven in 32.
         exact = precision == "fp32"

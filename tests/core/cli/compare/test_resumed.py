@@ -183,6 +183,13 @@ def test_a_folder_of_other_things_is_left_alone(what, tmp_path, monkeypatch):
     assert not (tmp_path / "shared.db").exists()
 
 
+def test_a_study_in_its_folder_is_not_gone_on_with_where_another_is_named(whole, tmp_path):
+    elsewhere = f"sqlite:///{tmp_path / 'shared.db'}"
+    for command in (("compare", "--resume"), (*SMALL, "--output")):
+        refused(2, "is in the folder itself", *command, whole[0], "--storage", elsewhere)
+    assert not (tmp_path / "shared.db").exists()
+
+
 def test_a_damaged_name_is_told(tmp_path):
     (tmp_path / "comparison.json").write_text('{"study": 3}', encoding="utf-8")
     code, _, err = cli("compare", "mlp", "--output", tmp_path)
