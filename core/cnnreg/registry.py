@@ -144,8 +144,8 @@ class Registry:
             raise PluginError(
                 f"The model's architecture '{name}' is of the package {package}; the one that is "
                 f"here is of {offered[0].origin}.",
-                hint=f"Install {package}. If both are one network, of a package that was renamed: "
-                f"cnnreg import FILE --arch {name}",
+                hint=f"Install {package}, or train the other from these weights: "
+                f"cnnreg train {name} --weights RUN",
             )
         if len(offered) > 1:
             offered = own

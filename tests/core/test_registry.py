@@ -102,7 +102,7 @@ def test_of_two_with_one_name_a_model_is_its_packages(install, packages, made_by
         return
     with pytest.raises(PluginError, match=found) as caught:
         load_registry().entry_of(made)
-    other = "Install pkg-c. If both are one network"
+    other = "Install pkg-c, or train the other"
     assert ("cnnreg plugins disable" in caught.value.hint) is (made_by != "pkg-c 1.0")
     assert (other in caught.value.hint) is (made_by == "pkg-c 1.0")
 
