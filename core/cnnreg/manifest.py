@@ -145,7 +145,9 @@ def _check_files(folder: Path, manifest: Manifest, listed: dict[str, tuple[int, 
         if name not in present:
             raise ModelFileError("A file of the export is missing.", where=path, hint=cure)
         if path.stat().st_size != size:
-            message = f"Incomplete: {path.stat().st_size} of {size} bytes."
+            found = path.stat().st_size
+            what = "Incomplete" if found < size else "Changed"
+            message = f"{what}: {found} of {size} bytes."
             raise ModelFileError(message, where=path, hint=cure)
         if file_digest(path) != digest:
             raise ModelFileError("Its sha256 differs from the manifest.", where=path, hint=cure)

@@ -11,7 +11,7 @@ from .errors import FEW, ModelFileError, PluginError, UsageError, one_line
 from .files import file_digest, typed
 from .manifest import has_manifest, read_manifest
 from .registry import Registry
-from .runs import Run, is_run, open_run, run_around
+from .runs import Run, is_run, open_run, read_metrics, run_around
 from .runs.overview import exports_of
 from .specs import Interface, ModelContract, ModelFile, Precision
 
@@ -49,8 +49,9 @@ def models_of(registry: Registry, run: Run) -> list[ModelFile]:
 
 def checkpoint_of(registry: Registry, run: Run) -> ModelFile:
     if not run.best.is_file():
+        lost = bool(read_metrics(run.folder))
         raise ModelFileError(
-            "The run has no finished epoch yet.",
+            "The run's best weights are lost." if lost else "The run has no finished epoch yet.",
             where=run.folder,
             hint=f"Go on with: cnnreg resume {typed(run.folder)}",
         )

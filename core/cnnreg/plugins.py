@@ -23,7 +23,7 @@ from typing import Any, Literal
 import pluggy
 
 from . import hookspecs
-from .discovery import discovered, package_of
+from .discovery import discovered, own_name, package_of
 from .errors import CnnregError, MachineError, PluginError, is_out_of_memory, one_line
 from .files import disk_errors, home, write_json
 from .output import quiet_stdout
@@ -77,7 +77,19 @@ def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
                 statuses.append(_status(point, name, "off", reason))
             else:
                 statuses.append(_load(manager, point, name))
-    return LoadedPlugins(manager, tuple(statuses))
+    return LoadedPlugins(manager, (*statuses, *_unknown(wanted or set(), statuses)))
+
+
+def _unknown(wanted: set[str], statuses: Iterable[PluginStatus]) -> Iterator[PluginStatus]:
+    """Those that were named and are not there: what they offer is missed under another word."""
+    known = {name for status in statuses for name in (status.name, own_name(status.name))}
+    for name in sorted(wanted - known):
+        reason = f"named by {ONLY_VARIABLE}, but not installed"
+        if is_strict():
+            raise PluginError(f"Plugin '{name}' is {reason}.")
+        yield PluginStatus(
+            name=name, distribution="", version="", module="", state="failed", reason=reason
+        )
 
 
 def disabled_plugins() -> set[str]:
@@ -165,16 +177,24 @@ def _process_kept() -> Iterator[None]:
         """Not where it would import torch, for which every command would wait."""
         return import_module("cnnreg.training.settings") if "torch" in sys.modules else None
 
-    folder = Path.cwd() if Path().exists() else None
+    folder = _working_folder()
     known = settings_module()
     before = known.settings() if known else {}
     try:
         yield
     finally:
-        if folder is not None:
-            os.chdir(folder)
+        if folder and _working_folder() != folder:
+            with contextlib.suppress(OSError):
+                os.chdir(folder)
         if known := settings_module():
             known.put_back(before or known.FRESH)
+
+
+def _working_folder() -> str:
+    """Empty where it was removed, or may not be entered."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()  # noqa: PTH109 - never made absolute by itself
+    return ""
 
 
 def _refuse_unknown_hooks(plugin: Any, name: str) -> None:

@@ -168,6 +168,11 @@ def flag_of(name: str) -> str:
     return "--" + _SPELLING.get(name, name.replace("_", "-"))
 
 
+def field_of(spelt: Any) -> Any:
+    """The field that is meant by its name, or as its flag spells it; else as it was."""
+    return next((f.name for f in settings() if flag_of(f.name) == f"--{spelt}"), spelt)
+
+
 def settings() -> tuple[Field[Any], ...]:
     """The recipe's fields; `metadata["help"]` says what each is."""
     return fields(Recipe)
@@ -180,7 +185,8 @@ def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
     """
     base = base or Recipe()
     changes, kinds = {}, {f.name: type(f.default) for f in settings()}
-    for name, value in dict(data).items():
+    for spelt, value in dict(data).items():
+        name = field_of(spelt)
         if name not in kinds:
             near = get_close_matches(name, kinds, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
@@ -194,11 +200,10 @@ def read_recipe(path: Path, base: Recipe) -> Recipe:
 
     Raises UsageError for what it must not say.
     """
-    flags = {flag_of(field.name).removeprefix("--"): field.name for field in settings()}
     try:
         # Windows' Notepad may begin a file with a mark that TOML does not know: utf-8-sig.
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        return recipe_from_data({flags.get(name, name): data[name] for name in data}, base)
+        return recipe_from_data(data, base)
     except OSError as error:
         raise UsageError(f"Cannot read the recipe: {error.strerror}.", where=path) from error
     except (ValueError, TypeError) as error:

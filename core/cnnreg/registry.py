@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -138,7 +139,7 @@ class Registry:
         offered = [entry for entry in self.architectures.entries if entry.spec.name == name]
         # Of whatever version: an update changes the package, and its models stay its own.
         package = contract.plugin.partition(" ")[0]
-        own = [entry for entry in offered if entry.plugin.distribution == package]
+        own = [one for one in offered if _project(one.plugin.distribution) == _project(package)]
         packed = all(entry.plugin.distribution for entry in offered)  # one may be at work on it
         if package and packed and not own:
             raise PluginError(
@@ -172,6 +173,11 @@ def load_registry(only: Iterable[str] | None = None) -> Registry:
         plugins=collector.statuses(),
         manager=collector.loaded.manager,
     )
+
+
+def _project(distribution: str) -> str:
+    """However its name is spelt: https://packaging.python.org/specifications/name-normalization."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 class _Collector:

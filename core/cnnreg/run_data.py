@@ -46,7 +46,7 @@ def data_of_run(
             raise PluginError(
                 f"The run's data set '{own.name}' is not installed.", where=run.folder
             )
-        moved = expanded(folder).absolute() if folder else own.folder
+        moved = _found(registry, run, folder) if folder else own.folder
         config = replace(own, folder=moved, downloads=downloads)
     elif folder is None:
         raise _nameless(run.folder)
@@ -140,8 +140,8 @@ def named_data(
     data_dir: Path | None,
 ) -> DataConfig:
     """The data that were named, else those that the model says it is of, at its size."""
-    name = data or model.contract.dataset
-    if not name:
+    name = model.contract.dataset if data is None else data
+    if data is None and not name:
         raise _nameless(path)
     downloads = data_dir or DEFAULT_DOWNLOADS
     try:
@@ -164,6 +164,21 @@ def is_another(model: ModelFile, dataset: Dataset) -> bool:
 def fingerprint_of(model: ModelFile) -> str | None:
     """Of the data of the run that an export was made of, where it tells."""
     return (model.split.get(FINGERPRINT) or None) if isinstance(model.split, dict) else None
+
+
+def _found(registry: Registry, run: Run, folder: Path) -> Path:
+    """Where the run's images are said to lie now. Raises UsageError if they cannot."""
+    name = run.config.data.name
+    if name in registry.datasets and registry.datasets[name].embedded:
+        raise UsageError(
+            f"The run is of '{name}', which comes with an installed package.",
+            where=run.folder,
+            hint="Leave --data away.",
+        )
+    whole = expanded(folder).absolute()
+    if not whole.is_dir():
+        raise DataError("There is no such folder.", where=whole)
+    return whole
 
 
 def with_classes(

@@ -65,7 +65,11 @@ class Evaluation:
 
 
 def place_of(model: Run | Path | str) -> Path:
-    return model.folder if isinstance(model, Run) else placed(Path(model))
+    if isinstance(model, Run):
+        return model.folder
+    if not isinstance(model, (str, Path)):
+        raise UsageError(f"A model is a run, or a path, not {type(model).__name__}.")
+    return placed(Path(model))
 
 
 def load(
@@ -93,9 +97,16 @@ def load(
     return Model(path, file, engine, session, registry)
 
 
-def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list[Guess]:
+def _opened(model: Model | Run | Path | str) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def predict(
+    model: Model | Run | Path | str, picture: Path | str | Pixels, *, top: int = 3
+) -> list[Guess]:
     """The `top` most likely classes, the likeliest first.
 
+    For several pictures `load` the model once: by name it is opened anew each time.
     `picture` is an image file, or uint8 pixels [H, W, C] of any size, C being 1 or 3.
     Raises DataError if it cannot be read, MachineError or ModelFileError without an answer.
     """
@@ -103,6 +114,7 @@ def predict(model: Model, picture: Path | str | Pixels, *, top: int = 3) -> list
 
     if not hasattr(top, "__index__") or top < 1:
         raise UsageError(f"top must be a whole number from 1 on, not {top!r:.30}.")
+    model = _opened(model)
     pixels = pixels_for(model.file.contract, picture)
     shares = softmax(_answers(model, pixels[None]))[0]
     return [Guess(model.classes[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
@@ -133,7 +145,7 @@ def pixels_for(contract: ModelContract, picture: Path | str | Pixels) -> Pixels:
 
 
 def evaluate(
-    model: Model,
+    model: Model | Run | Path | str,
     *,
     data: str | Path | None = None,
     data_dir: Path | str | None = None,
@@ -151,7 +163,7 @@ def evaluate(
 
     if split not in (None, *SPLITS):
         raise UsageError(f"There is no split '{split}'.", hint=f"There are {', '.join(SPLITS)}.")
-    downloads = Path(data_dir) if data_dir else None
+    model, downloads = _opened(model), Path(data_dir) if data_dir else None
     asked = Asked(model.registry, model.file, model.path, data, downloads)
     found = asked.examples(split)
     for part in found.parts:

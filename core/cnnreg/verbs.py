@@ -18,6 +18,7 @@ from .exporting.budget import DEFAULT_MINUTES
 from .exporting.original import load_original
 from .exporting.publishing import ExportResult, publish
 from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
+from .recipe import field_of as recipe_field
 from .recipe import settings as recipe_fields
 from .registry import Registry, load_registry
 from .run_data import data_of_run
@@ -78,7 +79,7 @@ def train(
     registry = registry or load_registry()
     known = [field.name for field in recipe_fields()]
     for name in settings:
-        if name not in known:
+        if recipe_field(name) not in known:
             raise UnknownNameError("setting", name, known)
     own = registry.architectures[architecture].recipe
     chosen = make_recipe(registry, own, recipe, settings, note=note)

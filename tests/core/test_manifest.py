@@ -45,6 +45,7 @@ def change(folder, **fields):
     [
         (lambda f: (f / "model.bin").unlink(), "is missing"),
         (lambda f: (f / "model.bin").write_bytes(b"weight"), "Incomplete: 6 of 7 bytes"),
+        (lambda f: (f / "model.bin").write_bytes(b"weights and more"), "Changed: 16 of 7 bytes"),
         (lambda f: (f / "model.bin").write_bytes(b"weightS"), "sha256 differs"),
         (lambda f: (f / "extra.bin").write_bytes(b""), "'extra.bin' is not in the manifest"),
         (lambda f: (f / "manifest.json").write_text("{"), "Damaged manifest"),

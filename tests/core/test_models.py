@@ -14,7 +14,7 @@ from cnnreg.files import typed
 from cnnreg.manifest import Manifest, write_manifest
 from cnnreg.models import digest_of, find_model
 from cnnreg.specs import Interface, to_data
-from helpers import contract, make_run
+from helpers import contract, make_run, train
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,14 @@ def test_foreign_files_are_refused(registry, tmp_path, name, content, error, sai
 def test_a_run_without_an_epoch_says_how_to_go_on(registry, tmp_path):
     run = make_run(registry, tmp_path / "run")
     with pytest.raises(ModelFileError, match="cnnreg resume"):
+        find_model(registry, run.folder)
+
+
+def test_a_run_whose_best_weights_are_gone_says_so(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=1)
+    train(registry, run)
+    run.best.unlink()
+    with pytest.raises(ModelFileError, match="best weights are lost.*cnnreg resume"):
         find_model(registry, run.folder)
 
 

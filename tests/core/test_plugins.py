@@ -48,6 +48,30 @@ def test_a_crash_names_its_file_and_can_be_disabled(python):
     assert python("-m", "cnnreg", "list").returncode == 0
 
 
+GONE = """
+import os, sys, tempfile
+from importlib.metadata import EntryPoint
+from cnnreg import discovery
+from cnnreg.registry import load_registry
+folder = tempfile.mkdtemp()
+os.chdir(folder)
+if sys.argv[1] == "torch":
+    import torch
+    torch.backends.cuda.matmul.fp32_precision = "tf32"  # with which the older getter fails
+else:
+    os.rmdir(folder)
+discovery.entry_points = lambda group: [EntryPoint("mlp", "cnnreg_plugins.mlp", "cnnreg")]
+assert [plugin.state for plugin in load_registry().plugins] == ["loaded"]
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the folder in use cannot be removed there")
+@pytest.mark.parametrize("odd", ["torch", "folder"])
+def test_what_cannot_be_asked_for_of_the_process_costs_no_plugin(python, odd):
+    done = python("-c", GONE, odd)
+    assert done.returncode == 0, done.stderr
+
+
 MEDDLING = """
 import os, sys
 sys.path.insert(0, sys.argv[1])

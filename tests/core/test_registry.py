@@ -109,9 +109,14 @@ def test_of_two_with_one_name_a_model_is_its_packages(install, packages, made_by
 
 @pytest.mark.parametrize(
     ("package", "made_by", "right"),
-    [("pkg-b", "pkg-a 1.0", False), ("pkg-a", "pkg-a 1.0", True), ("", "pkg-a 1.0", True),
-     ("pkg-b", "", True)],
-)  # fmt: skip
+    [
+        ("pkg-b", "pkg-a 1.0", False),
+        ("pkg-a", "pkg-a 1.0", True),
+        ("Pkg_A", "pkg-a 1.0", True),
+        ("", "pkg-a 1.0", True),
+        ("pkg-b", "", True),
+    ],
+)
 def test_another_packages_network_of_a_models_name_is_not_its_network(
     install, package, made_by, right
 ):
@@ -150,6 +155,16 @@ def test_a_plugin_that_breaks_on_import_costs_only_itself(install, breakage):
     states = {plugin.name: plugin.state for plugin in registry.plugins}
     assert states == {"bad": "failed", "good": "loaded"}
     assert list(registry.architectures) == ["tiny"]
+
+
+def test_a_plugin_that_is_named_and_not_there_is_told(install, monkeypatch):
+    install(FakePoint("good", Offering(spec())))
+    monkeypatch.setenv("CNNREG_PLUGINS", "good,typo")
+    states = {plugin.name: plugin.state for plugin in load_registry().plugins}
+    assert states == {"good": "loaded", "typo": "failed"}
+    monkeypatch.setenv("CNNREG_STRICT", "1")
+    with pytest.raises(PluginError, match="'typo' is named by CNNREG_PLUGINS, but not installed"):
+        load_registry()
 
 
 def test_strict_mode_raises_instead(install, monkeypatch):

@@ -183,6 +183,20 @@ def test_settings_that_do_not_exist_are_named(registry):
         cnnreg.train("mlp", epoch=3, registry=registry)
 
 
+def test_settings_go_by_their_flags_names_too(registry, tmp_path):
+    run = cnnreg.train("mlp", lr=0.01, epochs=1, output=tmp_path / "run", registry=registry)
+    assert run.config.recipe.learning_rate == 0.01
+
+
+def test_what_is_no_model_is_refused(run, model):
+    assert evaluate(run.folder).right == evaluate(model).right
+    picture = np.zeros((8, 8, 1), np.uint8)
+    assert predict(str(run.folder), picture) == predict(model, picture)
+    for verb in (load, evaluate, cnnreg.export):
+        with pytest.raises(UsageError, match="A model is a run, or a path, not int"):
+            verb(3)
+
+
 def test_a_run_is_named_by_itself_too(registry, run, model, tmp_path, monkeypatch):
     monkeypatch.setattr("cnnreg.timing.turns.SETTLE", 0)
     assert load(run, registry=registry).classes == model.classes

@@ -70,6 +70,12 @@ def test_it_offers_all_that_a_plugin_can(leaves, tmp_path):
     assert cli("leaf", "oak")[:2] == (0, "oak: a tree\n")
 
 
+def test_each_example_stands_alone():
+    for text in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        if "@hookimpl" in text:
+            exec(compile(text, "<example>", "exec"), {"__file__": __file__, "__name__": "leaves"})
+
+
 def test_data_that_are_missing_are_asked_for(leaves, tmp_path):
     code, _, err = cli("train", "mlp", "--data", "leaves", "--data-dir", tmp_path / "empty")
     assert (code, "Unpack leaves.zip there." in err) == (3, True)

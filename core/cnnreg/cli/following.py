@@ -122,7 +122,7 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
         if always := read_report(run.report).as_good:
             yield (
                 f"no better than always answering '{always}': the network has learned nothing; "
-                "try a lower --lr"
+                "try another --lr, or more epochs"
             )
 
 

@@ -110,7 +110,7 @@ def command(
     with console(stderr=True).status(f"reading {file.name}"):
         weights = read_weights(file, key)
     opened = None
-    if data:
+    if data is not None:
         config = data_config(
             data,
             registry,
@@ -162,7 +162,7 @@ def _show(run: Run, planned: Import, name: str) -> None:
             "images",
             f"{shape_text(contract.input_shape)}, {contract.resize}, mean and std {moments}",
         ),
-        ("data", contract.dataset),
+        ("data", run.config.data.label if contract.dataset else ""),
         ("run", str(run.folder)),
         *_next(run, contract.architecture, known=bool(contract.dataset)),
     ]

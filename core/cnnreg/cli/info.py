@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnreg.engines import missing
-from cnnreg.errors import pip_line
+from cnnreg.errors import UsageError, pip_line
 from cnnreg.registry import Entry
 from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
 
@@ -64,7 +64,15 @@ def _options(
 ) -> ModelOptions:
     depth, height, width = spec.input_shape
     shape = (channels or depth, image_size or height, image_size or width)
-    return spec.options(num_classes=classes, input_shape=shape, form=form)
+    if min(shape[1:]) < spec.min_size:
+        raise UsageError(
+            f"Image size {min(shape[1:])} is too small for this network.",
+            hint=f"It takes {spec.min_size} or more.",
+        )
+    try:
+        return spec.options(num_classes=classes, input_shape=shape, form=form)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
 
 
 def _stages(spec: ArchitectureSpec, options: ModelOptions) -> list[Stage] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnreg.runs import Run, find_run
+from cnnreg.runs.overview import overview
 
 from .common import say
 
@@ -13,5 +14,7 @@ def named_or_newest(named: Path | None) -> Run:
     """Where none is named, it is said which is taken."""
     run = find_run(named)
     if named is None:
-        say(f"no run was named: taking {run.folder}")
+        state = overview(run.folder).status
+        which = "" if state in ("finished", "imported") else f", {state}"
+        say(f"no run was named: taking {run.folder}{which}")
     return run

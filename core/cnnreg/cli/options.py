@@ -65,7 +65,9 @@ moved_data_options = together(
     click.option("--data-dir", type=folder_type, help="Where downloaded data lie now, if moved."),
 )
 image_size_option = click.option(
-    "--image-size", type=click.IntRange(8, 4096), help="Height and width."
+    "--image-size",
+    type=click.IntRange(8, 4096),
+    help="Height and width; default: the images' own if all have one up to 96, else the network's.",
 )
 resize_option = click.option(
     "--resize",

@@ -18,7 +18,7 @@ from cnnreg.runs import DEFAULT_ROOT, Run, open_run
 from .common import console, get_registry, human_time
 
 STEPS = (
-    ("What is there: a few of the networks", "list *resnet*18*"),
+    ("What is there: a few of the networks", "list resnet18"),
     (
         "Train the network of a first course on real handwritten digits",
         "train simple_cnn --epochs 15 --batch-size 32 --output {run}",

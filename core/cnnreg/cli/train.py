@@ -99,7 +99,7 @@ def command(
     choose_device(device, world)
     loggers = choose_loggers(registry, log or ())
     config = data_config(
-        data or DEFAULT_DATA,
+        DEFAULT_DATA if data is None else data,
         registry,
         note=say,
         downloads=data_dir or DEFAULT_DOWNLOADS,

@@ -1,4 +1,4 @@
-"""Whether a plugin's module is quick and harmless to import: every command imports all of them."""
+"""Whether a plugin's module is quick to import, and stays where it is: every command imports it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _imports_lightly(registry: Registry, spec: ArchitectureSpec) -> str:
     module = next(entry.plugin.module for entry in entries if entry.spec is spec)
     fault = _fault_of(module)
     require(not fault, f"'{module}' {fault}")
-    return "importing it imports no torch, and leaves the process as it is"
+    return "importing it imports no torch, and stays in the working folder"
 
 
 @cache

@@ -5,8 +5,9 @@
     index.json          what they were made of, their shape, the files that could not be read
 
 Each entry is a folder that appears as a whole, so a kill leaves it, or a temporary one that a
-later writer removes. Other images get an entry of their own: none that is in use, on whatever
-machine, is ever replaced. One that nobody opens for long goes when another is made.
+later writer removes. Other images get an entry of their own, for the older one may be in use, on
+whatever machine; an entry is replaced only by one in which more of its images could be read. One
+that nobody has opened for long goes when another is made, or earlier where its room is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,21 +38,16 @@ from cnnreg.files import (
     write_json,
     write_text,
 )
-from cnnreg.specs import Resize, Samples, Shape
 
 from .config import expanded
-from .listing import common_folder, middle_of, relative_names
 
 if TYPE_CHECKING:
     from cnnreg.specs import Pixels
 
-FORMAT = 2  # another one where images are decoded or resized to other pixels
-WIDE = (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")  # may hold more than eight bits
-WIDE_FORMAT = 2  # another one where those alone become other pixels
 FOLDER_NAME = ".cnnreg-cache"
 PIXELS, INDEX = "pixels.bin", "index.json"
 
-UNUSED = 7 * 86400.0  # seconds since an entry was last opened
+UNUSED, SPARED = 30 * 86400.0, 86400.0  # seconds since it was last opened; where room is needed
 
 LARGE = 1 << 30  # bytes: seconds to read again from a file, minutes to decode again
 LARGE_SHARE = 0.25  # of the memory that is free: the network needs the rest, as do other splits
@@ -75,38 +70,6 @@ def is_large(shape: tuple[int, ...]) -> bool:
     import psutil
 
     return prod(shape) > min(LARGE, LARGE_SHARE * psutil.virtual_memory().available)
-
-
-def cache_key(samples: Samples, image_shape: Shape, resize: Resize) -> str:
-    """sha256 over all that decides the pixels: names, sizes and times of files, or pixels."""
-    from hashlib import sha256
-
-    from PIL import __version__ as pillow
-
-    digest = sha256(f"{FORMAT} {pillow} {image_shape} {resize}\n".encode())
-    if samples.pixels is not None:
-        digest.update(f"{samples.pixels.shape}\n".encode())
-        digest.update(samples.pixels.tobytes())
-        return digest.hexdigest()
-    if any(path.name.lower().endswith(WIDE) for path in samples.files):
-        digest.update(f"{WIDE_FORMAT}\n".encode())
-    names = relative_names(samples.files, common_folder(samples.files))
-    facts = [*map(_facts, samples.files)]
-    alike = Counter(facts)  # of an archive all may have one time, and bitmaps have one size
-    for path, name, known in zip(samples.files, names, facts, strict=True):
-        digest.update(known)
-        if known and alike[known] > 1 and (middle := middle_of(path)):
-            digest.update(middle[1])
-        digest.update(os.fsencode(f"{name}\n"))
-    return digest.hexdigest()
-
-
-def _facts(path: Path) -> bytes:
-    try:
-        facts = path.stat()
-    except OSError:  # a broken link: counted when it is read
-        return b""
-    return f"{facts.st_size} {facts.st_mtime_ns} ".encode()
 
 
 def cache_beside(data: Path, name: str) -> Cache | None:
@@ -184,7 +147,7 @@ class Cache:
                 with disk_errors(folder):
                     folder.mkdir(parents=True, exist_ok=True)
                     _sweep(folder)
-                check_room(folder, needed)
+                _make_room(folder, needed)
                 return folder
             except MachineError as error:
                 errors.append(error)
@@ -213,7 +176,7 @@ def _open(entry: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
             or path.stat().st_size != prod(held)
         ):
             return None
-        with suppress(OSError):  # on a drive that cannot be written nothing is swept
+        with suppress(OSError):  # of who may only read it nobody knows
             os.utime(entry / INDEX)  # it is in use
         # Read-only: of writable memory systems promise, or refuse, as much as the file is long.
         return Kept(entry, np.memmap(path, np.uint8, mode="r", shape=held), skipped)
@@ -259,9 +222,27 @@ def _close_gaps(file: Any, count: int, row: int, skipped: dict[int, DataError]) 
 def _sweep(folder: Path) -> None:
     """Remove what killed writers left, and entries that nobody has opened for long."""
     sweep_abandoned(folder)
+    for entry in _unopened(folder, UNUSED):
+        _drop(entry)
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """The oldest entries go first. Raises MachineError if there is too little room without them."""
+    for entry in _unopened(folder, SPARED):
+        with suppress(MachineError):
+            check_room(folder, needed)
+            return
+        _drop(entry)
+    check_room(folder, needed)
+
+
+def _unopened(folder: Path, seconds: float) -> list[Path]:
+    """Entries that nobody has opened for so long, the oldest first."""
     now = time_there(folder)
-    for index in folder.glob(f"*/{INDEX}"):
-        entry = index.parent
-        if now - last_touched(entry) > UNUSED:
-            with suppress(OSError):  # Windows does not rename what is open
-                shutil.rmtree(entry.rename(folder / f"{TEMPORARY_PREFIX}{unique()}"))
+    touched = {index.parent: last_touched(index.parent) for index in folder.glob(f"*/{INDEX}")}
+    return sorted((e for e in touched if now - touched[e] > seconds), key=lambda e: touched[e])
+
+
+def _drop(entry: Path) -> None:
+    with suppress(OSError):  # Windows does not rename what is open
+        shutil.rmtree(entry.rename(entry.with_name(f"{TEMPORARY_PREFIX}{unique()}")))

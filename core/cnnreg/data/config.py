@@ -98,6 +98,8 @@ def data_config(
     A path that is no folder raises DataError, a mere word that names nothing UnknownNameError,
     wrong settings UsageError.
     """
+    if not text.strip():
+        raise UsageError("The name of the data is empty.", hint="Say --data FOLDER, or a name.")
     settings["downloads"] = _whole(settings.get("downloads", DOWNLOADS))
     if text in registry.datasets:
         if os.path.isdir(text):  # noqa: PTH112 - never raises
@@ -112,13 +114,13 @@ def data_config(
             where=folder,
             hint=_instead_of(folder.name.lower()),
         )
+    named = [name for name in registry.datasets if name != FOLDER]  # which is no name of data
     if _looks_like_path(text):
         raise DataError(
             "There is no such folder.",
             where=folder,
-            hint=f"Data sets by name: {', '.join(registry.datasets)}.",
+            hint=f"Data sets by name: {', '.join(named)}.",
         )
-    named = [name for name in registry.datasets if name != FOLDER]  # which is no name of data
     raise UnknownNameError("data set or folder", text, named)
 
 

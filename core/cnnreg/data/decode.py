@@ -13,7 +13,8 @@ from cnnreg.images import fit, from_pixels, read_image
 from cnnreg.machine.environment import usable_processors
 from cnnreg.specs import Resize, Samples, Shape
 
-from .cache import Cache, Store, cache_key, is_large
+from .cache import Cache, Store, is_large
+from .cache_key import cache_key
 
 if TYPE_CHECKING:
     import numpy as np

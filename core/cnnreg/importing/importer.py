@@ -51,6 +51,10 @@ def plan_import(
     """Nothing is written. Raises ModelFileError if the weights do not fit the network."""
     entry = registry.architectures.entry(architecture)
     spec, dataset = entry.spec, data[1] if data else None
+    try:
+        spec.options(form=wishes.form)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
     classes = agreed_classes(wishes.classes, dataset)
     if dataset is not None and classes is not None:
         dataset = dataset.in_order(classes)

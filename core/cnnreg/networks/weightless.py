@@ -45,14 +45,15 @@ def built_weightless(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def without_weights(model: nn.Module) -> nn.Module:
-    """A copy on torch's meta device."""
+    """A copy on torch's meta device; the network itself where it cannot be copied."""
     return _copied(model, lambda tensor: tensor.detach().to("meta"))
 
 
 def ran(model: nn.Module, shape: tuple[int, ...], run: Callable[[nn.Module, Tensor], T]) -> T:
     """What comes of `run`ning a copy of the network on images of that shape [N, C, H, W].
 
-    Both are shapes alone, or zeros where it has tensors of its own, which no device holds.
+    Both are shapes alone, or zeros where it has tensors of its own, which no device holds. A
+    network that cannot be copied is run itself.
     """
     with torch.random.fork_rng(devices=[]):
         with suppress(Exception), _Instead(_shapes):
@@ -75,7 +76,10 @@ def _copied(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
         if not is_lazy(p)
     }
     numbers |= {id(buffer): change(buffer) for buffer in model.buffers() if not is_lazy(buffer)}
-    return copy.deepcopy(model, numbers)
+    try:
+        return copy.deepcopy(model, numbers)
+    except Exception:  # noqa: BLE001 - of a tensor that was computed, or a lock, say
+        return model
 
 
 @contextmanager

@@ -134,6 +134,8 @@ class ArchitectureSpec:
     ) -> ModelOptions:
         """The options for a builder, the form chosen by the image size unless given."""
         shape = input_shape or self.input_shape
+        if form == "small" and not self.small_form:
+            raise ValueError(f"{self.name} has one form for all sizes")
         fits_small = bool(self.small_form) and min(shape[1:]) < self.small_below
         return ModelOptions(
             num_classes=num_classes or self.num_classes,

@@ -88,6 +88,7 @@ class BenchResult:
     first_call: float
     load_seconds: float
     agreement: float = 1.0  # of its classes with those of its run's original, or else the first
+    answers_otherwise: bool = False  # than the original, on more images than chance explains
     warnings: tuple[str, ...]
 
 

@@ -15,8 +15,6 @@ from cnnreg.machine.environment import has_vnni, instruction_sets
 from cnnreg.manifest import Manifest, has_manifest, read_manifest
 from cnnreg.runs.weights import is_outdated
 
-from .agreement import EXPECTED
-
 if TYPE_CHECKING:
     from .bench import BenchResult, Contestant
 
@@ -39,9 +37,9 @@ class Proof:
     one_by_one: bool = False  # they were for one image at a time, and others are computed otherwise
     curable: bool = False  # whether CURE writes such a file, proven there
 
-    def doubt_about(self, result: BenchResult, expected: float) -> str:
+    def doubt_about(self, result: BenchResult) -> str:
         """Why `result` is not proven; empty if it is. What was seen here goes before any proof."""
-        if result.agreement < expected:
+        if result.answers_otherwise:
             return OTHERWISE
         return self.doubt or ("proven at batch 1" if self.one_by_one and result.batch > 1 else "")
 
@@ -75,11 +73,9 @@ class Choice:
         return f"Fastest here{batch}: {text}{cure}"
 
 
-def choose(
-    results: Sequence[BenchResult], proofs: Sequence[Proof], *, expected: float = EXPECTED
-) -> Choice | None:
-    """The fastest of the proven ones that answered with the `expected` agreement; None if none."""
-    doubts = [one.doubt_about(own, expected) for own, one in zip(results, proofs, strict=True)]
+def choose(results: Sequence[BenchResult], proofs: Sequence[Proof]) -> Choice | None:
+    """The fastest of the proven ones that answered as their originals do; None if there is none."""
+    doubts = [one.doubt_about(own) for own, one in zip(results, proofs, strict=True)]
     eligible = [result for result, doubt in zip(results, doubts, strict=True) if not doubt]
     if not eligible:
         return None

@@ -82,8 +82,7 @@ def race(
         outcomes = benchmark(contestants, images, options, step=step, note=note)
     outcomes_of = list(zip(contestants, outcomes, strict=True))
     # What it is shown is no picture, so that nothing follows from what it is taken for.
-    expected = 0 if noisy else EXPECTED
-    pairs = judged(outcomes_of, images, options.batch, expected=expected)
+    pairs = judged(outcomes_of, images, options.batch, expected=0 if noisy else EXPECTED)
     timed = [
         (replace(result, sha256=digests[one.model.path]), proof)
         for (one, result), proof in zip(pairs, proofs, strict=True)
@@ -95,7 +94,7 @@ def race(
         contract=models[0].contract,
         threads=threads,
         results=results,
-        fastest=choose(results, [proof for _, proof in timed], expected=expected),
+        fastest=choose(results, [proof for _, proof in timed]),
         environment=before,
         devices=names,
         warnings=(

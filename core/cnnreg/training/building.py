@@ -57,6 +57,7 @@ def build_optimizer(
 
 def choose_device(name: str, world: World = ALONE) -> torch.device:
     """A GPU each for several processes. Raises MachineError if the device is not there."""
+    name = name.lower()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if world.size > 1 and name.startswith("cuda:"):
@@ -70,8 +71,10 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
+        unknown = "Expected one of" in str(error)  # and a list of what torch has names for
+        why = "" if unknown else f": {one_line(error).split('. ')[0]:.120}"
         raise MachineError(
-            f"There is no device '{name}' here: {one_line(error).split('. ')[0]:.120}.",
+            f"There is no device '{name}' here{why}.",
             hint="Use --device cpu; devices other than cpu and cuda are for exports.",
         ) from error
     return device

@@ -64,13 +64,21 @@ FRESH: dict[str, Any] = {
     "default dtype": torch.float32,
     "default device": torch.device("cpu"),
     "gradient mode": True,
+    "precision of float32": "highest",
     "deterministic mode": (False, False),
+    "cuDNN benchmarking": False,
+    "TF32 in convolutions": True,
 }
 """What of it a process that has just imported torch is known to have."""
 
 
 def settings() -> dict[str, Any]:
-    return {name: read() for name, (read, _) in SETTINGS.items()}
+    """Without what cannot be read, as where a program has used torch's newer settings too."""
+    known = {}
+    for name, (read, _) in SETTINGS.items():
+        with suppress(RuntimeError):
+            known[name] = read()
+    return known
 
 
 @contextmanager
@@ -86,5 +94,6 @@ def settings_kept() -> Iterator[None]:
 def put_back(before: dict[str, Any]) -> None:
     for name, value in before.items():
         read, put = SETTINGS[name]
-        if read() != value:
-            put(value)
+        with suppress(RuntimeError):
+            if read() != value:
+                put(value)

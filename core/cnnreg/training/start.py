@@ -133,7 +133,12 @@ def start_from(
         strange |= head_of(architecture, contract.options())
     named = {name: tensor for name, tensor in named.items() if name not in strange}
     where = None if published else weights
-    taken = copy_fitting(model, named, architecture.name, where, but=strange)
+    try:
+        taken = copy_fitting(model, named, architecture.name, where, but=strange)
+    except ModelFileError as error:
+        if made_with and made_with.architecture != architecture.name:
+            error.hint = f"They are of '{made_with.architecture}'."
+        raise
     fresh = [name for name in own if name not in taken and not name.endswith("_tracked")]
     source = "the pretrained weights" if published else Path(weights).name
     if made_with and made_with.architecture != architecture.name:

@@ -13,7 +13,10 @@ from helpers import cli
 
 def test_a_training_that_taught_nothing_says_so(tmp_path):
     line = ("train", "mlp", "--epochs", "1", "--lr")
-    said = "no better than always answering '3': the network has learned nothing; try a lower --lr"
+    said = (
+        "no better than always answering '3': the network has learned nothing; "
+        "try another --lr, or more epochs"
+    )
     code, out, err = cli(*line, "1e-12", "--output", tmp_path / "one")
     assert code == 0, err
     assert f"  {said}\n" in out

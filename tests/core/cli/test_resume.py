@@ -288,6 +288,22 @@ def test_a_run_is_its_alone_from_before_it_is_read(stopped, monkeypatch):
     assert not in_use(stopped.folder)
 
 
+@pytest.mark.parametrize("folder", ["nowhere", ""])
+def test_images_that_come_with_the_package_lie_nowhere_else(stopped, tmp_path, folder):
+    before = content(stopped.folder)
+    code, _, err = cli("resume", stopped.folder, "--data", tmp_path / folder)
+    assert (code, "comes with an installed package" in err) == (2, True)
+    assert content(stopped.folder) == before
+
+
+def test_the_newest_that_is_taken_says_that_it_has_not_finished(stopped, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    stopped.folder.rename(tmp_path / "runs" / "a")
+    monkeypatch.chdir(tmp_path)
+    _, _, err = cli("eval")
+    assert f"taking {Path('runs', 'a')}, stopped" in err
+
+
 def test_without_its_checkpoint_a_run_is_not_begun_anew(stopped):
     assert cli("resume", stopped.folder)[0] == 0
     stopped.last.unlink()

@@ -16,7 +16,6 @@ from PIL import Image
 from cnnreg.data import DataConfig, cache, decode, open_dataset
 from cnnreg.errors import DataError, MachineError
 from cnnreg.registry import load_registry
-from cnnreg.specs import Samples
 
 SIZE = 20
 
@@ -168,6 +167,24 @@ def test_an_entry_that_nobody_opens_for_long_goes_when_another_is_made(photos, l
     assert contents(used.parent) == {used.name, entry(photos, size=12).name}
 
 
+def test_where_room_is_lacking_the_oldest_entries_make_it(photos, large, monkeypatch):
+    for size in (8, 9, 10):
+        len(opened(photos, image_size=size).train)
+    first, second, third = (entry(photos, size=size) for size in (8, 9, 10))
+    grown_old(first, 2 * cache.SPARED)
+    grown_old(second, 3 * cache.SPARED)
+
+    def check_room(folder, needed):
+        if second.exists():
+            raise MachineError("Disk full")
+
+    monkeypatch.setattr(cache, "check_room", check_room)
+    assert isinstance(opened(photos, image_size=11).train.pixels, np.memmap)
+    assert contents(first.parent) == {path.name for path in (first, third)} | {
+        entry(photos, size=11).name
+    }
+
+
 def test_what_may_still_be_written_is_let_be(photos, large):
     """By whatever machine or container: its process cannot be looked for."""
     place = photos / ".cnnreg-cache" / "folder"
@@ -210,65 +227,15 @@ def test_what_another_process_made_meanwhile_is_left_alone(tmp_path, monkeypatch
     assert contents(tmp_path) == {"train-key"}
 
 
-def key_of(*files: Path) -> str:
-    samples = Samples(labels=np.zeros(len(files), np.int64), files=files)
-    return cache.cache_key(samples, (3, 8, 8), "squash")
-
-
-def test_files_on_two_drives_have_a_key():
-    assert key_of(Path("/one/a.png"), Path("another/a.png")) != key_of(Path("/one/a.png"))
-
-
-@pytest.mark.parametrize(("name", "wide"), [("a.png", False), ("a.jpg", False), ("a.TIF", True)])
-def test_only_pictures_of_more_than_eight_bits_are_decoded_anew_for_their_format(
-    monkeypatch, name, wide
-):
-    before = key_of(Path("one", name))
-    monkeypatch.setattr(cache, "WIDE_FORMAT", cache.WIDE_FORMAT + 1)
-    assert (key_of(Path("one", name)) != before) is wide
-
-
-def test_half_a_character_in_a_name_does_no_harm(tmp_path, monkeypatch):
+def test_half_a_character_in_the_folders_name_does_no_harm(tmp_path, monkeypatch):
     """Windows takes it."""
-
-    def nowhere(self):
-        raise FileNotFoundError(errno.ENOENT, "No such file")
-
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogatepass"))
-    monkeypatch.setattr(Path, "stat", nowhere)
-    assert key_of(tmp_path / "\ud83d.png") != key_of(tmp_path / "\ud83e.png")
     assert cache.cache_beside(tmp_path / "\ud83d", "folder")
 
 
 def test_a_plugins_data_set_lies_in_a_folder_that_windows_can_make(tmp_path):
     beside, _ = cache.cache_beside(tmp_path, "plugin:digits").folders
     assert beside == tmp_path / ".cnnreg-cache" / "plugin.digits"
-
-
-def test_pictures_of_one_size_and_time_that_change_places_are_others(tmp_path):
-    """Bitmaps out of an archive, say, whose folders were mistaken for each other."""
-    files = [tmp_path / "cat" / "0.bmp", tmp_path / "dog" / "0.bmp"]
-    for path, colour in zip(files, ("red", "blue"), strict=True):
-        path.parent.mkdir()
-        Image.new("RGB", (8, 8), colour).save(path)
-        os.utime(path, ns=(1, 1))
-    before = key_of(*files)
-    assert key_of(*files) == before
-    (tmp_path / "cat").rename(tmp_path / "aside")
-    (tmp_path / "dog").rename(tmp_path / "cat")
-    (tmp_path / "aside").rename(tmp_path / "dog")
-    assert key_of(*files) != before
-
-
-def test_the_same_images_elsewhere_have_the_same_key(tmp_path):
-    def key(root):
-        make_photos(root)
-        files = sorted(root.rglob("*.png"))
-        for path in files:
-            os.utime(path, ns=(1, 1))
-        return key_of(*files)
-
-    assert key(tmp_path / "one") == key(tmp_path / "two" / "ü")
 
 
 @pytest.mark.parametrize("damage", ["cut", "no index", "nonsense", "other rows", "empty"])

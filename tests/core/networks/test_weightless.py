@@ -198,6 +198,24 @@ def test_a_network_that_draws_more_is_built_as_ever(build):
     assert torch.equal(expected.layer.weight, found.layer.weight)
 
 
+class Computed(nn.Module):
+    """Holds a tensor that was computed, which cannot be copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 4)
+        self.twice = 2 * self.layer.weight
+
+    def forward(self, images):
+        return nn.functional.linear(images.flatten(1), self.twice, self.layer.bias)
+
+
+def test_a_network_that_cannot_be_copied_is_looked_at_itself():
+    model = built_weightless(Computed)
+    assert shapes(model) == shapes(Computed())
+    assert count_macs(Computed(), (3, 2, 2)) == 48
+
+
 def test_a_network_that_looks_at_numbers_while_it_is_built_is_shapes_too():
     """As stochastic depth does for its rates."""
 

@@ -80,6 +80,16 @@ def test_it_is_the_original_that_they_are_to_agree_with_wherever_it_stands(outco
     assert "decides 2 of 8 images otherwise than engine 1" in wrong.warnings
 
 
+@pytest.mark.parametrize(("odd", "otherwise"), [(1, False), (2, True), (8, True)])
+def test_what_is_beyond_chance_against_the_original_is_a_verdict(outcomes, odd, otherwise):
+    """Of eight, one may be of those few that int8 decides otherwise."""
+    original, other = outcomes({"form": CHECKPOINT}, {"odd": odd})
+    assert (original.answers_otherwise, other.answers_otherwise) == (False, otherwise)
+    first, other = outcomes({}, {"odd": odd})  # who of them is right nobody knows
+    assert not first.answers_otherwise
+    assert not other.answers_otherwise
+
+
 def test_other_weights_may_decide_as_they_like(outcomes):
     results = outcomes({}, {"odd": 2}, {"odd": 2}, runs=("one", "two", "two"))
     assert [result.agreement for result in results] == [1.0, 1.0, 1.0]

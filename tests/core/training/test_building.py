@@ -103,4 +103,4 @@ def test_a_builder_that_breaks_its_promise_is_named(registry, build, said):
 def test_an_absent_device_says_what_to_do():
     with pytest.raises(MachineError, match="--device cpu"):
         choose_device("cuda:77")
-    assert choose_device("cpu").type == "cpu"
+    assert choose_device("CPU").type == "cpu"

@@ -36,6 +36,13 @@ def build(registry, name: str, classes: int, seed: int = 0):
     return spec, spec.build(spec.options(num_classes=classes, input_shape=(3, 32, 32)))
 
 
+def test_weights_of_another_network_are_named(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", architecture="simple_cnn", epochs=1)
+    train(registry, run)
+    code, _, err = cli("train", "mlp", "--weights", run.folder, "--output", tmp_path / "other")
+    assert (code, "They are of 'simple_cnn'." in err) == (4, True)
+
+
 def start(weights, spec, model, classes: int = 10):
     """From those weights, for a network of so many classes."""
     of = contract(num_classes=classes, classes=tuple(map(str, range(classes))))
