@@ -77,7 +77,8 @@ def load_plugins(only: Iterable[str] | None = None) -> LoadedPlugins:
                 statuses.append(_status(point, name, "off", reason))
             else:
                 statuses.append(_load(manager, point, name))
-    return LoadedPlugins(manager, (*statuses, *_unknown(wanted or set(), statuses)))
+    unknown = _unknown(wanted or set(), statuses) if only is None else ()
+    return LoadedPlugins(manager, (*statuses, *unknown))
 
 
 def _unknown(wanted: set[str], statuses: Iterable[PluginStatus]) -> Iterator[PluginStatus]:

@@ -19,12 +19,12 @@ def site(tmp_path, monkeypatch):
 
 
 def odd(site, entries, metadata="Name: odd\nVersion: 1.0\n"):
-    """The plugins of a site whose odd package has these entries, but those that are off."""
+    """The plugins of a site whose odd package has these entries, those that are on and there."""
     folder = site / "odd-1.0.dist-info"
     (folder / "entry_points.txt").write_text(entries)
     if metadata:
         (folder / "METADATA").write_text(metadata)
-    return {p.name: p for p in load_registry().plugins if p.state != "off"}
+    return {p.name: p for p in load_registry().plugins if p.state != "off" and p.module}
 
 
 def test_a_package_without_metadata_costs_nothing(site):

@@ -67,16 +67,20 @@ def read(path: Path) -> Any:
             ImageOps.exif_transpose(opened, in_place=True)
         picture: Image.Image = opened
         if picture.mode[0] in "IF":
-            picture = Image.fromarray(eight_bit(picture.mode, np.nan_to_num(np.asarray(picture))))
+            picture = Image.fromarray(eight_bit(picture.mode, finite(np.asarray(picture))))
         if picture.has_transparency_data:
             colour = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
         return np.asarray(picture.convert("RGB"))[None]
 
 
+def finite(values: Any) -> Any:
+    return np.nan_to_num(values, posinf=0, neginf=0)
+
+
 def eight_bit(mode: str, values: Any) -> Any:
     """Of 16 bits, and of wider integers, the upper eight; F is 0..1, 0..255 or 0..65535."""
-    if mode == "F" and values.min() > -0.01 and values.max() < 1.01:
+    if mode == "F" and values.max() < 1.01:
         return (values.clip(0, 1) * 255).round().astype(np.uint8)
     if mode == "F" and values.max() < 1.01 * 255:
         return values.clip(0, 255).astype(np.uint8)
