@@ -92,7 +92,8 @@ def get_registry() -> Registry:
     registry = load_registry()
     for plugin in registry.plugins:
         if plugin.state == "failed":
-            say(f"plugin '{plugin.name}' ({plugin.package}) does not work: {plugin.reason}")
+            package = f" ({plugin.package})" if plugin.package else ""
+            say(f"plugin '{plugin.name}'{package} does not work: {plugin.reason}")
     return registry
 
 
