@@ -61,6 +61,12 @@ def test_a_second_signal_interrupts_at_once(registry, tmp_path):
         train(registry, make_run(registry, tmp_path / "run"), on_step=twice)
 
 
+def test_patience_that_ends_with_the_last_epoch_ended_nothing_early(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", epochs=3, learning_rate=1e-12, patience=2)
+    assert len(train(registry, run)) == 3
+    assert not run.result["stopped_early"]
+
+
 def test_patience_ends_training_early(registry, tmp_path):
     run = make_run(registry, tmp_path / "run", epochs=50, learning_rate=1e-12, patience=2)
     assert len(train(registry, run)) == 3
