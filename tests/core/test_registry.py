@@ -208,7 +208,15 @@ def test_a_builder_that_ends_the_program_is_blamed(error):
         raise error
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit(), PluginError("known")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        PluginError("known"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 def test_what_is_no_fault_of_a_plugin_goes_its_way(error):
     with pytest.raises(type(error)) as caught, blaming("Building"):
         raise error
@@ -319,7 +327,7 @@ def test_a_disabled_plugin_stays_out_where_another_package_uses_its_name(install
     assert {p.state for p in load_registry().plugins} == {"loaded"}
 
 
-def test_an_observer_that_fails_is_noted_and_the_next_is_called():
+def test_an_observer_that_fails_is_noted_and_the_next_is_called(capsys):
     import pluggy
 
     from cnnreg import hookspecs
@@ -329,6 +337,7 @@ def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     class Bad:
         @hookimpl
         def cnnreg_epoch_finished(self, record):
+            print("an observer's words")
             raise RuntimeError("disk of logger full")
 
     class Good:
@@ -344,6 +353,7 @@ def test_an_observer_that_fails_is_noted_and_the_next_is_called():
     for implementation in hook.get_hookimpls():
         plugins.notify_one(hook, implementation, notes.append, run=1, record=2)
     assert seen == [(1, 2)]
+    assert capsys.readouterr() == ("", "an observer's words\n")
     assert notes == [
         "plugin 'bad' failed in cnnreg_epoch_finished: RuntimeError: disk of logger full"
     ]

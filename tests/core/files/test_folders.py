@@ -21,6 +21,22 @@ def test_a_published_folder_replaces_the_older_one_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
+@pytest.mark.skipif(WINDOWS, reason="Windows has no such step")
+@pytest.mark.parametrize("replaced", [True, False])
+def test_its_names_reach_the_disk_too(tmp_path, monkeypatch, replaced):
+    target = tmp_path / "export"
+    if replaced:
+        target.mkdir()
+    synced = []
+    monkeypatch.setattr(
+        folders, "sync_folder", lambda of: synced.append((of, (target / "new").exists()))
+    )
+    with temporary_folder(target) as folder:
+        (folder / "new").write_text("")
+        publish_folder(folder, target)
+    assert synced == [(folder, False), (tmp_path, True)]
+
+
 def test_a_failed_folder_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), temporary_folder(tmp_path / "export") as folder:
         (folder / "half").write_text("")
@@ -63,6 +79,9 @@ def without_exchange(monkeypatch):
 
 @pytest.mark.usefixtures("without_exchange")
 def test_two_renames_replace_a_folder_where_nothing_can_be_exchanged(tmp_path):
+    left = tmp_path / ".cnnreg-tmp-old-export"  # Windows could not remove what somebody had open
+    left.mkdir()
+    (left / "leftover").write_text("")
     test_a_published_folder_replaces_the_older_one_whole(tmp_path)
 
 

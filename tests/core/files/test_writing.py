@@ -45,6 +45,21 @@ def test_data_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     assert events[:2] == ["fsync", "rename"]
 
 
+def test_at_no_moment_is_there_neither_the_file_nor_the_one_before(tmp_path, monkeypatch):
+    new, before = tmp_path / "last", tmp_path / "previous"
+    write_bytes(new, b"1")
+    replace = Path.replace
+    there = []
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (replace(self, to), there.append(new.exists()))[0]
+    )
+    write_bytes(new, b"2", previous=before)
+    assert (new.read_bytes(), before.read_bytes()) == (b"2", b"1")
+    assert len(there) == 2
+    assert all(there)
+    assert sorted(tmp_path.iterdir()) == [new, before]
+
+
 class Clock:
     """Stands still but for those who sleep; until `held` no rename is let through."""
 

@@ -213,6 +213,7 @@ def test_stopped_while_validating_and_resumed_ends_alike(
         stopped, _, err = cli("resume", parts.folder)
     assert stopped == code
     assert "Stopped while evaluating; all is saved." in err
+    assert read_checkpoint(parts.last).state["progress"]["step"] == 21 * epoch
     assert cli("resume", parts.folder)[0] == 0
     assert state_of(parts) == state_of(whole)
     assert parts.best.read_bytes() == whole.best.read_bytes()

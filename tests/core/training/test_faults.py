@@ -248,7 +248,8 @@ def test_a_second_interrupt_ends_at_once_and_loses_but_what_was_not_saved(regist
     assert len(train(registry, open_run(run.folder))) == 1
 
 
-def test_arithmetic_is_deterministic_inside_and_as_before_after(registry, tmp_path):
+def test_arithmetic_is_deterministic_inside_and_as_before_after(registry, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     seen = []
 
     def look(progress):
@@ -257,15 +258,17 @@ def test_arithmetic_is_deterministic_inside_and_as_before_after(registry, tmp_pa
                 torch.are_deterministic_algorithms_enabled(),
                 torch.utils.deterministic.fill_uninitialized_memory,
                 torch.backends.cudnn.deterministic,
+                torch.backends.cudnn.benchmark,
                 torch.backends.cudnn.allow_tf32,
             )
         )
 
     train(registry, make_run(registry, tmp_path / "run", epochs=1), on_step=look)
-    assert set(seen) == {(True, False, True, False)}
+    assert set(seen) == {(True, False, True, False, False)}
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
     assert not torch.backends.cudnn.deterministic
+    assert torch.backends.cudnn.benchmark
     assert torch.backends.cudnn.allow_tf32
 
 

@@ -19,6 +19,7 @@ from cnnreg.files import sole_writer
 from cnnreg.registry import Catalog, Entry
 from cnnreg.specs import OptimizerSpec
 from cnnreg.training.saving.checkpoint import read_checkpoint
+from cnnreg.training.saving.saver import Saver
 from helpers import make_run, stop_at, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,6 +51,18 @@ def test_a_signal_saves_the_current_step(registry, tmp_path, number, code):
     assert caught.value.exit_code == code
     assert read_checkpoint(run.last).state["progress"]["step"] == 4
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_while_an_epoch_is_saved_ends_it_there(registry, tmp_path, monkeypatch):
+    save = Saver.save_epoch
+
+    def save_and_signal(self, record):
+        save(self, record)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Saver, "save_epoch", save_and_signal)
+    with pytest.raises(StoppedError, match="Stopped after epoch 1; all is saved"):
+        train(registry, make_run(registry, tmp_path / "run"))
 
 
 def test_a_second_signal_interrupts_at_once(registry, tmp_path):

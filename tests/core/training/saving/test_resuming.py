@@ -19,6 +19,7 @@ from cnnreg.run_data import data_of_run
 from cnnreg.runs import OF_THE_END, open_run, read_metrics
 from cnnreg.training.saving import resuming
 from cnnreg.training.saving.checkpoint import read_checkpoint, save_checkpoint
+from cnnreg.training.saving.saver import Saver
 from helpers import make_run, state_of, stop_at, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -69,7 +70,7 @@ def test_the_one_before_is_the_last_but_one(registry, stopped):
     assert read_checkpoint(stopped.previous).state["progress"]["step"] == 21
 
 
-FACTS = ["torch", "numpy", "pillow", "threads", "processor", "instructions", "plugin"]
+FACTS = ["torch", "numpy", "pillow", "threads", "processor", "instructions", "device", "plugin"]
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -104,6 +105,22 @@ def test_the_gpu_is_one_of_the_facts(registry, whole, monkeypatch):
     assert "gpu" not in facts["cpu"]
 
 
+def test_what_differs_is_kept_once_where_a_kill_comes_before_the_first_save(
+    registry, stopped, monkeypatch
+):
+    edit_facts(stopped, lambda facts: facts.update(threads=99))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Saver, "save", interrupted)
+        train(registry, stopped)
+    train(registry, open_run(stopped.folder))
+    (change,) = open_run(stopped.folder).config.changes
+    assert (change["epoch"], change["step"]) == (1, 26)
+
+
+def interrupted(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_what_an_older_version_did_not_keep_is_no_difference(registry, stopped):
     edit_facts(stopped, lambda facts: [facts.pop(name) for name in ("images", "numpy", "pillow")])
     edit_facts(stopped, lambda facts: facts["recipe"].pop("start_size"))
@@ -122,20 +139,26 @@ def test_an_image_that_cannot_be_read_any_more_begins_the_epoch_again(registry, 
 
 
 def edit_facts(run, edit):
+    edit_state(run, lambda state: edit(state["made_with"]))
+
+
+def edit_state(run, edit):
     checkpoint = read_checkpoint(run.last)
-    edit(checkpoint.state["made_with"])
+    edit(checkpoint.state)
     save_checkpoint(run.last, checkpoint)
 
 
-def test_a_resume_on_the_same_machine_says_nothing(registry, stopped):
-    said = []
-    train(registry, stopped, note=said.append)
-    assert said == []
-    assert open_run(stopped.folder).config.changes == ()
+def test_one_image_that_is_left_is_seen_with_one_more(registry, stopped, batches):
+    """Batch norm cannot take one alone."""
+    images = len(data_of_run(registry, stopped).train)
+    edit_state(stopped, lambda state: state["progress"].update(images=images - 1))
+    train(registry, stopped)
+    assert batches == [(1, 2)]
 
 
-@pytest.mark.parametrize("batch_size", [16, 50, 977])
-def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, monkeypatch):
+@pytest.fixture
+def batches(monkeypatch):
+    """The epoch, and the number of images, of each batch that is trained on."""
     from cnnreg.training.feeding.batches import TrainingBatches
 
     seen = []
@@ -147,13 +170,33 @@ def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, 
             yield batch
 
     monkeypatch.setattr(TrainingBatches, "epoch", watched)
-    recipe = dataclasses.replace(stopped.config.recipe, batch_size=batch_size)
+    return seen
+
+
+def test_a_resume_on_the_same_machine_says_nothing(registry, stopped):
     said = []
-    records = train(registry, stopped.changed(recipe=recipe), note=said.append)
+    train(registry, stopped, note=said.append)
+    assert said == []
+    assert open_run(stopped.folder).config.changes == ()
+
+
+@pytest.mark.parametrize("batch_size", [16, 50, 977])
+def test_another_batch_size_sees_each_image_once(registry, stopped, batch_size, batches):
+    recipe = dataclasses.replace(stopped.config.recipe, batch_size=batch_size)
+    said, numbers = [], []
+    records = train(
+        registry,
+        stopped.changed(recipe=recipe),
+        note=said.append,
+        on_step=lambda progress: numbers.append(progress.batch),
+    )
     assert said == [f"not bit-exact: batch size was 64, is {batch_size}"]
-    left = len(data_of_run(registry, stopped).train) - 5 * 64
-    assert sum(count for number, count in seen) == left
-    assert min(count for _, count in seen) >= 2
+    images = len(data_of_run(registry, stopped).train)
+    left = images - 5 * 64
+    assert sum(count for number, count in batches) == left
+    assert min(count for _, count in batches) >= 2
+    # Counted on from where the images are, as if all had been of that size.
+    assert abs(numbers[-1] - images / batch_size) <= 2
     assert [record.epoch for record in records] == [2]
     steps = -(-left // batch_size)  # the cosine goes on where it was, and has its end
     assert records[0].learning_rate <= recipe.learning_rate / (10 if steps > 2 else 2)
@@ -228,6 +271,13 @@ def test_a_checkpoint_of_another_network_or_run_is_refused(registry, stopped, tm
         with pytest.raises(ModelFileError, match=said):
             train(registry, stopped)
         assert stopped.last.read_bytes() == before
+
+
+def test_weights_alone_are_nothing_to_go_on_from(registry, stopped):
+    stopped.last.write_bytes(stopped.best.read_bytes())
+    stopped.previous.unlink()
+    with pytest.raises(ModelFileError, match="holds weights alone"):
+        train(registry, stopped)
 
 
 def test_a_run_whose_plugin_is_gone_names_its_package(registry, stopped):
@@ -327,6 +377,11 @@ def opened_by(opening, file, monkeypatch):
         yield
 
 
+def bad_in_opening():
+    """A file whose place on the disk has gone bad, elsewhere."""
+    raise OSError(errno.EIO, "Input/output error")
+
+
 def shut():
     """Another program has it open, as on Windows."""
     raise PermissionError(errno.EACCES, "Permission denied")
@@ -339,11 +394,12 @@ class OnBadPlace(BytesIO):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
+@pytest.mark.parametrize("bad", [OnBadPlace, bad_in_opening])
 def test_a_checkpoint_on_a_bad_place_of_the_disk_falls_back_to_the_one_before(
-    registry, stopped, whole, monkeypatch
+    registry, stopped, whole, monkeypatch, bad
 ):
     said = []
-    with opened_by(OnBadPlace, stopped.last, monkeypatch):
+    with opened_by(bad, stopped.last, monkeypatch):
         train(registry, stopped, note=said.append)
     assert "going on from the checkpoint before it: last.previous.safetensors" in said
     assert stopped.damaged.exists()
