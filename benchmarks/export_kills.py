@@ -117,7 +117,7 @@ class Place:
 def watch(beacon: Beacon) -> None:
     """In the forked process: tell the phase."""
     writer = writing.Writer
-    writer._write = beacon.marking("writing", writer._write)  # type: ignore[method-assign]
+    writer._write = beacon.marking("writing", writer._write)
     writing.prove = beacon.marking("comparing", writing.prove)
     for name in ("write_text", "write_manifest", "publish_folder"):
         setattr(publishing, name, beacon.marking("publishing", getattr(publishing, name)))
@@ -136,7 +136,7 @@ def quick(made: Path, original: Original) -> None:
     parity = {name: Parity(**figures) for name, figures in proof.items()}
     export.data_of_run = lambda *_, **__: None
     export.load_original = lambda *_, **__: original
-    writing.Writer._write = write  # type: ignore[method-assign]
+    writing.Writer._write = write
     writing.prove = lambda *_, **__: parity
 
 

@@ -20,6 +20,7 @@ import argparse
 import functools
 import json
 import shlex
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry, load_registry
 from cnnreg.run_data import data_of_run
 from cnnreg.runs import Run, create_run, open_run
-from cnnreg.specs import ExporterSpec, Interface, ModelContract, to_data
+from cnnreg.specs import ExporterSpec, Interface, ModelContract, Precision, to_data
 from cnnreg.training.trainer import run_training
 
 HEADINGS = (
@@ -92,7 +93,7 @@ def main() -> None:
         write_text(options.output, _page(rows, options))
 
 
-def _settle(options) -> None:
+def _settle(options: Namespace) -> None:
     """Ends the program if the folder holds what was made in another way, or does not say how."""
     made = {
         "data": options.data,
@@ -113,19 +114,22 @@ def _settle(options) -> None:
         )
 
 
-def _original(registry: Registry, name: str, config: DataConfig, options) -> Original:
+def _original(registry: Registry, name: str, config: DataConfig, options: Namespace) -> Original:
     run = _trained(registry, name, config, options)
     return load_original(registry, run, data_of_run(registry, run))
 
 
-def _trained(registry: Registry, name: str, config: DataConfig, options) -> Run:
+def _trained(registry: Registry, name: str, config: DataConfig, options: Namespace) -> Run:
     run = _trained_at(registry, name, config, options, share=1)
+    assert run.result
     if run.result["val_accuracy"] < ENOUGH:
         run = _trained_at(registry, name, config, options, share=1 / 3)
     return run
 
 
-def _trained_at(registry: Registry, name: str, config: DataConfig, options, *, share: float) -> Run:
+def _trained_at(
+    registry: Registry, name: str, config: DataConfig, options: Namespace, *, share: float
+) -> Run:
     """Trained at that share of the rate; if it was before, what is there."""
     folder = options.runs / (name if share == 1 else f"{name}-slower")
     if (folder / "result.json").is_file():
@@ -164,8 +168,8 @@ def _row(  # noqa: PLR0917
     name: str,
     original: Callable[[], Original],
     exporter: ExporterSpec,
-    precision,
-    options,
+    precision: Precision,
+    options: Namespace,
 ) -> tuple[str, ...]:
     """As HEADINGS says; of a refused export what the gate said."""
     start = (name, exporter.title, precision)
@@ -203,7 +207,7 @@ def _line(row: tuple[str, ...]) -> str:
     return f"| {' | '.join(row)} |"
 
 
-def _page(rows: list[tuple[str, ...]], options) -> str:
+def _page(rows: list[tuple[str, ...]], options: Namespace) -> str:
     machine = environment()
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     command = ["python", "benchmarks/exports.py", "--data", options.data]

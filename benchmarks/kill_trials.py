@@ -46,7 +46,12 @@ from cnnreg.training.feeding import splits
 from cnnreg.training.saving import saver
 from cnnreg.training.saving.checkpoint import read_checkpoint
 
-PLAIN = {"precision": "fp32", "layout": "channels-last", "compile": "off", "patience": 0}
+PLAIN: dict[str, Any] = {
+    "precision": "fp32",
+    "layout": "channels-last",
+    "compile": "off",
+    "patience": 0,
+}
 # What carries state: dropout or batch norm, averages, mixing, schedules with and without memory.
 RECIPES = {
     "simple_cnn": Recipe(
@@ -324,7 +329,7 @@ def save(made: Trainer, run: Run, inject: Sequence[str] = ()) -> list[str]:
                 if record.epoch == EPOCH:
                     finish()
 
-            saver.Saver.save_epoch = stop_first  # type: ignore[method-assign]
+            saver.Saver.save_epoch = stop_first
 
         return made.fork(run, Training(), prepare)
 

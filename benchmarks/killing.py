@@ -81,7 +81,8 @@ def in_parallel(
         receivers.append(receiver)
     outcomes: list[dict[str, Any]] = []
     while receivers:
-        for receiver in multiprocessing.connection.wait(receivers):
+        ready = multiprocessing.connection.wait(receivers)
+        for receiver in [receiver for receiver in receivers if receiver in ready]:
             try:
                 outcomes.append(receiver.recv())
             except EOFError:

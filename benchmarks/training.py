@@ -30,19 +30,21 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from math import prod
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from training_data import Data, open_data
 
+from cnnreg.data import Dataset
 from cnnreg.machine.environment import environment
 from cnnreg.planning import plan
 from cnnreg.recipe import Recipe
@@ -57,6 +59,8 @@ from cnnreg.training.speed.memory import keep_freed_memory
 from cnnreg.training.speed.probe import settle
 from cnnreg.training.step import Step, Trainee
 from cnnreg.training.stopping import StopRequest
+
+T = TypeVar("T")
 
 BATCH = 64
 NETWORKS = {
@@ -88,7 +92,7 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="folder of the idx files; default: made images")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    results: dict[str, dict] = {}
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks.split(","):
             data = open_data(NETWORKS[name], Path(folder), options)
@@ -105,7 +109,7 @@ def main() -> None:
     print(json.dumps(environment(), indent=2))
 
 
-CONTESTANTS = {
+CONTESTANTS: dict[str, dict[str, Any]] = {
     "documented, 0 workers": {"workers": 0},
     "documented, 2 workers": {"workers": 2},
     "ours": {},
@@ -116,7 +120,7 @@ CONTESTANTS = {
 """As `cnnreg train` runs them, but for what is named."""
 
 
-def race(name: str, data: Data, options: argparse.Namespace) -> dict:
+def race(name: str, data: Data, options: argparse.Namespace) -> dict[str, Any]:
     """Images per second of each contestant, medians over rounds; ratios within a round."""
     chosen, facts = _choose(load_registry(), name, data)
     rates: dict[str, list[float]] = {key: [] for key in CONTESTANTS}
@@ -157,7 +161,7 @@ def race(name: str, data: Data, options: argparse.Namespace) -> dict:
     }
 
 
-def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict]:
+def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict[str, Any]]:
     """The recipe as `cnnreg train` settles it here, and what is trained on."""
     keep_freed_memory()
     recipe = Recipe(epochs=20, batch_size=BATCH, augment=data.augment)
@@ -177,7 +181,9 @@ def _choose(registry: Registry, name: str, data: Data) -> tuple[Recipe, dict]:
 
 
 @contextmanager
-def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Callable]:
+def _process(
+    name: str, data: Data, chosen: Recipe, **settings: Any
+) -> Iterator[Callable[[float], float]]:
     """A contestant that trains for the seconds it is asked to, and tells its figure: images per
     second, or what the pipeline costs."""
     context = multiprocessing.get_context("spawn")
@@ -189,7 +195,7 @@ def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Call
     def ask(seconds: float) -> float:
         ours.send(seconds)
         try:
-            return ours.recv()
+            return float(ours.recv())
         except EOFError:
             process.join()
             sys.exit(f"{name}: a contestant ended with code {process.exitcode}: {settings}")
@@ -202,13 +208,15 @@ def _process(name: str, data: Data, chosen: Recipe, **settings) -> Iterator[Call
         process.join()
 
 
-def _contestant(pipe: Connection, name: str, data: Data, chosen: Recipe, settings: dict) -> None:
+def _contestant(
+    pipe: Connection, name: str, data: Data, chosen: Recipe, settings: dict[str, Any]
+) -> None:
     registry = load_registry()
     config, dataset = plan(registry, name, data.config, chosen)
     figure = _pipeline_cost if settings.pop("paired", False) else _rate
     if "workers" in settings:
         advance = _documented(registry, config, data, workers=settings["workers"])
-        around = nullcontext()
+        around: AbstractContextManager[None] = nullcontext()
     else:
         if settings.pop("memory", None) is None:
             keep_freed_memory()
@@ -221,7 +229,7 @@ def _contestant(pipe: Connection, name: str, data: Data, chosen: Recipe, setting
             pipe.send(found)
 
 
-def _ours(registry: Registry, config: RunConfig, dataset, recipe: Recipe) -> Advance:
+def _ours(registry: Registry, config: RunConfig, dataset: Dataset, recipe: Recipe) -> Advance:
     model = _model(registry, config).to(memory_format=memory_format(recipe))
     optimizer = registry.optimizers["adam"].build(
         [{"params": list(model.named_parameters())}], recipe
@@ -280,7 +288,7 @@ def _model(registry: Registry, config: RunConfig) -> nn.Module:
     return build_model(architecture, config.contract.options()).train()
 
 
-def _forever(epoch: Callable[[int], Iterator]) -> Iterator:
+def _forever(epoch: Callable[[int], Iterator[T]]) -> Iterator[T]:
     number = 0
     while True:
         yield from epoch(number)
@@ -328,7 +336,7 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _line(name: str, result: dict) -> str:
+def _line(name: str, result: dict[str, Any]) -> str:
     rates = ", ".join(f"{key} {rate:,.0f}" for key, rate in result["images_per_second"].items())
     ratio, cost = result["ratio"], result["pipeline_cost"]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 class Data:
     """One data set in both worlds: as files or torchvision's class, and as cnnreg's config."""
 
-    documented: torch.utils.data.Dataset
+    documented: torch.utils.data.Dataset[Any]
     config: DataConfig
     size: int
     augment: str
