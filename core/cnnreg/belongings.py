@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from .comparing.folder import is_comparison
 from .errors import DataError
-from .images import EXTENSIONS
+from .images import EXTENSIONS, is_image, unreadable_folder
 from .manifest import source_of
 from .runs import is_run
 from .serving.layout import is_layout
@@ -33,21 +32,16 @@ def pictures_below(folder: Path) -> list[Path]:
     Raises DataError if there are none.
     """
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+    for parent, folders, names in os.walk(folder, onerror=unreadable_folder):
         shown = sorted(name for name in folders if not name.startswith("."))
         folders[:] = [name for name in shown if not is_ours(Path(parent, name))]
-        pictures = (name for name in sorted(names) if name.lower().endswith(EXTENSIONS))
-        found += [Path(parent, name) for name in pictures if not name.startswith(".")]
+        found += [Path(parent, name) for name in sorted(names) if is_image(name)]
     if not found:
         endings = ", ".join(EXTENSIONS)
         raise DataError(
             "There are no pictures in this folder.", where=folder, hint=f"They end in {endings}."
         )
     return found
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
 
 
 def _is_one(folder: Path) -> bool:

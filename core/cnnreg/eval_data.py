@@ -110,8 +110,7 @@ class Asked:
 
     def _cut(self, split: str) -> Examples:
         dataset = self._dataset()
-        names = ("train", "val", "test") if split == ALL else (split,)
-        parts = [getattr(dataset, name) for name in names]
+        parts = [own for name, own in dataset.splits.items() if split in (name, ALL)]
         return self._examples(parts, split, dataset, dataset)
 
     def _examples(
@@ -171,8 +170,7 @@ class Asked:
 def seen_of_own(dataset: Dataset, split: str) -> Seen:
     """Of a run's own images, which their splits tell: names may be alike in two of them."""
     trained, chosen, never = (
-        len(getattr(dataset, name)) if split in (name, ALL) else 0
-        for name in ("train", "val", "test")
+        len(own) if split in (name, ALL) else 0 for name, own in dataset.splits.items()
     )
     return Seen(trained_on=trained, chosen_by=chosen, alike=0, never_seen=never)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from .errors import CnnregError, DataError, is_out_of_memory, one_line
 from .files import typed
@@ -29,6 +29,15 @@ EXTENSIONS = (
 MODES = {1: "L", 3: "RGB"}
 MAX_PIXELS = 178_956_970  # where Pillow calls an image a decompression bomb
 LETTERBOX_GREY = 128
+
+
+def is_image(name: str) -> bool:
+    """By its name; a hidden file is none."""
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def unreadable_folder(error: OSError) -> NoReturn:
+    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error
 
 
 class Header(NamedTuple):

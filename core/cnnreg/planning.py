@@ -11,7 +11,7 @@ from typing import Any
 from .data import DataConfig, Dataset, open_dataset
 from .data.config import same_data
 from .data.dataset import Moments
-from .data.decode import Progress
+from .data.decode import OnDecoded
 from .data.listing import Places, compare_classes
 from .errors import CnnregError, PluginError, UsageError
 from .images import MODES
@@ -23,7 +23,6 @@ from .runs.weights import weights_contract
 from .specs import ArchitectureSpec, Form, ModelContract, ModelOptions, Resize
 
 DEFAULT_DATA = "digits"
-DEFAULT_DOWNLOADS = Path("data")
 TUNED = ("learning_rate", "momentum", "weight_decay")
 """A recipe's fields that mean something else with another optimizer."""
 
@@ -34,7 +33,7 @@ def plan(
     data: DataConfig,
     recipe: Recipe,
     *,
-    progress: Progress | None = None,
+    progress: OnDecoded | None = None,
     **wishes: Any,
 ) -> tuple[RunConfig, Dataset]:
     """Open the data and fix everything that decides the model; `wishes` are those of `fix`.
@@ -74,7 +73,7 @@ def open_for(
     *,
     channels: int | None = None,
     before: Places | None = None,
-    progress: Progress | None = None,
+    progress: OnDecoded | None = None,
 ) -> Dataset:
     """The data at a size that the network takes; grey or colour, whatever `channels` wants."""
     spec = registry.architectures[architecture]

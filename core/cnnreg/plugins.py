@@ -188,7 +188,7 @@ def _process_kept() -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.chdir(folder)
         if known := settings_module():
-            known.put_back(before or known.FRESH)
+            known.apply(before or known.FRESH)
 
 
 def _working_folder() -> str:

@@ -168,12 +168,12 @@ def flag_of(name: str) -> str:
     return "--" + _SPELLING.get(name, name.replace("_", "-"))
 
 
-def field_of(spelt: Any) -> Any:
+def recipe_field(spelt: Any) -> Any:
     """The field that is meant by its name, or as its flag spells it; else as it was."""
-    return next((f.name for f in settings() if flag_of(f.name) == f"--{spelt}"), spelt)
+    return next((f.name for f in recipe_fields() if flag_of(f.name) == f"--{spelt}"), spelt)
 
 
-def settings() -> tuple[Field[Any], ...]:
+def recipe_fields() -> tuple[Field[Any], ...]:
     """The recipe's fields; `metadata["help"]` says what each is."""
     return fields(Recipe)
 
@@ -184,9 +184,9 @@ def recipe_from_data(data: Any, base: Recipe | None = None) -> Recipe:
     Raises TypeError or ValueError for a field that is unknown, of another type or out of range.
     """
     base = base or Recipe()
-    changes, kinds = {}, {f.name: type(f.default) for f in settings()}
+    changes, kinds = {}, {f.name: type(f.default) for f in recipe_fields()}
     for spelt, value in dict(data).items():
-        name = field_of(spelt)
+        name = recipe_field(spelt)
         if name not in kinds:
             near = get_close_matches(name, kinds, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else ""

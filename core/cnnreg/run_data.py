@@ -9,15 +9,16 @@ from typing import Any
 
 from .data import DataConfig, Dataset, data_config, expanded, open_dataset
 from .data.config import SPLIT, same_data
-from .data.decode import Progress
+from .data.decode import OnDecoded
 from .data.listing import Places, compare_classes, kept
 from .errors import CnnregError, DataError, PluginError, UnknownNameError, UsageError
 from .files import typed
 from .models import FINGERPRINT
-from .planning import DEFAULT_DOWNLOADS, places_before
+from .planning import places_before
 from .registry import Registry
 from .runs import Run, open_run, run_around
 from .specs import ModelFile
+from .specs.data import DOWNLOADS
 
 NAME_SOME = "Name a data set or a folder of class folders with --data."
 
@@ -28,7 +29,7 @@ def data_of_run(
     *,
     folder: Path | None = None,
     downloads: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnDecoded | None = None,
     changed: bool = False,
     otherwise: str = "train anew",
 ) -> Dataset:
@@ -109,7 +110,7 @@ def data_for_model(
 
 
 def _split_as_before(
-    registry: Registry, run: Run, config: DataConfig, progress: Progress | None = None
+    registry: Registry, run: Run, config: DataConfig, progress: OnDecoded | None = None
 ) -> Dataset:
     """The images in the splits in which the run had them, as it was planned.
 
@@ -143,7 +144,7 @@ def named_data(
     name = model.contract.dataset if data is None else data
     if data is None and not name:
         raise _nameless(path)
-    downloads = data_dir or DEFAULT_DOWNLOADS
+    downloads = data_dir or DOWNLOADS
     try:
         return data_config(str(name), registry, downloads=downloads, resize=model.contract.resize)
     except UnknownNameError as error:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .answers import answers_of, softmax
+from .chance import interval
 from .engines import check_threads, choose_runtime, open_session
 from .errors import DataError, UsageError
 from .eval_data import SPLITS, Asked, Seen
@@ -16,7 +17,7 @@ from .images import fit, from_pixels, read_image
 from .models import find_model
 from .registry import Registry, load_registry
 from .runs import Run, placed
-from .runs.report import ClassResult, interval, make_report
+from .runs.report import ClassResult, make_report
 from .runs.weights import is_outdated
 from .specs import ModelContract, ModelFile, RuntimeOptions, RuntimeSpec, Session
 

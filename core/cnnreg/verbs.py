@@ -17,13 +17,13 @@ from .errors import UnknownNameError, UsageError
 from .exporting.budget import DEFAULT_MINUTES
 from .exporting.original import load_original
 from .exporting.publishing import ExportResult, publish
-from .planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, plan
-from .recipe import field_of as recipe_field
-from .recipe import settings as recipe_fields
+from .planning import DEFAULT_DATA, make_recipe, plan
+from .recipe import recipe_field, recipe_fields
 from .registry import Registry, load_registry
 from .run_data import data_of_run
 from .runs import PRETRAINED, Run, create_run, find_run, open_run
 from .specs import EpochRecord, Form, Interface, Precision, Resize
+from .specs.data import DOWNLOADS
 from .timing.bench import BenchOptions
 from .timing.race import Race, race
 from .using import Evaluation, Guess, Model, evaluate, load, place_of, predict
@@ -48,7 +48,7 @@ def train(
     architecture: str,
     *,
     data: str | Path = DEFAULT_DATA,
-    data_dir: Path | str = DEFAULT_DOWNLOADS,
+    data_dir: Path | str = DOWNLOADS,
     image_size: int | None = None,
     resize: Resize = "squash",
     val_fraction: float = VAL_FRACTION,

@@ -1,1 +1,1 @@
-"""The built-in networks, data sets and optimizers, each a plugin like anyone's."""
+"""The built-in networks, data sets, optimizers, recipes and loggers: plugins like anyone's."""

@@ -50,8 +50,10 @@ def test_an_engine_for_exports_names_the_line_that_makes_one(registry, tmp_path)
 
 def test_a_missing_package_names_the_line_that_mends_it(registry, monkeypatch):
     monkeypatch.setattr(engines, "missing", lambda modules: modules[0] if modules else None)
-    with pytest.raises(MissingExtraError, match=r'pip install "cnn-registry'):
+    with pytest.raises(MissingExtraError, match="pip install onnxruntime$"):
         choose_runtime(registry, model("onnx"))
+    with pytest.raises(MissingExtraError, match=r'pip install "cnn-registry\[train\]"$'):
+        choose_runtime(registry, model("checkpoint"))
 
 
 def test_an_engine_of_another_package_goes_behind_the_formats_own(registry):

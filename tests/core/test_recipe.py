@@ -8,7 +8,7 @@ import math
 import pytest
 
 from cnnreg.errors import UsageError
-from cnnreg.recipe import CHOICES, Recipe, read_recipe, recipe_from_data, settings
+from cnnreg.recipe import CHOICES, Recipe, read_recipe, recipe_fields, recipe_from_data
 from cnnreg.registry import load_registry
 from cnnreg.specs import to_data
 from helpers import cli
@@ -101,15 +101,15 @@ def test_an_unknown_recipe_names_the_nearest():
 def test_every_setting_has_a_flag_and_says_what_it_is():
     code, out, _ = cli("train", "--help")
     assert code == 0
-    for setting in settings():
+    for setting in recipe_fields():
         flag = {"learning_rate": "lr"}.get(setting.name, setting.name.replace("_", "-"))
         assert f"--{flag} " in out
         assert setting.metadata["help"].endswith(".")
-    assert set(CHOICES) <= {setting.name for setting in settings()}
+    assert set(CHOICES) <= {setting.name for setting in recipe_fields()}
 
 
 @pytest.mark.parametrize(
-    ("settings", "patience"),
+    ("recipe_fields", "patience"),
     [
         ({}, 0),
         ({"schedule": "constant"}, 5),
@@ -122,8 +122,8 @@ def test_every_setting_has_a_flag_and_says_what_it_is():
         ({"patience": 0}, 0),
     ],
 )
-def test_patience_that_nobody_sets_goes_by_the_schedule(settings, patience):
-    assert Recipe(**settings).with_patience().patience == patience
+def test_patience_that_nobody_sets_goes_by_the_schedule(recipe_fields, patience):
+    assert Recipe(**recipe_fields).with_patience().patience == patience
 
 
 def test_a_plugins_recipe_in_whole_numbers_takes_fractions():

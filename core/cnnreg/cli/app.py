@@ -15,7 +15,7 @@ from cnnreg.errors import CnnregError
 
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
-    "list": "Show networks, data sets, optimizers, formats and runtimes.",
+    "list": "Show networks, data sets, recipes, optimizers, formats and runtimes.",
     "info": "Show one network: paper, size, cost and its stages.",
     "train": "Train a network.",
     "runs": "Show the trainings so far, or everything about one.",

@@ -133,9 +133,10 @@ def command(
         print_json(report)
     if lost:
         end(lost, as_json=as_json)
-    if chart and not as_json:
-        saved = f"\nchart  {chart}\nreport {chart.with_suffix('.json')}"
-        console().print(saved, markup=False, soft_wrap=True)
+    if folder and not as_json:
+        kept = [f"chart  {chart}"] if chart else []
+        kept.append(f"report {folder / 'bench.json'}")
+        console().print("", *kept, sep="\n", markup=False, soft_wrap=True)
     if raced.failure:
         end(raced.failure, as_json=as_json)
 

@@ -20,10 +20,11 @@ from cnnreg.comparing.plan import SWEPT
 from cnnreg.data import data_config
 from cnnreg.errors import UsageError
 from cnnreg.files import typed
-from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe
+from cnnreg.planning import DEFAULT_DATA, make_recipe
 from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.specs import Resize
+from cnnreg.specs.data import DOWNLOADS
 
 from .common import (
     NumberRange,
@@ -133,7 +134,7 @@ def command(
             recipe_name,
             recipe_flags,
             {
-                "downloads": data_dir or DEFAULT_DOWNLOADS,
+                "downloads": data_dir or DOWNLOADS,
                 "image_size": image_size,
                 "resize": resize,
                 "val_fraction": val_fraction,

@@ -34,7 +34,7 @@ from .common import (
     print_json,
     say,
 )
-from .export_results import as_data, show, together
+from .export_results import as_data, joint_refusal, show
 from .export_target import Job, jobs_for, spared
 from .finished import telling
 from .newest import named_or_newest
@@ -175,7 +175,7 @@ def command(
                     if not as_json:
                         show(registry, job.exporter, results[-1][1])
     if refused:
-        refusal = refused[0] if len(refused) == 1 else together(refused, len(jobs))
+        refusal = refused[0] if len(refused) == 1 else joint_refusal(refused, len(jobs))
         refusal.finished = as_data(results)
         raise refusal
     if as_json:

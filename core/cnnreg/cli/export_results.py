@@ -18,7 +18,7 @@ from .common import console, human_bytes
 from .export_target import Job
 
 
-def together(refused: Sequence[GateError | UsageError], files: int) -> GateError | UsageError:
+def joint_refusal(refused: Sequence[GateError | UsageError], files: int) -> GateError | UsageError:
     """Several refusals as one error."""
     said = " ".join(dict.fromkeys(error.what for error in refused))
     hints = dict.fromkeys(error.hint for error in refused if error.hint)

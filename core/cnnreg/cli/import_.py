@@ -10,10 +10,11 @@ import click
 
 from cnnreg.data import DataConfig, Dataset, data_config
 from cnnreg.files import typed
-from cnnreg.planning import DEFAULT_DOWNLOADS, open_for
+from cnnreg.planning import open_for
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, create_run
 from cnnreg.specs import Form, Resize
+from cnnreg.specs.data import DOWNLOADS
 
 from .common import (
     NumberRange,
@@ -115,7 +116,7 @@ def command(
             data,
             registry,
             note=say,
-            downloads=data_dir or DEFAULT_DOWNLOADS,
+            downloads=data_dir or DOWNLOADS,
             image_size=image_size,
             resize=resize,
         )

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import click
 
 from cnnreg.data.config import TEST_FRACTION, VAL_FRACTION
-from cnnreg.planning import DEFAULT_DOWNLOADS
 from cnnreg.specs import Form, Resize
+from cnnreg.specs.data import DOWNLOADS
 
 from .common import NumberRange, folder_type
 
@@ -48,7 +48,7 @@ def together(*options: Decorator) -> Decorator:
 data_dir_option = click.option(
     "--data-dir",
     type=folder_type,
-    help=f"Where downloaded data sets lie, or go; default: {DEFAULT_DOWNLOADS}.",
+    help=f"Where downloaded data sets lie, or go; default: {DOWNLOADS}.",
 )
 data_options = together(
     click.option(

@@ -26,6 +26,7 @@ from .common import (
     print_json,
     titled_table,
 )
+from .options import data_dir_option
 
 
 @click.group(cls=ListingGroup)
@@ -62,7 +63,7 @@ def show(as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--data-dir", type=folder_type, help="Where downloaded data sets lie, or go.")
+@data_dir_option
 @click.option("--data", type=folder_type, help="The images of the data set `folder`.")
 @json_option
 def check(name: str, data_dir: Path | None, data: Path | None, as_json: bool) -> None:
@@ -79,13 +80,13 @@ def check(name: str, data_dir: Path | None, data: Path | None, as_json: bool) ->
         check_dataset,
         dataset_checks,
     )
-    from cnnreg.planning import DEFAULT_DOWNLOADS
+    from cnnreg.specs.data import DOWNLOADS
 
     registry = get_registry()
     networks, datasets = _meant(registry, name)
     require(("torch",), "train")
     of_networks = all_checks(registry)
-    of_data = dataset_checks(registry, downloads=data_dir or DEFAULT_DOWNLOADS, folder=data)
+    of_data = dataset_checks(registry, downloads=data_dir or DOWNLOADS, folder=data)
     subjects = [(spec.name, check_architecture(spec, of_networks)) for spec in networks]
     subjects += [(spec.name, check_dataset(spec, of_data)) for spec in datasets]
     results: dict[str, list[Outcome]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cnnreg.recipe import CHOICES, flag_of, settings
+from cnnreg.recipe import CHOICES, flag_of, recipe_fields
 
 from .common import NumberRange
 from .options import Decorator, Listed, together
@@ -29,7 +29,7 @@ def recipe_options(without: Iterable[str] = ()) -> Decorator:
             help="A recipe by name, or a TOML file of these settings. It changes the network's "
             "own, which comes before the defaults told here.",
         ),
-        setting_options({field.name for field in settings()} - {*without}),
+        setting_options({field.name for field in recipe_fields()} - {*without}),
     )
 
 
@@ -38,7 +38,7 @@ def setting_options(names: Collection[str], default: str = "") -> Decorator:
 
     `default` is what that means, where it is not the default of the field.
     """
-    return together(*(_option(field, default) for field in settings() if field.name in names))
+    return together(*(_option(field, default) for field in recipe_fields() if field.name in names))
 
 
 def _option(field: Field[Any], default: str) -> Decorator:

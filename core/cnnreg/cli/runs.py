@@ -49,7 +49,7 @@ def command() -> None:
     type=click.Choice(tuple(ORDERS)),
     default="date",
     show_default=True,
-    help="Newest, quickest, or best on the validation split first.",
+    help="Best on the validation split, quickest, or newest first.",
 )
 @root_option
 @json_option

@@ -12,10 +12,11 @@ import click
 from cnnreg.data import data_config
 from cnnreg.engines import need
 from cnnreg.errors import PluginError, UnknownNameError, UsageError
-from cnnreg.planning import DEFAULT_DATA, DEFAULT_DOWNLOADS, make_recipe, places_before, plan
+from cnnreg.planning import DEFAULT_DATA, make_recipe, places_before, plan
 from cnnreg.registry import Registry
 from cnnreg.runs import PRETRAINED, create_run
 from cnnreg.specs import Form, Resize
+from cnnreg.specs.data import DOWNLOADS
 from cnnreg.using import place_of
 
 from .common import NumberRange, console, get_registry, json_option, say
@@ -102,7 +103,7 @@ def command(
         DEFAULT_DATA if data is None else data,
         registry,
         note=say,
-        downloads=data_dir or DEFAULT_DOWNLOADS,
+        downloads=data_dir or DOWNLOADS,
         image_size=image_size,
         resize=resize,
         val_fraction=val_fraction,

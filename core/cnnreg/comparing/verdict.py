@@ -18,6 +18,8 @@ from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
 
+from cnnreg.chance import reach_of
+
 from .results import Cell, best_of, best_rates, panels, shared_seeds
 
 CONFIDENCE = 0.95  # of all intervals of one question together
@@ -130,16 +132,14 @@ def difference(
     other: str, ours: Mapping[int, float], theirs: Mapping[int, float], *, comparisons: int
 ) -> Difference:
     """The paired t interval over the common seeds; none where they all differ alike."""
-    from scipy.stats import t
-
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
     pairs = [ours[seed] - theirs[seed] for seed in seeds]
     n, mean = len(pairs), fmean(pairs)
     deviation = stdev(pairs) if n > 1 else 0.0
     if deviation < ROUNDING:  # a handful of equal differences proves nothing
         return Difference(other, seeds, mean, None, None)
-    tail = (1 - CONFIDENCE) / comparisons / 2
-    reach = float(t.isf(tail, n - 1)) * deviation / sqrt(n)
+    confidence = 1 - (1 - CONFIDENCE) / comparisons
+    reach = reach_of(confidence, n - 1) * deviation / sqrt(n)
     # No two accuracies differ by more than all.
     return Difference(other, seeds, mean, max(-1.0, mean - reach), min(1.0, mean + reach))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.data import DataConfig, Dataset
-from cnnreg.data.decode import Progress
+from cnnreg.data.decode import OnDecoded
 from cnnreg.errors import DataError, DivergedError, UsageError
 from cnnreg.files import sweep_temporaries
 from cnnreg.planning import fix, open_for
@@ -28,7 +28,7 @@ class DataSets:
     """Each data set opened once for all trials of this process that see it at one size."""
 
     registry: Registry
-    progress: Progress | None = None
+    progress: OnDecoded | None = None
     _opened: list[tuple[DataConfig, Dataset]] = field(default_factory=list)
     _by_network: dict[tuple[str, DataConfig], Dataset] = field(default_factory=dict)
 

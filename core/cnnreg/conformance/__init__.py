@@ -11,7 +11,7 @@ from .architecture import CHECKS, recipe_check
 from .check import Check, Outcome, ViolationError, outcomes
 from .dataset import dataset_checks
 from .export import export_checks
-from .importing import import_check
+from .plugin_module import import_check
 
 __all__ = [
     "CHECKS",

@@ -150,11 +150,11 @@ CHECKS = (
     Check(name="builds", run=_returns_a_module, basic=True),
     Check(name="parameters", run=_parameters_are_true),
     Check(name="macs", run=_macs_are_true),
-    Check(name="shapes", run=_shapes_are_right, basic=True, computes=True),
+    Check(name="shapes", run=_shapes_are_right, basic=True),
     Check(name="dropout", run=_dropout_is_honoured),
-    Check(name="savable", run=can_be_saved, computes=True),
-    Check(name="whole state", run=state_is_whole, computes=True),
-    Check(name="evaluation", run=evaluation_is_a_function, computes=True),
-    Check(name="learns", run=learns, computes=True),
+    Check(name="savable", run=can_be_saved),
+    Check(name="whole state", run=state_is_whole),
+    Check(name="evaluation", run=evaluation_is_a_function),
+    Check(name="learns", run=learns),
 )
 """Every check, cheap ones first."""

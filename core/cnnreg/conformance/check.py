@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -28,7 +31,6 @@ class Check(Generic[S]):
 
     name: str
     run: Callable[[S], str]
-    computes: bool = False  # takes time, or memory, where networks or images are large
     basic: bool = False  # what fails it fails the others too, for the same reason
 
     def __call__(self, spec: S) -> Outcome:
@@ -53,6 +55,29 @@ class ViolationError(Exception):
 def require(condition: bool, complaint: str) -> None:
     if not condition:
         raise ViolationError(complaint)
+
+
+def in_fresh_process(
+    code: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Python run with `code` and `arguments`, where no module has been imported yet."""
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(  # noqa: S603 - our own code, and no shell
+        [sys.executable, "-P", "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Why it failed: the last line on its stderr."""
+    *_, why = done.stderr.splitlines() or [f"ends a fresh process with {done.returncode}"]
+    return why
 
 
 def outcomes(spec: S, checks: Iterable[Check[S]]) -> Iterator[Outcome]:

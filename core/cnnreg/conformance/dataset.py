@@ -6,7 +6,6 @@ What it declares is true of its images, and they are the same ones wherever it i
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -19,10 +18,10 @@ from cnnreg.data.dataset import measure
 from cnnreg.errors import CnnregError
 from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import DatasetSpec, Samples
+from cnnreg.specs.data import DOWNLOADS
 
-from .check import Check, ViolationError, require
+from .check import Check, ViolationError, in_fresh_process, last_words, require
 
-SPLITS = ("train", "val", "test")
 SAMPLE = 1000  # images of a split that are decoded, or looked for among the training images
 NEAR = 0.05  # of 0..1: means and deviations of a sample and of published figures differ by less
 COPIES = 0.01  # of the test images: the data sets that all use have some
@@ -31,7 +30,7 @@ ELSEWHERE = "import sys; from cnnreg.conformance.dataset import tell; tell(*sys.
 
 
 def dataset_checks(
-    registry: Registry, *, downloads: Path = Path("data"), folder: Path | None = None
+    registry: Registry, *, downloads: Path = DOWNLOADS, folder: Path | None = None
 ) -> list[Check[DatasetSpec]]:
     """`downloads` is where files lie or go; `folder` is for the set of that name, as in use."""
     subjects = _Subjects(registry, downloads.absolute(), folder and folder.absolute())
@@ -39,9 +38,9 @@ def dataset_checks(
         Check(name="opens", run=partial(_opens, subjects), basic=True),
         Check(name="classes", run=partial(_classes_are_true, subjects)),
         Check(name="shape", run=partial(_shape_is_true, subjects)),
-        Check(name="images", run=partial(_images_are_as_declared, subjects), computes=True),
-        Check(name="held out", run=partial(_test_is_held_out, subjects), computes=True),
-        Check(name="repeatable", run=partial(_is_the_same_elsewhere, subjects), computes=True),
+        Check(name="images", run=partial(_images_are_as_declared, subjects)),
+        Check(name="held out", run=partial(_test_is_held_out, subjects)),
+        Check(name="repeatable", run=partial(_is_the_same_elsewhere, subjects)),
     ]
 
 
@@ -65,7 +64,7 @@ class _Subjects:
 
 
 def _splits(dataset: Dataset) -> Iterator[tuple[str, Samples]]:
-    return ((name, getattr(dataset, name).samples) for name in SPLITS)
+    return ((name, split.samples) for name, split in dataset.splits.items())
 
 
 def _opens(subjects: _Subjects, spec: DatasetSpec) -> str:
@@ -107,7 +106,7 @@ def _shape_is_true(subjects: _Subjects, spec: DatasetSpec) -> str:
 
 def _images_are_as_declared(subjects: _Subjects, spec: DatasetSpec) -> str:
     dataset = subjects.of(spec)
-    parts = {name: getattr(dataset, name).take(SAMPLE) for name in SPLITS}
+    parts = {name: split.take(SAMPLE) for name, split in dataset.splits.items()}
     for split, part in parts.items():
         for error in part.skipped[:1]:
             count = f"{len(part.skipped)} of {len(part.samples):,} {split} images"
@@ -157,21 +156,10 @@ def _is_the_same_elsewhere(subjects: _Subjects, spec: DatasetSpec) -> str:
 def fingerprint_elsewhere(config: DataConfig) -> str:
     """In a fresh process, where sets have another order. Raises ViolationError."""
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    command = [sys.executable, "-P", "-c", ELSEWHERE, config.name, str(config.downloads)]
-    command += [str(config.folder)] if config.folder else []
-    done = subprocess.run(  # noqa: S603 - our own code, and no shell
-        command,
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    names = [config.name, str(config.downloads), str(config.folder or "")]
+    done = in_fresh_process(ELSEWHERE, *names, PYTHONHASHSEED=seed)
     if done.returncode != 0:
-        *_, why = done.stderr.splitlines() or [f"exit code {done.returncode}"]
-        raise ViolationError(f"does not open in another process: {why}")
+        raise ViolationError(f"does not open in another process: {last_words(done)}")
     return done.stdout
 
 

@@ -42,7 +42,6 @@ def export_checks(registry: Registry) -> list[Check[ArchitectureSpec]]:
         Check(
             name=f"export to {exporter.title}",
             run=partial(_export_is_equal, registry, exporter, subjects),
-            computes=True,
         )
         for exporter in registry.exporters.specs
         if not missing(exporter.requires)

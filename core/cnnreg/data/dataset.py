@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnreg.errors import DataError
 from cnnreg.specs import Resize, Samples, Shape
@@ -142,6 +142,10 @@ class Dataset:
     notes: tuple[str, ...] = ()  # by the data set
 
     @property
+    def splits(self) -> dict[str, Split]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
     def mean(self) -> tuple[float, ...]:
         return self._moments[0]
 
@@ -157,7 +161,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """sha256 over the classes and what the splits are made of; nothing is decoded."""
         digest = sha256("\0".join(self.classes).encode())
-        for split in (self.train, self.val, self.test):
+        for split in self.splits.values():
             split.identify(digest.update)
         return digest.hexdigest()
 
@@ -168,21 +172,20 @@ class Dataset:
         if classes == self.classes:
             return self
         places = np.array(places_in(classes, self.classes), np.int64)
-        splits = {
-            name: getattr(self, name).relabelled(places, classes)
-            for name in ("train", "val", "test")
+        splits: dict[str, Any] = {
+            name: split.relabelled(places, classes) for name, split in self.splits.items()
         }
         return replace(self, classes=classes, **splits)
 
     def decode(self) -> None:
         """All splits, which takes a while: what cannot be read is known before the work."""
-        for split in (self.train, self.val, self.test):
+        for split in self.splits.values():
             _ = split.pixels
 
     def remarks(self) -> Iterator[str]:
         """What a person should know of the images; all but the first are known once decoded."""
         yield from self.notes
-        for split in (self.train, self.val, self.test):
+        for split in self.splits.values():
             yield from split.remarks()
         if told := twins_told(self._places()):
             yield told
@@ -194,15 +197,14 @@ class Dataset:
 
     def _places(self) -> Iterator[Place]:
         """Each image file that could be read; none where the images came as pixels."""
-        for name in ("train", "val", "test"):
-            split = getattr(self, name)
+        for name, split in self.splits.items():
             if split.files:
                 yield from map(Place, repeat(name), split.labels.tolist(), split.files)
 
     def listing(self) -> Iterator[Listed]:
         """The image files of all splits; none where the images came as pixels."""
-        for name in ("train", "val", "test"):
-            for size, file in getattr(self, name).listing:
+        for name, split in self.splits.items():
+            for size, file in split.listing:
                 yield name, size, file
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cnnreg.specs import Labels, Pixels
 
-Progress = Callable[[str, int, int], None]
+OnDecoded = Callable[[str, int, int], None]
 """(split, images done, images in all), called from the thread that asked."""
 
 BAD_SHARE = 0.01  # of a split's files: more says that the data set, not a file, is broken
@@ -55,7 +55,7 @@ class Loader:
     image_shape: Shape
     resize: Resize
     may_skip: int = 0
-    progress: Progress | None = None
+    progress: OnDecoded | None = None
     cache: Cache | None = None  # where pixels go that memory should not hold
     classes: tuple[str, ...] = ()  # each of which must keep an image; of a part none must
 

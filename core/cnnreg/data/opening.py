@@ -16,7 +16,7 @@ from cnnreg.specs.checks import is_harmless
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
 from .dataset import Dataset, Moments, Split
-from .decode import Loader, Progress, skippable
+from .decode import Loader, OnDecoded, skippable
 from .listing import Places, common_folder
 from .splits import complete
 
@@ -33,7 +33,7 @@ def open_dataset(
     channels: int | None = None,
     image_shape: Shape | None = None,
     before: Places | None = None,
-    progress: Progress | None = None,
+    progress: OnDecoded | None = None,
 ) -> Dataset:
     """Find the images and fix their splits and shape; nothing is decoded yet.
 

@@ -30,13 +30,14 @@ from cnnreg.errors import (
 from cnnreg.specs import Quantisation
 from cnnreg.termination import stop_if_asked
 
+from .original import CALIBRATION_IMAGES
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnreg.training.saving.progress import Progress
 
 DEFAULT_MINUTES = 10.0
-ENOUGH_IMAGES = 300
 FAST = Quantisation()
 CANNOT = (DivergedError, GateError, PluginError)  # what one way may meet, and not end all
 
@@ -90,10 +91,10 @@ class Quantised:
         count = len(self.float_layers)
         layers = f" {count} layer{'s' * (count > 1)} ({', '.join(self.float_layers)})"
         floats = layers if self.way == "float-layers" else f" of all but{layers}"
-        few = self.calibration_images < ENOUGH_IMAGES
+        few = self.calibration_images < CALIBRATION_IMAGES
         return (
             f"{IN_WORDS[self.way]}{floats if self.float_layers else ''}, calibrated on "
-            f"{self.calibration_images} images{f' (few: {ENOUGH_IMAGES} are better)' * few}, "
+            f"{self.calibration_images} images{f' (few: {CALIBRATION_IMAGES} are better)' * few}, "
             f"judged on {self.judging_images}, {self.seconds:.1f} s"
         )
 

@@ -14,11 +14,12 @@ from cnnreg.machine.environment import environment
 from cnnreg.markdown import code, escape, table
 from cnnreg.recipe import Recipe, label
 from cnnreg.registry import Registry
-from cnnreg.runs import Run
+from cnnreg.runs import PRETRAINED, Run
 from cnnreg.runs.overview import changes
 from cnnreg.specs import ExporterSpec, ModelFile
 
 from . import evidence
+from .description import in_words
 from .parity import Parity
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class Subject:
     original: Original
     exporter: ExporterSpec
     exported: ModelFile
-    contract: tuple[str, str]  # what the file takes and gives, in words
     parity: dict[str, Parity]  # by runtime
 
     @property
@@ -98,7 +98,7 @@ def _network(subject: Subject) -> str:
 
 def _interface(subject: Subject) -> str:
     contract = subject.exported.contract
-    takes, gives = map(code, subject.contract)
+    takes, gives = map(code, in_words(contract, subject.exported.interface))
     lines = [f"- Takes: {takes}", f"- Gives: {gives}"]
     interface = subject.exported.interface
     if interface.embed:
@@ -147,9 +147,7 @@ def _training(subject: Subject) -> str:
     if result:
         lines.append(f"- Best epoch by validation: {result['best_epoch']} of {result['epochs']}")
     if config.weights:
-        source = (
-            "published weights" if config.weights == "pretrained" else Path(config.weights).name
-        )
+        source = "published weights" if config.weights == PRETRAINED else Path(config.weights).name
         lines.append(f"- Started from: {escape(source)}")
     told = {"optimizer", "learning_rate", "schedule", "batch_size", "epochs"}
     other = changes(recipe, Recipe())

@@ -16,7 +16,7 @@ from cnnreg.errors import (
     is_out_of_memory,
     one_line,
 )
-from cnnreg.machine.devices import alike, devices_of, place_of
+from cnnreg.machine.devices import alike, devices_of, identity_of
 from cnnreg.output import quiet_stdout
 from cnnreg.registry import Registry
 from cnnreg.specs import Interface, ModelFile, Precision, RuntimeOptions, RuntimeSpec, Session
@@ -80,7 +80,7 @@ def prove(
         )
         complaint = parity.complaint or fault or _otherwise(alone, logits, exported.precision)
         results[runtime.name] = replace(
-            parity, device=place, complaint=complaint, **place_of(runtime, place)
+            parity, device=place, complaint=complaint, **identity_of(runtime, place)
         )
         if complaint:
             break

@@ -35,7 +35,6 @@ from cnnreg.specs import BARE, ExporterSpec, Interface, Precision, to_data
 
 from .budget import DEFAULT_MINUTES, Attempt, Quantised
 from .card import Subject, model_card
-from .description import in_words
 from .order import Order
 from .original import Original
 from .parity import Parity, within
@@ -166,10 +165,7 @@ def _tried(order: Order, scratch: Path) -> tuple[Trial, Quantised | None]:
 
 def _complete(folder: Path, order: Order, trial: Trial, quantised: Quantised | None) -> None:
     """Add what an export tells of itself, the manifest last."""
-    words = in_words(trial.model.contract, order.interface)
-    subject = Subject(
-        order.registry, order.original, order.exporter, trial.model, words, trial.parity
-    )
+    subject = Subject(order.registry, order.original, order.exporter, trial.model, trial.parity)
     write_text(folder / CARD, model_card(subject))
     manifest = replace(
         planned(order.registry, order.original, order.exporter, order.precision, order.interface),

@@ -39,7 +39,7 @@ def details_of(runtime: RuntimeSpec) -> Facts:
     return {}
 
 
-def place_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:
+def identity_of(runtime: RuntimeSpec, device: str) -> dict[str, Any]:
     """The device's full name, its driver and the engine's version: texts, empty if not told."""
     names = [name for own, name in devices_of(runtime).items() if alike(own, device)]
     # A processor has no driver, and asking for the details of all devices takes its time.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ENOUGH = 50  # test images: with fewer, chance alone is too wide to say anything
 MISTAKES = 100  # the most confident ones that are kept
-SCORE = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,18 +136,6 @@ def make_report(
             for index in chosen
         ),
     )
-
-
-def interval(right: int, images: int, score: float = SCORE) -> tuple[float, float]:
-    """Where the accuracy lies by all likelihood (95 %): Wilson's interval, 0..1.
-
-    `score`: for how many standard deviations. Unlike the plain one it holds for few images,
-    and where all of them are right.
-    """
-    share, excess = right / images, score**2 / images
-    middle = share + excess / 2
-    reach = score * sqrt(share * (1 - share) / images + excess / images / 4)
-    return max(0.0, (middle - reach) / (1 + excess)), min(1.0, (middle + reach) / (1 + excess))
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -48,7 +48,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceData:
-    """What a data set hands over; the trainer makes a missing validation or test split."""
+    """What a data set hands over; a missing validation or test split is held out later."""
 
     classes: tuple[str, ...]
     train: Samples

@@ -40,7 +40,6 @@ class BenchOptions:
     seconds: float = 0.5  # one contestant's turn within a round
     # Seconds, then on until steady, PATIENCE times as long or nine calls at the most; 0: none.
     warmup: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         counts, times = (self.batch, self.rounds), (self.seconds, self.warmup)
@@ -128,7 +127,7 @@ def benchmark(
                 entry.contestant.session, entry.inputs, options.warmup
             )
             entry.settings = settings_of(entry.contestant.runtime, entry.contestant.session)
-    orders = balanced_orders(len(entries), options.rounds, options.seed)
+    orders = balanced_orders(len(entries), options.rounds, seed=0)
     for number, order in enumerate(orders, 1):
         step(f"round {number} of {options.rounds}")
         for entry in (entries[index] for index in order if entries[index].failure is None):

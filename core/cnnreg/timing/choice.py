@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan2, cos, log, pi, sin, sqrt
+from math import log, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from cnnreg.chance import share_within
 from cnnreg.engines import CHECKPOINT
 from cnnreg.exporting.targets import ENGINE, plans
-from cnnreg.machine.devices import alike, details_of, devices_of, kind_of, place_of
+from cnnreg.machine.devices import alike, details_of, devices_of, identity_of, kind_of
 from cnnreg.machine.environment import has_vnni, instruction_sets
 from cnnreg.manifest import Manifest, has_manifest, read_manifest
 from cnnreg.runs.weights import is_outdated
@@ -133,20 +134,6 @@ def _is_level(result: BenchResult, best: BenchResult, confidence: float) -> bool
     return mean <= 0 or share_within(mean, error, len(slower) - 1) <= confidence
 
 
-def share_within(distance: float, error: float, freedom: int) -> float:
-    """How much of Student's t lies within `distance / error` of 0, on both sides.
-
-    By its finite series, Abramowitz and Stegun 26.7.3 and 26.7.4: timing needs no scipy.
-    """
-    angle, odd = atan2(distance, error * sqrt(freedom)), freedom % 2
-    term, total = cos(angle) if odd else 1.0, 0.0
-    for number in range(2 + odd, freedom + 1, 2):
-        total += term
-        term *= cos(angle) ** 2 * (number - 1) / number
-    total *= sin(angle)
-    return 2 / pi * (angle + total) if odd else total
-
-
 def proof_of(contestant: Contestant) -> Proof:
     """Whether its answers were compared with the original's, in this engine on this device.
 
@@ -181,7 +168,7 @@ def _doubt(contestant: Contestant, manifest: Manifest) -> str:
         loses = manifest.precision == "int8" and not has_vnni(instruction_sets())
         exact = has_vnni(manifest.environment.get("isa") or ())
         return "proven on a processor with VNNI" if loses and exact else ""
-    here = place_of(contestant.runtime, device)
+    here = identity_of(contestant.runtime, device)
     if not here["device_name"] or not parity.get("device_name"):
         return "its proof does not say on which device"
     return next((words for key, words in CHANGES.items() if parity.get(key) != here[key]), "")

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from cnnreg.engines import choose_runtime, open_session, runtimes_for, settings_of
 from cnnreg.errors import CnnregError, MachineError, PluginError, UsageError
-from cnnreg.machine.devices import alike, devices_of, kind_of, listed_devices, place_of
+from cnnreg.machine.devices import alike, devices_of, identity_of, kind_of, listed_devices
 from cnnreg.registry import Registry
 from cnnreg.specs import ModelFile, RuntimeOptions, RuntimeSpec
 
@@ -115,7 +115,7 @@ def device_names(contestants: Iterable[Contestant]) -> dict[str, str]:
 
 
 def _full_name(runtime: RuntimeSpec, place: str) -> str:
-    told = place_of(runtime, place)
+    told = identity_of(runtime, place)
     name = told["device_name"] or place
     return f"{name}, driver {told['driver']}" if told["driver"] else name
 

@@ -20,34 +20,26 @@ from contextlib import contextmanager
 
 import torch
 
+from .settings import apply, settings
+
+EXACT = {
+    "deterministic mode": (True, True),  # what has no such form warns
+    "filling of fresh memory": False,  # that is for debugging, and would cost time
+    "deterministic cuDNN": True,
+    "cuDNN benchmarking": False,
+    "TF32 in convolutions": False,
+}
+
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
     """What is computed inside can be computed again, bit by bit. Settings are put back after."""
     if device.type == "cuda":  # read when cuBLAS is first used
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = {
-        "enabled": torch.are_deterministic_algorithms_enabled(),
-        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
-        "fill": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        "cudnn": torch.backends.cudnn.deterministic,
-        "benchmark": torch.backends.cudnn.benchmark,
-        # `allow_tf32` cannot be read, though set, where a program has used the newer setting.
-        "tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
-    }
-    # Filling fresh memory is for debugging, and would cost time.
-    _set(enabled=True, warn_only=True, fill=False, cudnn=True, benchmark=False, tf32=False)
+    known = settings()
+    before = {name: known[name] for name in EXACT if name in known}
+    apply(EXACT)
     try:
         yield
     finally:
-        _set(**before)
-
-
-def _set(
-    *, enabled: bool, warn_only: bool, fill: bool, cudnn: bool, benchmark: bool, tf32: bool
-) -> None:
-    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-    torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-    torch.backends.cudnn.deterministic = cudnn
-    torch.backends.cudnn.benchmark = benchmark
-    torch.backends.cudnn.allow_tf32 = tf32
+        apply(before)

@@ -169,7 +169,7 @@ def _head(
 ) -> frozenset[str]:
     """The head's parameters, and what else begins at random where the rest was learned already.
 
-    None where the recipe treats them as the rest of the network.
+    Empty where the recipe treats them as the rest of the network.
     """
     if not recipe.freeze and recipe.body_rate == 1:
         return frozenset()

@@ -46,6 +46,14 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
         torch.set_float32_matmul_precision,
     ),
     "deterministic mode": (_determinism, _set_determinism),
+    "filling of fresh memory": (
+        lambda: torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        lambda wanted: setattr(torch.utils.deterministic, "fill_uninitialized_memory", wanted),
+    ),
+    "deterministic cuDNN": (
+        lambda: cudnn.deterministic,
+        lambda wanted: setattr(cudnn, "deterministic", wanted),
+    ),
     "cuDNN benchmarking": (
         lambda: cudnn.benchmark,
         lambda wanted: setattr(cudnn, "benchmark", wanted),
@@ -66,6 +74,8 @@ FRESH: dict[str, Any] = {
     "gradient mode": True,
     "precision of float32": "highest",
     "deterministic mode": (False, False),
+    "filling of fresh memory": True,
+    "deterministic cuDNN": False,
     "cuDNN benchmarking": False,
     "TF32 in convolutions": True,
 }
@@ -88,11 +98,11 @@ def settings_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        put_back(before)
+        apply(before)
 
 
-def put_back(before: dict[str, Any]) -> None:
-    for name, value in before.items():
+def apply(wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
         read, put = SETTINGS[name]
         with suppress(RuntimeError):
             if read() != value:

@@ -10,7 +10,6 @@ from cnnreg.images import normalise
 from cnnreg_export.formats import INPUT
 from cnnreg_export.untracked import untracked
 
-MAX_IMAGES = 300
 BATCH = 10  # images that statistics are taken of at once: a third of the time
 
 Model = TypeVar("Model")
@@ -22,7 +21,7 @@ def quantise(model: Model, request: ExportRequest, layers: Mapping[str, Sequence
     `layers` are the operators that each convolution and linear layer of the network became.
     Raises GateError without images, or where a layer to be left in float is not among them.
     """
-    images = request.calibration[:MAX_IMAGES]
+    images = request.calibration
     if len(images) == 0:
         raise GateError(
             "int8 needs training images to calibrate on, and there are none.",

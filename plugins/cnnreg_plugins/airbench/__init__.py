@@ -18,7 +18,7 @@ PAPER = Paper(
 )
 
 
-# Growing images, so that twelve epochs cost as much as seven and a half.
+# Growing images, so that twelve epochs cost as much as nine.
 PICTURES = Recipe(
     epochs=12,
     batch_size=512,

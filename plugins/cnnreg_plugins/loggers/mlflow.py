@@ -28,6 +28,8 @@ from .patient import PAUSE, Patient
 requires = ("mlflow", "sqlalchemy", "alembic")
 extra = "mlflow"
 
+NAME = "mlflow"  # of this plugin, by which a run asks for it
+
 EXPERIMENT = "cnnreg"  # unless MLFLOW_EXPERIMENT_NAME says another
 KEY = "cnnreg.key"
 NOW = "cnnreg.now."
@@ -51,13 +53,13 @@ SETTINGS = {
 
 @hookimpl
 def cnnreg_epoch_finished(run: RunInfo, record: EpochRecord) -> None:
-    if extra in run.loggers:
+    if NAME in run.loggers:
         _log(run)
 
 
 @hookimpl
 def cnnreg_training_finished(run: RunInfo, result: Mapping[str, Any]) -> None:
-    if extra in run.loggers:
+    if NAME in run.loggers:
         _log(run, result)
 
 

@@ -25,6 +25,8 @@ from .patient import Patient
 requires = ("tensorboard",)
 extra = "tensorboard"
 
+NAME = "tensorboard"  # of this plugin, by which a run asks for it
+
 FOLDER = "tensorboard"
 TAGS = {
     "loss/training": "train_loss",
@@ -39,13 +41,13 @@ TEST = "accuracy/test"
 
 @hookimpl
 def cnnreg_epoch_finished(run: RunInfo, record: EpochRecord) -> None:
-    if extra in run.loggers:
+    if NAME in run.loggers:
         _log(run)
 
 
 @hookimpl
 def cnnreg_training_finished(run: RunInfo, result: Mapping[str, Any]) -> None:
-    if extra in run.loggers:
+    if NAME in run.loggers:
         _log(run, result)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from cnnreg.data import DataConfig
 from cnnreg.exporting.card import Subject, model_card
-from cnnreg.exporting.description import in_words
 from cnnreg.exporting.original import load_original
 from cnnreg.exporting.parity import ClassLoss, Parity
 from cnnreg.run_data import data_of_run
@@ -58,9 +57,8 @@ def card(registry, original, tmp_path):
         )
         lost = replace(PARITY, worst_class=ClassLoss("[4]", images=3, before=1.0, after=0.0))
         parity = {"onnxruntime": PARITY, "openvino": lost}
-        words = in_words(contract, interface)
         exporter = registry.exporters["onnx"]
-        return model_card(Subject(registry, source, exporter, exported, words, parity))
+        return model_card(Subject(registry, source, exporter, exported, parity))
 
     return make
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnnreg.machine.devices import alike, details_of, devices_of, kind_of, place_of
+from cnnreg.machine.devices import alike, details_of, devices_of, identity_of, kind_of
 from cnnreg.machine.environment import installed
 from cnnreg.specs import RuntimeSpec
 
@@ -25,20 +25,20 @@ def engine(**more):
 def test_a_place_is_a_device_a_driver_and_a_version():
     version = f"numpy {installed('numpy')}"
     iris = {"device_name": "Iris Xe", "driver": "32.0", "engine": version}
-    assert place_of(engine(), "GPU") == place_of(engine(), "gpu.0") == iris
-    assert place_of(engine(), "GPU.1") == {"device_name": "Arc", "driver": "", "engine": version}
+    assert identity_of(engine(), "GPU") == identity_of(engine(), "gpu.0") == iris
+    assert identity_of(engine(), "GPU.1") == {"device_name": "Arc", "driver": "", "engine": version}
 
 
 def test_a_processor_is_named_without_asking_for_the_details_of_all():
     told = engine(details=lambda: pytest.fail("asked"), requires=("no-such-package",))
-    place = place_of(told, "CPU")
+    place = identity_of(told, "CPU")
     assert place == {"device_name": "some processor", "driver": "", "engine": "no-such-package"}
 
 
 def test_what_a_driver_does_not_tell_is_empty():
     broken = engine(devices=fail, details=fail, requires=())
     assert (devices_of(broken), details_of(broken)) == ({}, {})
-    assert place_of(broken, "GPU") == {"device_name": "", "driver": "", "engine": ""}
+    assert identity_of(broken, "GPU") == {"device_name": "", "driver": "", "engine": ""}
     assert details_of(engine(details=None)) == {}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnreg.errors import ModelFileError
-from cnnreg.runs.report import MISTAKES, interval, make_report, read_report, write_report
+from cnnreg.runs.report import MISTAKES, make_report, read_report, write_report
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 1, 0, 1])
@@ -106,17 +106,3 @@ def test_numbers_that_are_none_stay_valid_json(tmp_path):
     made = make_report(LABELS, PREDICTED, confidence, classes=CLASSES, epoch=1)
     write_report(tmp_path / "report.json", made)
     assert "NaN" not in (tmp_path / "report.json").read_text()
-
-
-@pytest.mark.parametrize(
-    ("right", "images", "low", "high"),
-    [
-        (33, 35, 0.8139, 0.9842),
-        (10, 10, 0.7225, 1),
-        (0, 10, 0, 0.2775),
-        (9900, 10000, 0.9879, 0.9918),
-    ],
-)
-def test_few_images_leave_the_accuracy_open(right, images, low, high):
-    """As scipy's binomtest(right, images).proportion_ci(method="wilson") has it."""
-    assert interval(right, images) == pytest.approx((low, high), abs=5e-5)

@@ -7,14 +7,13 @@ import random
 from dataclasses import replace
 
 import pytest
-from scipy.stats import t as students_t
 
 from cnnreg.manifest import FILE_NAME, Manifest, read_manifest, write_manifest
 from cnnreg.runs.weights import weights_digest
 from cnnreg.specs import Interface, ModelFile, RuntimeSpec
 from cnnreg.timing import choice as module
 from cnnreg.timing.bench import BenchResult, Contestant
-from cnnreg.timing.choice import CURE, Proof, choose, proof_of, share_within
+from cnnreg.timing.choice import CURE, Proof, choose, proof_of
 from helpers import contract
 
 
@@ -162,13 +161,6 @@ def test_what_was_proven_one_by_one_is_not_chosen_for_larger_batches():
         choice = choose([replace(TORCH, batch=batch), fast], [PROVEN, Proof(one_by_one=True)])
         assert choice.label == ("PyTorch fp32" if doubts else "OpenVINO fp16")
         assert choice.doubts == (doubts or ())
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 10, 999])
-@pytest.mark.parametrize("t", [0.0, 0.5, 2.0, 12.7])
-def test_the_share_is_students(freedom, t):
-    expected = 1 - 2 * students_t.sf(t, freedom)
-    assert share_within(t, 1.0, freedom) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_device_in_the_label_is_not_said_twice():

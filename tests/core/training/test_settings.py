@@ -16,6 +16,8 @@ OTHERS = {
     "gradient mode": False,
     "precision of float32": "medium",
     "deterministic mode": (True, True),
+    "filling of fresh memory": False,
+    "deterministic cuDNN": True,
     "cuDNN benchmarking": True,
     "TF32 in convolutions": False,
 }

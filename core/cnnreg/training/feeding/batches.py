@@ -51,7 +51,8 @@ class Batch:
         """The same images in at most `parts` pieces, each of them with the same `total`.
 
         Cut where one process would cut the whole batch, so that batch norm sees the same
-        images together; never into pieces too small for it, or for one image a process.
+        images together; never into pieces too small for it, or for one image a process, which
+        may be fewer pieces than one process makes of a short last batch.
         """
         parts = max(1, min(parts, self.total // max(2, world.size)))
         wholes = torch.arange(self.total).tensor_split(parts)

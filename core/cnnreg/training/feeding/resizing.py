@@ -18,7 +18,7 @@ from cnnreg.recipe import Recipe
 
 from .batches import Batch
 
-GROWN = 0.7  # the share of the training after which images are whole
+GROWN = 0.7  # the share of the training after which images are whole, or a little before
 MULTIPLE = 4  # of pixels: each size is met for many steps, and halves well
 
 
@@ -32,7 +32,7 @@ def image_size(recipe: Recipe, side: int, step: int, steps_per_epoch: int) -> in
 
 
 def resized(batch: Batch, recipe: Recipe, step: int, steps_per_epoch: int) -> Batch:
-    """The batch in the size of that step, each pixel the mean of those it stands for."""
+    """The batch in the size of that step, each pixel a weighted mean of those around it."""
     height, width = batch.images.shape[2:]
     size = [image_size(recipe, side, step, steps_per_epoch) for side in (height, width)]
     if size == [height, width]:

@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cnnreg.chance import interval
 from cnnreg.recipe import Recipe
-from cnnreg.runs.report import interval
 from cnnreg.specs import EpochRecord
 
 

@@ -38,6 +38,5 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             devices=devices,
             metadata=metadata,
             requires=("onnxruntime",),
-            extra="train",
         )
     ]

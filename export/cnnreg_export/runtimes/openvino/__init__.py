@@ -44,6 +44,5 @@ def cnnreg_runtimes() -> list[RuntimeSpec]:
             metadata=metadata,
             details=details,
             requires=("openvino",),
-            extra="train",
         )
     ]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
-from cnnreg.images import EXTENSIONS
+from cnnreg.images import EXTENSIONS, unreadable_folder
 from cnnreg.texts import composed
 
-from .looking import ClassFolder, ignored, look, unreadable
+from .looking import ClassFolder, ignored, look
 from .passed import Passed, listed
 from .splits import by_split, is_split, refuse_splits
 
@@ -29,7 +29,7 @@ def open_folder(request: DataRequest) -> SourceData:
     try:
         return (_every_image if request.whole else _for_training)(request.folder)
     except OSError as error:  # of a folder that may be listed, say, and not entered
-        unreadable(error)
+        unreadable_folder(error)
 
 
 def _for_training(root: Path) -> SourceData:
@@ -119,7 +119,7 @@ def _folders(root: Path) -> dict[str, Path]:
     try:
         paths = sorted(root.iterdir(), key=lambda path: composed(path.name))
     except OSError as error:
-        unreadable(error)
+        unreadable_folder(error)
     real = root.resolve()
     folders: dict[str, Path] = {}
     seen: dict[str, Path] = {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from cnnreg import DataError
-from cnnreg.images import EXTENSIONS
+from cnnreg.images import is_image, unreadable_folder
 from cnnreg.texts import composed
 
 # What archives and network drives leave among the images, and systems on each drive.
@@ -32,7 +31,7 @@ def look(folder: Path) -> ClassFolder:
     images: list[Path] = []
     others: list[str] = []
     links, flat, inner = 0, False, frozenset[str]()
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
+    for parent, folders, names in os.walk(folder, onerror=unreadable_folder):
         kept = (name for name in folders if not ignored(Path(parent, name)))
         folders[:] = sorted(kept, key=_order)
         found = [Path(parent, name) for name in sorted(names, key=_order) if is_image(name)]
@@ -53,16 +52,8 @@ def _order(name: str) -> tuple[str, str]:
     return composed(name), name
 
 
-def is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
-
-
 def ignored(folder: Path) -> bool:
     """Hidden, junk, or what a command wrote: charts of a training are no images to learn from."""
     from cnnreg.belongings import is_ours
 
     return folder.name.startswith(".") or folder.name.lower() in JUNK or is_ours(folder)
-
-
-def unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"Cannot read the folder: {error.strerror}.", where=error.filename) from error

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnnreg.images import is_image
 from cnnreg.manifest import is_clutter
 
-from .looking import ClassFolder, ignored, is_image
+from .looking import ClassFolder, ignored
 
 # What cameras, programs and people keep beside pictures, and nobody takes for one.
 SIDECARS = (

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import cache, partial
 
 from cnnreg.registry import Registry
 from cnnreg.specs import ArchitectureSpec
 
-from .check import Check, require
+from .check import Check, in_fresh_process, last_words, require
 
 ALONE = """
 import os, sys
@@ -39,18 +36,5 @@ def _imports_lightly(registry: Registry, spec: ArchitectureSpec) -> str:
 @cache
 def _fault_of(module: str) -> str:
     """What is wrong with importing it in a fresh process, the plugin's own output aside."""
-    path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(  # noqa: S603 - our own code, and no shell
-        [sys.executable, "-P", "-c", ALONE, module],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode == 0:
-        return ""
-    *_, why = done.stderr.splitlines() or [f"ends a fresh process with {done.returncode}"]
-    return why
+    done = in_fresh_process(ALONE, module)
+    return last_words(done) if done.returncode else ""
