@@ -13,6 +13,8 @@ import click
 from cnnreg import __version__
 from cnnreg.errors import CnnregError
 
+from .windows import takes_escapes
+
 # Each command's line of help stands here, so that `--help` imports none of them.
 COMMANDS = {
     "list": "Show networks, data sets, recipes, optimizers, formats and runtimes.",
@@ -138,6 +140,6 @@ def run(arguments: list[str]) -> None:
 
 
 def color() -> bool | None:
-    """False where none is wanted, which click does not ask; None: as the stream takes it."""
+    """False where none is wanted or taken, which click does not ask; None: as the stream is."""
     unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return False if unwanted else None
+    return False if unwanted or not takes_escapes() else None

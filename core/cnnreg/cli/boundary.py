@@ -25,6 +25,7 @@ from cnnreg.errors import (
 from cnnreg.termination import Terminated, terminable
 
 from .app import color, run
+from .windows import hear_closing
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a console's code page must not end a command
             stream.reconfigure(errors="replace")
+    hear_closing()
     try:
         with terminable():
             run(arguments)
@@ -90,7 +92,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
 def _tell(text: str, *, err: bool = True) -> None:
     """Say it if anybody is there to hear it: else the exit code says it alone."""
     try:
-        click.echo(text, err=err, color=color())
+        click.echo(text, file=sys.stderr if err else sys.stdout, color=color())
         sys.stdout.flush()  # what was printed before it
     except OSError:
         _discard_output()

@@ -6,6 +6,7 @@ import functools
 import glob
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 from pathlib import Path
@@ -21,6 +22,8 @@ from cnnreg.registry import Registry, load_registry
 from cnnreg.specs import Shape, to_data
 from cnnreg.termination import stop_if_asked
 from cnnreg.texts import aligned
+
+from .windows import takes_escapes
 
 folder_type = click.Path(path_type=Path)
 
@@ -106,7 +109,8 @@ def say(text: str) -> None:
     """A remark for the person at the terminal: one line on stderr."""
     if not speaks():
         return
-    click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
+    # Not `err=True`, which on Windows writes past the progress bar that rich keeps below.
+    click.echo(f"{click.style('note:', fg='yellow')} {text}", file=sys.stderr)
 
 
 def print_json(data: Any) -> None:
@@ -178,7 +182,11 @@ def console(*, stderr: bool = False) -> Any:
             raise BrokenPipeError  # rich would exit with 1, as if something had failed
 
     file = None if stderr else results_stdout()
-    made = Piped(file=file, stderr=stderr, highlight=False, quiet=not speaks())
+    # Asked here, for rich asks stdout alone, which may be a file while stderr is a console.
+    legacy = not takes_escapes()
+    made = Piped(
+        file=file, stderr=stderr, highlight=False, quiet=not speaks(), legacy_windows=legacy
+    )
     if not made.is_terminal:
         made.width = 200
     return made

@@ -14,6 +14,7 @@ from .places import WINDOWS
 
 LONG = 200  # characters: a temporary name beside it may pass the 260 that Windows takes
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+HELD = (32, 33)  # Windows' numbers of what another program has open
 FULL_ON_WINDOWS = (39, 112, 1295)  # its own numbers; errno knows only the second
 
 
@@ -58,6 +59,8 @@ def _explained(error: OSError, path: Path, needed: int) -> MachineError:
         what = "The folder is gone, or was never there."
     elif isinstance(error, PermissionError) and WINDOWS:
         hint = "Is it open in another program?"
+        if getattr(error, "winerror", None) not in HELD:
+            hint = "Is it open in another program, or may you not write there?"
     return MachineError(what, where=path, hint=hint)
 
 

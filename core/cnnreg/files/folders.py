@@ -26,8 +26,7 @@ def publish_folder(temporary: Path, target: Path) -> None:
     with disk_errors(target):
         for file in temporary.rglob("*"):
             if file.is_file():
-                with file.open("rb+") as opened:
-                    os.fsync(opened.fileno())
+                patiently(_sync, file)
         sync_folder(temporary)
         if not target.exists():
             patiently(temporary.rename, target)
@@ -35,6 +34,11 @@ def publish_folder(temporary: Path, target: Path) -> None:
             _replace_folder(temporary, target)
         sync_folder(target.parent)
         shutil.rmtree(temporary, ignore_errors=True)  # after an exchange, the older one
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:

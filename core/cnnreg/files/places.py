@@ -33,5 +33,10 @@ def typed(path: Path) -> str:
     """As one types it after a command: quoted if it has to be."""
     if not WINDOWS:
         return shlex.quote(str(path))
-    # Double quotes: all that cmd and PowerShell both take.
-    return str(path) if re.fullmatch(r"[\w:\\./+-]+", str(path)) else f'"{path}"'
+    text = str(path)
+    if re.fullmatch(r"[\w:\\./+-]+", text):
+        return text
+    if re.search(r"[$`]", text):  # which PowerShell reads within double quotes; cmd does not
+        return "'" + text.replace("'", "''") + "'"
+    # Double quotes: all that cmd and PowerShell both take. \" would be a quote of the argument's.
+    return f'"{text}\\"' if text.endswith("\\") else f'"{text}"'

@@ -57,7 +57,7 @@ def _keep(path: Path, previous: Path) -> None:
 
 
 def patiently(act: Callable[P, object], *given: P.args, **options: P.kwargs) -> None:
-    """Rename or remove, which Windows refuses while any program has the file open."""
+    """Open, rename or remove, which Windows may refuse while another program has the file open."""
     end = monotonic() + PATIENCE
     while True:
         try:

@@ -143,8 +143,7 @@ def _is_whole(entry: Path) -> bool:
     sealed = dict(json.loads((entry / SEAL).read_text(encoding="utf-8")))
     present = {path.name: path for path in _files(entry)}
     for name in present.keys() - sealed.keys():
-        with suppress(OSError):
-            present.pop(name).unlink()
+        _remove(present.pop(name))
     return bool(sealed) and all(
         name in present and file_digest(present[name]) == digest for name, digest in sealed.items()
     )
@@ -177,7 +176,17 @@ def _age(entry: Path) -> float:
 def _drop(entry: Path) -> None:
     with suppress(OSError):  # first: what is left, if an engine holds its files, is not whole
         (entry / SEAL).unlink()
+    with suppress(OSError):
+        for path in _files(entry):
+            _remove(path)
     shutil.rmtree(entry, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Raises OSError. OpenVINO makes its files read-only, and Windows removes no such file."""
+    with suppress(OSError):
+        path.chmod(0o600)
+    path.unlink(missing_ok=True)
 
 
 def _digest(parts: Sequence[str]) -> str:

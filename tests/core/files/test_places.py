@@ -24,7 +24,21 @@ def test_what_a_shell_would_read_otherwise_is_quoted(monkeypatch, name):
     on_windows(monkeypatch, False)
     assert shlex.split(typed(Path(name))) == [name]
     on_windows(monkeypatch)
-    assert typed(Path(name)) == f'"{name}"'
+    quote = "'" if "$" in name else '"'
+    assert typed(Path(name)) == f"{quote}{name}{quote}"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("\\\\server\\my share", '"\\\\server\\my share\\\\"'),
+        ("D:\\it's $5", "'D:\\it''s $5'"),
+        ("C:\\a b\\c", '"C:\\a b\\c"'),
+    ],
+)
+def test_so_it_is_for_the_shells_of_windows(monkeypatch, path, said):
+    on_windows(monkeypatch)
+    assert typed(PureWindowsPath(path)) == said
 
 
 def test_what_no_shell_minds_is_not_quoted(monkeypatch):

@@ -111,7 +111,7 @@ def test_windows_is_given_time_to_let_go_of_a_file(tmp_path, monkeypatch, clock)
     with pytest.raises(MachineError, match="Cannot write: Access is denied") as caught:
         write_text(tmp_path / "x", "newer")
     assert caught.value.exit_code == 5
-    assert caught.value.hint == "Is it open in another program?"
+    assert caught.value.hint == "Is it open in another program, or may you not write there?"
     assert (tmp_path / "x").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -104,6 +106,39 @@ def test_what_an_engine_added_later_is_not_trusted(engine):
     engine()
     added = entries()[0] / "added.cl_cache"
     added.write_text("who knows")
+    assert engine() == "loaded good"
+    assert not added.exists()
+
+
+@pytest.fixture
+def as_on_windows(monkeypatch):
+    """A file that is read-only cannot be removed there; OpenVINO makes its own so."""
+    unlink = os.unlink
+
+    def refusing(path, *, dir_fd=None):
+        if not os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", refusing)
+
+
+@pytest.mark.usefixtures("as_on_windows")
+@pytest.mark.parametrize("of_old", [True, False])
+def test_read_only_files_are_dropped_too(engine, of_old):
+    engine()
+    (entry,) = entries()
+    (entry / BLOB).chmod(0o440)
+    if of_old:
+        age(entry / SEAL, 2)
+        engine(reader="driver 2")
+        assert not entry.exists()
+        return
+    (entry / BLOB).rename(entry / "other.blob")  # damaged
+    assert engine() == "compiled"
+    assert [path.name for path in entry.iterdir() if path.suffix == ".blob"] == [BLOB]
+    added = entry / "added.blob"
+    added.touch(mode=0o440)
     assert engine() == "loaded good"
     assert not added.exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,9 @@ def _read_ir(path: Path) -> Any:
 def _read_onnx(path: Path) -> Any:
     # By name: given just a path, OpenVINO would try its readers of other formats too.
     reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
-    return reader.convert(reader.load(path))
+    # From memory, as above, unless there are weights beside it to be found.
+    named = str(path).isascii() or path.with_name(f"{path.name}.data").exists()
+    return reader.convert(reader.load(path if named else BytesIO(path.read_bytes())))
 
 
 def stored_metadata(path: Path) -> Mapping[str, str]:
