@@ -135,6 +135,7 @@ class GateError(CnnregError):
     """An export that does not equal its original; it is not published."""
 
     exit_code = 8
+    instead: Any = None  # the ExportResult of what was published in its stead
 
 
 class StoppedError(CnnregError):

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
-from cnnreg import ModelContract, ModelFile, ModelFileError, RuntimeOptions
-from cnnreg.images import fit
+from cnnreg import ExportRequest, ModelContract, ModelFile, ModelFileError, RuntimeOptions
+from cnnreg.images import fit, normalise
 from cnnreg.registry import Registry
 from cnnreg.serving.layout import AS_PROVEN
 from cnnreg.specs import Interface, Precision
@@ -55,6 +57,35 @@ def test_a_self_contained_file_gives_the_networks_logits(
         assert inputs.dtype == np.uint8
         logits = session.infer(inputs)
         np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE[precision])
+
+
+class LastPixels(nn.Module):
+    """Its logits are the last pixels of the first row."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images[:, 0, 0, -4:]
+
+
+@pytest.mark.parametrize(("format_name", "runtime"), PAIRS)
+def test_16_bits_are_of_the_network_alone(
+    registry: Registry,
+    request_for: Callable[..., ExportRequest],
+    format_name: str,
+    runtime: str,
+) -> None:
+    """In them there is nothing between 1024 and 1025, where the middle of a pixel lies."""
+    request = request_for(LastPixels(), "fp16")
+    wide = replace(request.contract, input_shape=(3, 16, 1100), resize="squash")
+    request = replace(request, contract=wide, interface=EMBED)
+    path = registry.exporters[format_name].write(request)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 16, 1100, 3), np.uint8)
+    model = ModelFile(
+        path=path, format=format_name, precision="fp16", contract=wide, interface=EMBED
+    )
+    session = registry.runtimes[runtime].open(model, RuntimeOptions(threads=1))
+    logits = session.infer(session.prepare(picture))
+    wanted = normalise(picture, wide.mean, wide.std)[:, 0, 0, -4:]
+    np.testing.assert_allclose(logits, wanted, rtol=0, atol=TOLERANCE["fp16"])
 
 
 @pytest.mark.parametrize("interface", FIXED, ids=lambda interface: interface.suffix)

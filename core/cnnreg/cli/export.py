@@ -167,6 +167,9 @@ def command(
                     stop_if_asked()
                     if not spared(job, error, (done for done, _ in results)):
                         refused.append(error)
+                    if isinstance(error, GateError) and error.instead:
+                        results.append((replace(job, precision="fp16"), error.instead))
+                        _lay_out(results, layout, step)
                 except Exception:  # what was published before it stays
                     for refusal in refused:
                         say(str(refusal))
@@ -206,8 +209,16 @@ def _publish_job(
         )
     )
     results.append((job, result))
+    _lay_out(results, layout, step)
+
+
+def _lay_out(
+    results: list[tuple[Job, ExportResult]], layout: Path | None, step: Callable[[str], None]
+) -> None:
+    """The last result for a server, where that is wanted."""
     if layout:
         step("laying out what is served")
+        job, result = results[-1]
         results[-1] = job, replace(result, served=serve(result.folder, layout))
 
 

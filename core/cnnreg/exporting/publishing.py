@@ -118,11 +118,7 @@ def _published(order: Order) -> ExportResult:
                 size = sum(path.stat().st_size for path in folder.iterdir())
                 publish_folder(folder, order.target)
     if trial.refused is not None:
-        title, parity = title_of(order.registry, trial.refused), trial.parity[trial.refused]
-        raise GateError(
-            f"Not published: {exporter.name} {precision} in {title}: {parity.complaint}.",
-            hint=_cure(order, trial, parity),
-        )
+        raise _refusal(order, trial, trial.refused)
     return ExportResult(
         folder=order.target,
         model=order.target / trial.model.path.name,
@@ -176,12 +172,20 @@ def _complete(folder: Path, order: Order, trial: Trial, quantised: Quantised | N
     write_manifest(folder, manifest)
 
 
-def _cure(order: Order, trial: Trial, parity: Parity) -> str:
-    """What to do about a refusal; an fp16 file may come of it."""
-    if order.precision == "int8" and not trial.faulty and order.fp16_instead:
-        other = replace(order, precision="fp16")
-        if other.precision in other.exporter.precisions:
-            return _published_instead(other)
+def _refusal(order: Order, trial: Trial, engine: str) -> GateError:
+    """Why, and what to do about it; an fp16 file may come of it."""
+    title, parity = title_of(order.registry, engine), trial.parity[engine]
+    name, precision = order.exporter.name, order.precision
+    error = GateError(f"Not published: {name} {precision} in {title}: {parity.complaint}.")
+    replaced = precision == "int8" and not trial.faulty and order.fp16_instead
+    if replaced and "fp16" in order.exporter.precisions:
+        error.hint, error.instead = _published_instead(replace(order, precision="fp16"))
+    else:
+        error.hint = _cure(order, parity)
+    return error
+
+
+def _cure(order: Order, parity: Parity) -> str:
     if parity.complaint in FAULTS:
         return "The network itself holds: export it without --embed and --serve-layout."
     if order.precision == "fp32":
@@ -191,16 +195,17 @@ def _cure(order: Order, trial: Trial, parity: Parity) -> str:
     return "Keep a higher precision."
 
 
-def _published_instead(order: Order) -> str:
+def _published_instead(order: Order) -> tuple[str, ExportResult | None]:
     """Have this fp16 export where int8 costs too much; says what came of it."""
     with suppress(CnnregError, OSError):
         if _is_there(order.target, order.original, order.budget):
-            return f"Use fp16, which is there ({order.target}), or allow more with --max-drop."
+            there = f"Use fp16, which is there ({order.target}), or allow more with --max-drop."
+            return there, None
     try:
-        _published(order)
+        instead = _published(order)
     except CnnregError as error:
-        return f"Allow more with --max-drop; fp16 is no way out: {error.what}"
-    return f"Use fp16, published instead ({order.target}), or allow more with --max-drop."
+        return f"Allow more with --max-drop; fp16 is no way out: {error.what}", None
+    return f"Use fp16, published instead ({order.target}), or allow more with --max-drop.", instead
 
 
 def _is_there(folder: Path, original: Original, max_drop: float) -> bool:

@@ -113,9 +113,13 @@ def ask(url: str, model: str, pixels: Any) -> tuple[str, Any]:
     finally:
         connection.close()
     if response.status != 200:
-        raise OSError(f"the server says {response.status}: {answer.get('error', answer)}")
-    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
-    return str(answer["model_version"]), np.asarray(outputs["probabilities"], np.float32)
+        why = answer.get("error", answer) if isinstance(answer, dict) else answer
+        raise OSError(f"the server says {response.status}: {why}")
+    try:
+        outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+        return str(answer["model_version"]), np.asarray(outputs["probabilities"], np.float32)
+    except (KeyError, TypeError) as error:
+        raise OSError(f"the server's answer is no classifier's: {answer!r:.100}") from error
 
 
 if __name__ == "__main__":

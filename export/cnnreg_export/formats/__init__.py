@@ -8,3 +8,4 @@ OUTPUT = "logits"
 
 PROBABILITIES = "probabilities"
 """Float32 [N, classes], the first output of a self-contained file."""
+WEIGHTS = "weights_sha256"  # key in an IR: the digest of its .bin file

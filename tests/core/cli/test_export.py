@@ -128,6 +128,24 @@ def test_what_ends_all_hides_no_refusal(run, monkeypatch):
     assert "Disk full." in err
 
 
+def test_what_was_published_in_place_of_a_refused_int8_is_a_result_too(run, monkeypatch):
+    publish = export.publish
+
+    def refuse(registry, original, exporter, precision, **options):
+        error = GateError("Too much is lost.", hint="Use fp16.")
+        del options["fp16_instead"]
+        error.instead = publish(registry, original, exporter, "fp16", **options)
+        raise error
+
+    monkeypatch.setattr(export, "publish", refuse)
+    command = ["export", run.folder, "--openvino", "--precision", "int8", "--serve-layout"]
+    code, out, _ = cli(*command, "--json")
+    told = json.loads(out)
+    assert (code, told["error"]["message"]) == (8, "Too much is lost.")
+    (published,) = told["finished"]
+    assert (published["precision"], published["served"]["version"]) == ("fp16", 1)
+
+
 def test_what_cannot_be_served_was_published_all_the_same(run, monkeypatch):
     def refuse(*arguments):
         raise MachineError("Disk full.")

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cnnreg.answers import softmax
 from cnnreg.errors import GateError, MachineError
-from cnnreg.exporting.proof import RESIZES
+from cnnreg.exporting.proof import RESIZES, _resizes_alike
 from cnnreg.exporting.publishing import publish
 from cnnreg.manifest import read_manifest
 from cnnreg.registry import Catalog, Entry
@@ -197,6 +197,20 @@ def test_a_fault_of_one_int8_file_leaves_the_other_ways(toy, original, tmp_path,
     registry, exporter = toy(exporter=dataclasses.replace(EXPORTER, refines=True))
     result = publish(registry, original, exporter, "int8", output=tmp_path)
     assert result.quantised.way == "exact-bias"
+
+
+def test_no_number_is_no_answer_to_a_picture_of_another_size(original):
+    class Session:
+        """Gives numbers for pictures of the network's own size alone."""
+
+        def prepare(self, pixels):
+            return pixels
+
+        def infer(self, pixels):
+            own = pixels.shape[1:3] == original.images.shape[1:3]
+            return np.full((len(pixels), len(original.logits[0])), 0.0 if own else np.nan)
+
+    assert not _resizes_alike(Session(), original)
 
 
 @pytest.mark.parametrize("outlier", [1, 1000])

@@ -163,9 +163,14 @@ def test_where_int8_costs_too_much_fp16_is_kept_and_the_old_int8_stays(toy, orig
         publish(registry, original, both, "int8", output=tmp_path)
     assert f"fp16, published instead ({tmp_path / 'toy-fp16'})" in caught.value.hint
     assert read_manifest(tmp_path / "toy-fp16").precision == "fp16"
+    assert (caught.value.instead.folder, caught.value.instead.precision) == (
+        tmp_path / "toy-fp16",
+        "fp16",
+    )
     assert (old.folder / "manifest.json").read_bytes() == before
-    with pytest.raises(GateError, match="which is there"):
+    with pytest.raises(GateError, match="which is there") as caught:
         publish(registry, original, both, "int8", output=tmp_path)
+    assert caught.value.instead is None
 
 
 def test_where_fp16_fails_too_the_hint_says_so(toy, original, tmp_path):

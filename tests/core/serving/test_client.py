@@ -7,6 +7,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,35 @@ def test_odd_pictures_do_not_end_it(layout, url, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"{damaged}: ") and len(done.stderr.splitlines()) == 1
     assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == list(map(str, paths))
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (500, "[1]", "the server says 500: [1]"),
+        (404, '{"error": "no such model"}', "the server says 404: no such model"),
+        (200, "[]", "the server's answer is no classifier's: []"),
+        (200, '{"model_version": "1"}', "the server's answer is no classifier's"),
+    ],
+)
+def test_another_kind_of_server_is_told(layout, tmp_path, status, answer, said):
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    (good,) = pictures(tmp_path)[:1]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = client(layout, good, "--url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_labels_of_another_version_are_asked_for(layout, url, tmp_path):

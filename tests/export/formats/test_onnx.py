@@ -34,6 +34,7 @@ def test_one_file_with_named_float_input_and_output(
     assert (logits.name, _shape(logits)) == ("logits", ["batch", 4])
     for value in (images, logits):
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert (model.ir_version, model.opset_import[0].version) == (8, 18)  # of one release of 2023
     assert (model.producer_name, model.producer_version) == ("cnnreg", cnnreg.__version__)
 
 

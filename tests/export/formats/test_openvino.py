@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cnnreg import ModelContract, ModelFile
+from cnnreg import ModelContract, ModelFile, ModelFileError
+from cnnreg.registry import Registry
 from cnnreg.specs import Interface, Precision
 from cnnreg_export.formats.openvino.model_info import model_info
 from cnnreg_export.runtimes.openvino.session import ov, read_model
@@ -32,6 +35,23 @@ def test_two_files_with_named_float_input_and_output(
 def test_weights_have_the_precision_that_was_asked_for(exported: Exported) -> None:
     assert _float_constants(exported("openvino", "fp32")) == {"f32"}
     assert _float_constants(exported("openvino", "fp16")) == {"f16"}
+
+
+def test_weights_of_another_model_are_noticed_where_no_manifest_is(
+    registry: Registry, exported: Exported, tmp_path: Path
+) -> None:
+    """The same network in the same precision: what differs are numbers alone."""
+    model = exported("openvino", "fp32")
+    for name in ("model.xml", "model.bin"):
+        shutil.copy(model.path.with_name(name), tmp_path)
+    metadata = registry.runtimes["openvino"].metadata
+    assert metadata
+    assert "weights_sha256" not in metadata(tmp_path / "model.xml")
+    weights = bytearray((tmp_path / "model.bin").read_bytes())
+    weights[100] ^= 1
+    (tmp_path / "model.bin").write_bytes(weights)
+    with pytest.raises(ModelFileError, match="not the weights that were written with"):
+        metadata(tmp_path / "model.xml")
 
 
 def test_int8_quantises_every_convolution(exported: Exported) -> None:

@@ -27,6 +27,7 @@ from cnnreg_export.quiet import quiet
 from .shape import PREPARED, embed, fix_batch
 
 OPSET = 18  # what torch.onnx implements natively; read by every runtime since 2023
+IR_VERSION = 8  # of the same release; with a later one, runtimes before 2024 refuse the file
 MAX_FILE_BYTES = 2**31 - 2**20  # protobuf ends at 2 GiB; the graph around the weights is small
 
 
@@ -45,6 +46,7 @@ def write_onnx(request: ExportRequest) -> Path:
                 embed(_translate(front, names, PICTURES if resize else BATCH), model)
             if request.interface.fixed:
                 fix_batch(model)
+            model.ir_version = IR_VERSION
             model.producer_name, model.producer_version = "cnnreg", cnnreg.__version__
             model.metadata_props.update(request.metadata)
             too_large = _weight_bytes(model) > MAX_FILE_BYTES

@@ -7,7 +7,8 @@ from shutil import disk_usage
 from typing import Any
 
 from cnnreg import ExportRequest, MachineError
-from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES
+from cnnreg.files import file_digest
+from cnnreg_export.formats import INPUT, OUTPUT, PROBABILITIES, WEIGHTS
 from cnnreg_export.formats.capture import capture_preprocessing, captured, kept, translation
 from cnnreg_export.formats.quantise import quantise
 from cnnreg_export.quiet import quiet
@@ -19,6 +20,7 @@ from .model_info import model_info
 ov = untracked("openvino")
 
 METADATA_ROOT = "cnnreg"
+UNKNOWN = "0" * 64  # the digest of weights that are not written yet
 
 
 def write_openvino(request: ExportRequest) -> Path:
@@ -32,6 +34,8 @@ def write_openvino(request: ExportRequest) -> Path:
             if request.precision == "int8":
                 layers = operators_by_layer(model, request.model)
                 model = quantise(model, request, layers)
+            if request.precision == "fp16":
+                model = _halved(model, path)
             if interface.embed:
                 model = _self_contained(model, request)
             if interface.fixed:
@@ -40,11 +44,22 @@ def write_openvino(request: ExportRequest) -> Path:
                 model.set_rt_info(text, [METADATA_ROOT, key])
             for key, text in model_info(request.contract, interface).items():
                 model.set_rt_info(text, ["model_info", key])
-            _save(model, path, half=request.precision == "fp16")
+            model.set_rt_info(UNKNOWN, [METADATA_ROOT, WEIGHTS])
+            _save(model, path)
+            digest = file_digest(path.with_suffix(".bin"))
+            path.write_bytes(path.read_bytes().replace(UNKNOWN.encode(), digest.encode()))
     return path
 
 
-def _save(model: Any, path: Path, *, half: bool) -> None:
+def _halved(network: Any, path: Path) -> Any:
+    """With its weights in 16 bits. Before anything stands in front of it: there, in the places
+    of pixels, 16 bits end at 1024.
+    """
+    _save(network, path, half=True)
+    return ov.Core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def _save(model: Any, path: Path, *, half: bool = False) -> None:
     """Raises MachineError if there is no room for the files."""
     try:
         # save_model compresses to fp16 unless told not to.

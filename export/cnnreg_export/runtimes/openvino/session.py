@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cnnreg import MachineError, ModelFile, ModelFileError, RuntimeOptions
 from cnnreg.errors import one_line
+from cnnreg.files import file_digest
 from cnnreg.machine.devices import kind_of
+from cnnreg_export.formats import WEIGHTS
 from cnnreg_export.runtimes.devices import checked_device
 from cnnreg_export.runtimes.image_input import ImageInput
 
@@ -127,7 +129,19 @@ def stored_metadata(path: Path) -> Mapping[str, str]:
     """The texts in an IR's rt_info or an ONNX file's metadata_props. Raises ModelFileError."""
     information = read_model(path).rt_info
     root = "cnnreg" if path.suffix == ".xml" else "framework"
-    return {key: text.astype(str) for key, text in dict(information).get(root, {}).items()}
+    texts = {key: text.astype(str) for key, text in dict(information).get(root, {}).items()}
+    _refuse_other_weights(path.with_suffix(".bin"), texts.pop(WEIGHTS, ""))
+    return texts
+
+
+def _refuse_other_weights(path: Path, digest: str) -> None:
+    """Two files that are moved one by one may become those of two models."""
+    if digest and file_digest(path) != digest:
+        raise ModelFileError(
+            "These are not the weights that were written with the .xml file beside them.",
+            where=path,
+            hint=f"Fetch the one that was, or: {CURE}",
+        )
 
 
 def _shapes(ports: list[Any]) -> list[list[int]]:
