@@ -69,7 +69,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     """Say what, where and what to do; returns the exit code."""
     from .common import speaks
 
-    if _reader_has_gone(error):
+    if reader_has_gone(error):
         _discard_output()
         return 141
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -98,7 +98,7 @@ def _tell(text: str, *, err: bool = True) -> None:
         _discard_output()
 
 
-def _reader_has_gone(error: BaseException) -> bool:
+def reader_has_gone(error: BaseException) -> bool:
     """As in `cnnreg list | head -1`, which is no error; Windows has no name for it."""
     if os.name == "nt" and isinstance(error, OSError):
         # EINVAL is also a file that cannot have its name, and what errno has no name for.

@@ -12,7 +12,7 @@ from cnnreg.files import in_use
 from cnnreg.registry import Registry
 from cnnreg.texts import percent
 
-from .boundary import as_known
+from .boundary import as_known, reader_has_gone
 from .common import console, human_time, say
 from .following import note_data
 from .progress import TrainingProgress
@@ -69,6 +69,8 @@ class Worker:
         except CnnregError:
             raise
         except Exception as error:  # a plugin's network may raise anything
+            if reader_has_gone(error):  # of this command's output: no failure of the trial
+                raise
             raise as_known(error) from error
 
     def _trained(self, trial: Trial) -> Result:

@@ -14,6 +14,7 @@ from cnnreg.data.listing import Places
 from cnnreg.errors import CnnregError, StoppedError
 from cnnreg.files import typed
 from cnnreg.plugins import blaming
+from cnnreg.recipe import Recipe
 from cnnreg.registry import Registry
 from cnnreg.runs import Run
 from cnnreg.runs.report import read_report
@@ -126,6 +127,14 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
             )
 
 
+AUGMENTED = {"none": "as they are", "crop": "moved", "crop-flip": "moved and mirrored"}
+
+
+def _augmented(dataset: Dataset, recipe: Recipe) -> str:
+    """What is done to the training images at random, beside what somebody asked for."""
+    return AUGMENTED[dataset.augment if recipe.augment == "auto" else recipe.augment]
+
+
 def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset, place: str) -> None:
     from cnnreg.networks.weightless import built_undrawn
 
@@ -139,7 +148,7 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset, place: s
     out.print(
         f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "
         f"{len(dataset.test)} test images of {shape_text(contract.input_shape)}, "
-        f"{contract.num_classes} classes"
+        f"{contract.num_classes} classes, {_augmented(dataset, recipe)}"
     )
     out.print(
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), batch "

@@ -8,8 +8,10 @@ import click
 
 from cnnreg.engines import missing
 from cnnreg.errors import UsageError, pip_line
+from cnnreg.recipe import Recipe, label, read_recipe
 from cnnreg.registry import Entry
-from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, to_data
+from cnnreg.runs.overview import changes
+from cnnreg.specs import ArchitectureSpec, Form, ModelOptions, RecipeSpec, to_data
 
 from .common import (
     console,
@@ -42,8 +44,12 @@ def command(
     channels: int | None,
     as_json: bool,
 ) -> None:
-    """Show the network NAME: paper, licence, size, cost, and its stages."""
-    entry = get_registry().architectures.entry(name)
+    """Show the network NAME: paper, licence, size, cost, and its stages; or the recipe NAME."""
+    registry = get_registry()
+    if name not in registry.architectures and name in registry.recipes:
+        _recipe(registry.recipes.entry(name), as_json=as_json)
+        return
+    entry = registry.architectures.entry(name)
     spec = entry.spec
     options = _options(spec, form, image_size, classes, channels)
     stages = _stages(spec, options)
@@ -108,9 +114,10 @@ def _print(
         ("smallest image", f"{spec.min_size}x{spec.min_size}"),
         ("small images", spec.small_form or "the same network at every size"),
         ("published weights", "yes, --pretrained" if spec.pretrained else "no"),
+        ("recipe", _told(spec.recipe) or "the usual one: the defaults of `cnnreg train --help`"),
     ]
-    for label, text in rows:
-        facts.add_row(label, escape(str(text)))
+    for fact, text in rows:
+        facts.add_row(fact, escape(str(text)))
     out.print(facts)
     if stages is None:
         out.print(f"\nThe stage table needs torch: {pip_line('torch', 'train')}", markup=False)
@@ -120,6 +127,28 @@ def _print(
         f"{options.form} form"
     )
     out.print(_stage_table(stages))
+
+
+def _told(recipe: Recipe) -> str:
+    """In what it differs from the usual one."""
+    return ", ".join(f"{label(name)} {own}" for name, (own, _) in changes(recipe, Recipe()).items())
+
+
+def _recipe(entry: Entry[RecipeSpec], *, as_json: bool) -> None:
+    spec = entry.spec
+    recipe = read_recipe(spec.path, Recipe())
+    if as_json:
+        settings = {name: own for name, (own, _) in changes(recipe, Recipe()).items()}
+        offered = {"plugin": entry.plugin.name, "package": entry.plugin.package}
+        print_json({**to_data(spec), **offered, "settings": settings})
+        return
+    for text in (
+        f"{spec.name}  {spec.summary}",
+        f"sets    {_told(recipe)}",
+        f"file    {spec.path}",
+        f"use     cnnreg train NETWORK --recipe {spec.name}",
+    ):
+        console().print(text, markup=False, soft_wrap=True)
 
 
 def _stage_table(stages: list[Stage]) -> Any:

@@ -13,7 +13,7 @@ from cnnreg.errors import UsageError
 from cnnreg.files import sole_writer, typed
 from cnnreg.recipe import Recipe, flag_of, label
 from cnnreg.run_data import data_of_run
-from cnnreg.runs import Run, find_run, open_run
+from cnnreg.runs import Run, find_run, open_run, read_metrics
 from cnnreg.runs.overview import survey
 
 from .common import console, folder_type, get_registry, json_option, say
@@ -66,6 +66,7 @@ def command(
     recipe = _changed_recipe(opened, recipe_flags, accepted=accept_changes)
     if world.writes:
         _refuse_finished(opened, recipe)
+        _refuse_fewer(opened, recipe)
     with DecodeProgress(console(stderr=True)) as decoding:
         dataset = data_of_run(
             registry,
@@ -142,6 +143,17 @@ def _refuse_imported(run: Run) -> None:
             "An imported run holds weights alone, no state of a training to go on from.",
             where=run.folder,
             hint=f"Train from them: cnnreg train {name} --weights {typed(run.folder)}",
+        )
+
+
+def _refuse_fewer(run: Run, recipe: Recipe) -> None:
+    """Raises UsageError if the run would end before where it is."""
+    done = len(read_metrics(run.folder))
+    if run.result is None and recipe.epochs < min(done, run.config.recipe.epochs):
+        raise UsageError(
+            f"{done} epochs are done already; {recipe.epochs} would end the run before that.",
+            where=run.folder,
+            hint=f"Say {flag_of('epochs')} {done} or more.",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from cnnreg.errors import CnnregError
 from cnnreg.registry import Registry
 from cnnreg.runs import Run, read_metrics
+from cnnreg.runs.failure import failure_told
 from cnnreg.runs.overview import changes, overview, usual_recipe
 from cnnreg.runs.report import Report, read_report
 from cnnreg.runs.weights import is_outdated
@@ -62,6 +63,9 @@ def details(registry: Registry, run: Run) -> dict[str, Any]:
         "contract": to_data(config.contract),
         "recipe": to_data(config.recipe),
         "changed": {name: {"is": own, "usual": usual} for name, (own, usual) in differing.items()},
+        "weights": config.weights,
+        "changes": to_data(config.changes),
+        "failure": failure_told(run.folder),
         "data_config": to_data(config.data),
         "environment": config.environment,
         "result": None if damaged else run.result,
@@ -135,7 +139,9 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
     versions = environment.get("versions", {})
     rows = [
         ("state", f"{found['state']} {found['detail']}"),
+        ("ended by", found["failure"]),
         ("started", show_time(config.created)),
+        ("from", found["weights"] and f"the weights of {found['weights']}"),
         ("network", f"{contract.architecture}, {contract.form} form ({contract.plugin})"),
         (
             "data",
@@ -144,7 +150,8 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
         ),
         ("recipe", f"as usual but {', '.join(changed)}" if changed else "the network's own"),
         ("computed in", ", ".join(found["recipe"][name] for name in ("precision", "layout"))),
-        ("epochs", f"{found['epochs']} of {found['planned_epochs']}, best {found['best_epoch']}"),
+        ("epochs", f"{found['epochs']} of {found['planned_epochs']}, {_best(found)}"),
+        ("gone on", "\n".join(map(_change, found["changes"]))),
         ("time", human_time(found["seconds"])),
         ("validation", percent(found["val_accuracy"])),
         ("test", percent(found["test_accuracy"])),
@@ -156,10 +163,20 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
         rows = [row for row in rows if row[0] not in OF_TRAINING]
         rows.insert(1, ("sha256", f"{source['sha256']} of {source['file']}"))
     for label, text in rows:
-        facts.add_row(label, _escaped(text.strip()))
+        if text:
+            facts.add_row(label, _escaped(text.strip()))
     out = console()
     out.print(f"[bold]{_escaped(run.name)}[/]\n")
     out.print(facts)
+
+
+def _best(found: dict[str, Any]) -> str:
+    return f"best {found['best_epoch']}" if found["best_epoch"] else "none the best so far"
+
+
+def _change(change: dict[str, Any]) -> str:
+    """Where a training went on otherwise than it had begun, and how."""
+    return f"after epoch {change['epoch']}, step {change['step']}: {'; '.join(change['what'])}"
 
 
 def _print_classes(classes: list[dict[str, Any]]) -> None:

@@ -12,8 +12,8 @@ chosen, at each of their rates: then they do for the pairs that are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
@@ -75,7 +75,9 @@ def verdicts(table: Sequence[Cell]) -> list[Verdict]:
         if len(group) > 1 and any(cell.results for cell in group):
             tried = [cell.optimizer for cell in candidates[architecture, data]]
             contestants = [(cell.label, cell) for cell in group]
-            found.append(judge(f"{architecture} on {data}", contestants, _pairs(tried)))
+            verdict = judge(f"{architecture} on {data}", contestants, _pairs(tried))
+            at_edge = _at_edge(group, candidates[architecture, data])
+            found.append(replace(verdict, text=" ".join([verdict.text, *at_edge])))
         best = best_of(group)
         networks.setdefault(data, []).append((f"{architecture} with {best.label}", best))
     for data, contestants in networks.items():
@@ -83,6 +85,19 @@ def verdicts(table: Sequence[Cell]) -> list[Verdict]:
             tried = [cell.architecture for cell in table if cell.data == data]
             found.append(judge(f"Networks on {data}", contestants, _pairs(tried)))
     return found
+
+
+def _at_edge(best: Iterable[Cell], tried: Sequence[Cell]) -> Iterator[str]:
+    """Of optimizers whose best rate has none tried beyond it: a better one may lie there."""
+    edges: dict[str, list[str]] = {"highest": [], "lowest": []}
+    for cell in best:
+        rates = [other.learning_rate for other in tried if other.optimizer == cell.optimizer]
+        if len(rates) > 1:
+            for edge, rate in (("highest", max(rates)), ("lowest", min(rates))):
+                edges[edge] += [cell.label] if rate == cell.learning_rate else []
+    for edge, labels in edges.items():
+        if labels:
+            yield f"Of the rates tried the {edge} is the best of {_list(labels)}: try more."
 
 
 def _pairs(tried: Sequence[str]) -> int:

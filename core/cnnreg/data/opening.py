@@ -12,6 +12,7 @@ from cnnreg.plugins import blaming
 from cnnreg.registry import Registry
 from cnnreg.specs import DataRequest, DatasetSpec, Samples, Shape, SourceData
 from cnnreg.specs.checks import is_harmless
+from cnnreg.specs.data import AUGMENTATIONS
 
 from .cache import cache_beside
 from .config import DataConfig, dataset_of
@@ -66,7 +67,7 @@ def open_dataset(
         classes=source.classes,
         image_shape=shape,
         resize=config.resize,
-        augment=spec.augment,
+        augment=source.augment or spec.augment,
         train=split("train", parts.train),
         val=split("val", parts.val),
         test=split("test", parts.test),
@@ -92,11 +93,13 @@ def open_source(spec: DatasetSpec, config: DataConfig, *, whole: bool = False) -
                 f"Data set '{spec.name}' has a {name} split that is {type(given).__name__}, "
                 "not Samples."
             )
-    splits = {
+    splits: dict[str, Any] = {
         name: _checked(spec, given, len(names)) for name, given in given_splits(source).items()
     }
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PluginError(f"Data set '{spec.name}' has classes whose names are no different texts.")
+    if source.augment not in ("", *AUGMENTATIONS):
+        raise PluginError(f"Data set '{spec.name}' asks to augment by {source.augment!r:.60}.")
     if not all(map(is_harmless, names)):
         raise PluginError(f"Data set '{spec.name}' has classes named with control characters.")
     return replace(source, classes=names, notes=notes, **splits)

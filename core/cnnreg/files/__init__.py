@@ -11,7 +11,7 @@ from .folders import (
     temporary_folder,
     time_there,
 )
-from .locking import LOCK, in_use, sole_writer
+from .locking import LOCK, in_use, sole_writer, taken
 from .places import CACHE_VARIABLE, WINDOWS, home, typed
 from .writing import (
     TEMPORARY_PREFIX,
@@ -44,6 +44,7 @@ __all__ = [
     "sole_writer",
     "sweep_abandoned",
     "sweep_temporaries",
+    "taken",
     "temporary_folder",
     "time_there",
     "typed",

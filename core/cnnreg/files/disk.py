@@ -52,6 +52,7 @@ def _explained(error: OSError, path: Path, needed: int) -> MachineError:
     what, hint = f"Cannot write: {error.strerror or error}.", ""
     if _is_full(error):
         what = _disk_full(needed, shutil.disk_usage(_existing(path)).free)
+        hint = "Free some, then go on: what was saved before is whole."
     elif error.errno == errno.ENOENT and WINDOWS and len(str(path.absolute())) > LONG:
         what = "The path is too long for Windows (260 characters)."
         hint = "Choose a shorter --output, or turn on LongPathsEnabled."

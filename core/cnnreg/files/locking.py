@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from cnnreg.errors import InUseError
@@ -11,6 +13,7 @@ from cnnreg.errors import InUseError
 from .disk import disk_errors
 
 LOCK = ".cnnreg-lock"
+OURS = ("python", "pythonw", "cnnreg")  # how the names of processes begin that may hold one
 
 
 @contextmanager
@@ -24,11 +27,33 @@ def sole_writer(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout as error:  # an OSError too
-            raise InUseError("In use by another process.", where=folder) from error
+            raise taken(folder) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def taken(folder: Path) -> InUseError:
+    """The error that says who holds the folder."""
+    hint = "Wait until it has ended, or stop it."
+    return InUseError(f"In use by {_holder(folder / LOCK)}.", where=folder, hint=hint)
+
+
+def _holder(lock: Path) -> str:
+    """The process that has the file open, where the system tells; it may be of another machine."""
+    import psutil
+
+    lock = lock.resolve()
+    for process in psutil.process_iter():
+        # A system's own processes take long to ask, on Windows, and hold none.
+        with suppress(psutil.Error, OSError):
+            if process.pid == os.getpid() or not process.name().lower().startswith(OURS):
+                continue
+            if any(Path(file.path) == lock for file in process.open_files()):
+                since = datetime.fromtimestamp(process.create_time()).astimezone()
+                return f"process {process.pid}, which began at {since:%Y-%m-%d %H:%M}"
+    return "another process"
 
 
 def in_use(folder: Path) -> bool:

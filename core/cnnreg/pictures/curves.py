@@ -53,6 +53,6 @@ def _curves(history: Sequence[EpochRecord], title: str) -> Figure:
 def axes_of_epochs(axes: Axes, label: str) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

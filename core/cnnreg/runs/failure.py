@@ -37,6 +37,14 @@ def recorded_failure(run: Run) -> Iterator[None]:
         raise
 
 
+def failure_told(folder: Path) -> str:
+    """What ended a training, in words; empty where nothing did, or it does not say."""
+    with suppress(CnnregError):
+        if failure_state(folder):
+            return str(read_json(folder / FILE_NAME).get("what", ""))
+    return ""
+
+
 def failure_state(folder: Path) -> str | None:
     """Whether a training diverged or failed; None if neither. Raises ModelFileError."""
     path = folder / FILE_NAME

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnreg.errors import MachineError, ModelFileError, UsageError
-from cnnreg.files import disk_errors, typed
+from cnnreg.files import disk_errors, in_use, taken, typed
 from cnnreg.manifest import has_manifest
 
 from .config import FILE_NAME, RunConfig, config_from_data, read_config, write_config
@@ -24,7 +24,11 @@ def create_run(config: RunConfig, *, folder: Path | None = None) -> Run:
     folder = folder or _free_folder(config)
     if len(os.fsencode(folder.name)) > 200:
         raise UsageError("The run's name is too long (200 bytes).", where=folder)
-    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("The output is a file, not a folder.", where=folder)
+    if folder.exists() and in_use(folder):
+        raise taken(folder)
+    if folder.exists() and any(folder.iterdir()):
         raise UsageError(
             "The output folder is not empty.",
             where=folder,

@@ -55,6 +55,7 @@ class SourceData:
     val: Samples | None = None
     test: Samples | None = None
     notes: tuple[str, ...] = ()  # said before a training: what was not used, say
+    augment: str = ""  # what `augment = auto` means for these images, if not as for most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import pytest
 from cnnreg.cli import common, info
 from cnnreg.cli import list as list_module
 from cnnreg.errors import UnknownNameError
+from cnnreg.recipe import label
 from cnnreg.registry import Catalog
 from helpers import cli
 
@@ -120,6 +121,21 @@ def test_info_tells_the_small_form():
     data = json.loads(out)
     assert data["shown"]["form"] == "small"
     assert sum(stage["parameters"] for stage in data["stages"]) == 11_173_962
+
+
+def test_info_tells_what_a_recipe_sets():
+    assert (
+        "recipe             epochs 12, batch size 512, optimizer muon"
+        in cli("info", "airbench94")[1]
+    )
+    assert "recipe             the usual one" in cli("info", "resnet18")[1]
+    code, out, _ = cli("info", "fast")
+    assert code == 0
+    assert "cnnreg train NETWORK --recipe fast" in out
+    told = json.loads(cli("info", "fast", "--json")[1])
+    assert told["plugin"] == "recipes"
+    for name, value in told["settings"].items():
+        assert f"{label(name)} {value}" in out
 
 
 def test_info_suggests_the_nearest_name():

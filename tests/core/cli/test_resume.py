@@ -16,7 +16,7 @@ from cnnreg.files import in_use, sole_writer, typed
 from cnnreg.runs import open_run
 from cnnreg.runs.report import read_report
 from cnnreg.training.saving.checkpoint import read_checkpoint
-from helpers import cli, make_run, photos, stop_at, train
+from helpers import cli, make_run, photos, refused, stop_at, train
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,16 @@ def test_a_finished_run_goes_on_with_more_epochs(stopped):
     assert json.loads(out)["epochs"] == 3
     assert "test images were measured after epoch 2 already" in err
     assert read_checkpoint(stopped.last).state["progress"]["epoch"] == 3
+
+
+def test_fewer_epochs_than_are_done_are_refused(registry, tmp_path):
+    run = make_run(registry, tmp_path / "run", batch_size=256, epochs=4)
+    with pytest.raises(StoppedError):
+        train(registry, run, on_step=stop_at(14))
+    before = content(run.folder)
+    refused(2, "2 epochs are done already", "resume", run.folder, "--epochs", "1")
+    assert content(run.folder) == before
+    assert cli("resume", run.folder, "--epochs", "2")[0] == 0
 
 
 def test_a_run_out_of_patience_needs_more_of_it(registry, tmp_path):

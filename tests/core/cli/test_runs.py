@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from cnnreg.errors import DivergedError
 from cnnreg.files import TEMPORARY_PREFIX, sole_writer
 from cnnreg.manifest import FILE_NAME
 from helpers import cli, make_run, train
@@ -95,6 +96,27 @@ def test_show_tells_everything_about_one(home):
     worst = found["confusions"][0]
     assert f"{worst['true']} taken for {worst['predicted']}, {worst['images']} times" in out
     assert "as usual but epochs 2 (20), schedule cosine (one-cycle)" in out
+
+
+def test_show_tells_what_a_training_began_from_and_how_it_went_on(registry, home, tmp_path):
+    """Without which its accuracy cannot be believed, or made again."""
+    weights = str(home / "runs" / "first")
+    breaks = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1e30}
+    run = make_run(registry, tmp_path / "run", weights=weights, **breaks)
+    run = run.changed(changes=({"epoch": 1, "step": 7, "what": ["epochs was 1, is 3"], "at": ""},))
+    with pytest.raises(DivergedError):
+        train(registry, run)
+    _, out, _ = cli("runs", "show", run.folder)
+    for said in (
+        f"the weights of {weights}",
+        "after epoch 1, step 7: epochs was 1, is 3",
+        "The loss is",
+    ):
+        assert said in "".join(out.split("\n")) or said in " ".join(out.split())
+    assert "None" not in out
+    found = json.loads(cli("runs", "show", run.folder, "--json")[1])
+    assert (found["weights"], found["changes"][0]["step"]) == (weights, 7)
+    assert found["failure"].startswith("The loss is")
 
 
 def test_a_result_is_shown_while_the_report_is_made(home, tmp_path):

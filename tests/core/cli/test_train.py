@@ -36,6 +36,7 @@ def test_a_share_of_data_with_such_a_split_is_said_to_do_nothing(photos, tmp_pat
     assert "--test-fraction is not used: the data come with a test split of their own" in err
     assert "--val-fraction is not used" not in err
     assert "191 training, 64 validation, 8 test images" in err
+    assert "moved and mirrored" in err
     assert "skipped an unreadable train image" in err
     assert "not used: 1 .heic in light (save as JPEG)" in err
 

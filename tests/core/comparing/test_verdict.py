@@ -37,6 +37,24 @@ def test_who_ties_is_named_beside_the_leader():
     assert "adagrad (0.001) have" not in verdict.text
 
 
+def test_a_best_rate_that_is_the_last_one_tried_is_told():
+    def text(**accuracies):
+        found = [
+            result(trial(optimizer, rate, seed), accuracy + seed / 1000)
+            for optimizer, rates in accuracies.items()
+            for rate, accuracy in rates.items()
+            for seed in (0, 1)
+        ]
+        return verdicts(cells(found))[0].text
+
+    inside = {0.1: 0.5, 0.01: 0.9, 0.001: 0.6}
+    said = text(adam=inside, sgd={0.1: 0.8, 0.01: 0.7, 0.001: 0.1}, rmsprop={0.1: 0.2, 0.01: 0.8})
+    assert "Of the rates tried the highest is the best of sgd (0.1): try more." in said
+    assert "the lowest is the best of rmsprop (0.01): try more." in said
+    assert "of adam" not in said
+    assert "Of the rates" not in text(adam=inside, sgd={0.1: 0.8})
+
+
 def test_an_overlap_is_called_open():
     verdict = judged({"adam": [0.90, 0.80, 0.95], "sgd": [0.89, 0.85, 0.86]})
     assert not verdict.differences[0].better

@@ -138,6 +138,7 @@ def test_two_processes_cannot_train_one_run(registry, tmp_path):
     ((code, _, err),) = outcome
     assert code == 5
     assert "In use by another process" in err
+    assert "Wait until it has ended" in err
 
 
 @posix

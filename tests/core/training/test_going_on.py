@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import shutil
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cnnreg.errors import StoppedError
+from cnnreg.registry import Catalog, Entry
 from cnnreg.runs import open_run
 from cnnreg.training import loop
 from cnnreg.training.saving.checkpoint import read_checkpoint
@@ -113,22 +117,50 @@ ITEMS = [
     "history",
     "weights",
     "buffers",
+    "python",
+    "numpy",
+    "groups",
 ]
+OF_DROPOUT = ("rng/torch",)
+OF_NOISE = ("python", "numpy")
+
+
+class Noisy(nn.Module):
+    """Draws on the streams that torch does not know, as a plugin's network may."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.Linear(8, classes))
+
+    def forward(self, images):
+        noise = 1 + (random.random() + np.random.rand()) / 10 if self.training else 1
+        return noise * self.layers(images)
 
 
 @pytest.fixture(scope="module")
-def halves(registry, tmp_path_factory):
+def with_noisy(registry):
+    spec = dataclasses.replace(
+        registry.architectures["mlp"],
+        name="noisy",
+        build=lambda options: Noisy(options.num_classes),
+    )
+    entries = [*registry.architectures.entries, Entry(spec, registry.plugins[0])]
+    return dataclasses.replace(registry, architectures=Catalog("architecture", entries))
+
+
+@pytest.fixture(scope="module")
+def halves(with_noisy, tmp_path_factory):
     """For a network: the state of a whole training, and the folder of one stopped midway."""
 
     @cache
     def make(architecture):
         settings = {**EVERYTHING, "architecture": architecture}
         folder = tmp_path_factory.mktemp(architecture)
-        whole = make_run(registry, folder / "whole", **settings)
-        train(registry, whole)
-        parts = make_run(registry, folder / "parts", **settings)
+        whole = make_run(with_noisy, folder / "whole", **settings)
+        train(with_noisy, whole)
+        parts = make_run(with_noisy, folder / "parts", **settings)
         with pytest.raises(StoppedError):
-            train(registry, parts, on_step=stop_at(9))
+            train(with_noisy, parts, on_step=stop_at(9))
         return state_of(whole), parts.folder
 
     return make
@@ -147,17 +179,31 @@ def blank(made, item):
     progress = dict(made.state["progress"])
     if item in progress:
         progress[item] = type(progress[item])()
-    return dataclasses.replace(
-        made, model=model, extra=extra, state={**made.state, "progress": progress}
-    )
+    state = {**made.state, "progress": progress}
+    if item in OF_NOISE:
+        other = random.Random(5) if item == "python" else np.random.RandomState(5)
+        state["random"] = {**state["random"], item: drawn_from(other)}
+    if item == "groups":
+        groups = [{**group, "weight_decay": 0.0} for group in state["optimizer"]["groups"]]
+        state["optimizer"] = {**state["optimizer"], "groups": groups}
+    return dataclasses.replace(made, model=model, extra=extra, state=state)
+
+
+def drawn_from(stream):
+    if isinstance(stream, random.Random):
+        version, internal, gauss = stream.getstate()
+        return [version, list(internal), gauss]
+    _, keys, *rest = stream.get_state()
+    return [keys.tolist(), *rest]
 
 
 @pytest.mark.parametrize("item", ITEMS)
-def test_each_part_of_the_state_is_needed(registry, tmp_path, item, monkeypatch, halves):
+def test_each_part_of_the_state_is_needed(with_noisy, tmp_path, item, monkeypatch, halves):
     """The comparison above must fail when one item is blanked, or it proves nothing."""
     from cnnreg.training.saving import resuming
 
-    whole, stopped = halves("simple_cnn" if item == "rng/torch" else "resnet20")
+    network = "simple_cnn" if item in OF_DROPOUT else "noisy" if item in OF_NOISE else "resnet20"
+    whole, stopped = halves(network)
     parts = open_run(shutil.copytree(stopped, tmp_path / "parts"))
 
     def blanked(path):
@@ -165,14 +211,15 @@ def test_each_part_of_the_state_is_needed(registry, tmp_path, item, monkeypatch,
         return blank(made, item) if path == parts.last else made
 
     monkeypatch.setattr(resuming, "read_checkpoint", blanked)
-    train(registry, parts)
+    train(with_noisy, parts)
     assert state_of(parts) != whole
 
 
-def test_nothing_blanked_is_the_same(registry, tmp_path, halves):
-    whole, stopped = halves("resnet20")
+@pytest.mark.parametrize("network", ["resnet20", "noisy"])
+def test_nothing_blanked_is_the_same(with_noisy, tmp_path, halves, network):
+    whole, stopped = halves(network)
     parts = open_run(shutil.copytree(stopped, tmp_path / "parts"))
-    train(registry, parts)
+    train(with_noisy, parts)
     assert state_of(parts) == whole
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cnnreg import DataError, DataRequest, DatasetSpec, Samples, SourceData, UsageError, hookimpl
 from cnnreg.images import EXTENSIONS, unreadable_folder
@@ -40,9 +41,11 @@ def _for_training(root: Path) -> SourceData:
         passed.beside_classes(root)
         refuse_splits(root, classes)
         notes = (*passed.notes(), *_doubts(classes))
-        return SourceData(classes=tuple(classes), train=_samples(classes), notes=notes)
+        return SourceData(
+            classes=tuple(classes), train=_samples(classes), notes=notes, augment=_augment(classes)
+        )
     train = _class_folders(splits["train"])
-    parts = {
+    parts: dict[str, Any] = {
         split: _samples(
             _looked(train if split == "train" else _same_classes(train, folder), passed)
         )
@@ -52,7 +55,12 @@ def _for_training(root: Path) -> SourceData:
         passed.beside_classes(folder)
     others = [folder for folder in _folders(root).values() if folder not in splits.values()]
     passed.beside_splits(others, splits["train"])
-    return SourceData(classes=tuple(train), notes=passed.notes(), **parts)
+    return SourceData(classes=tuple(train), notes=passed.notes(), augment=_augment(train), **parts)
+
+
+def _augment(classes: Iterable[str]) -> str:
+    """Classes of one character each are digits or letters, which mirrored are others, or none."""
+    return "crop" if all(len(name) == 1 for name in classes) else ""
 
 
 def _every_image(root: Path) -> SourceData:
@@ -65,7 +73,7 @@ def _every_image(root: Path) -> SourceData:
         for split, folder in by_split(of_folders, root).items()
     } or {"train": _looked(_class_folders(root), passed)}
     classes = sorted({name for found in parts.values() for name in found})
-    samples = {split: _samples(found, classes) for split, found in parts.items()}
+    samples: dict[str, Any] = {s: _samples(found, classes) for s, found in parts.items()}
     first = "train" if "train" in samples else max(samples)  # of two, the test split is one
     return SourceData(
         classes=tuple(classes), train=samples.pop(first), notes=passed.notes(), **samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 
@@ -121,6 +122,22 @@ def test_a_contestant_that_fails_does_not_keep_the_others_from_a_report(
     code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
     assert code == 0, err
     assert [of["failure"] for of in json.loads(out)["trials"]] == [None] * 4
+
+
+def test_who_no_longer_reads_is_no_failure_of_a_trial(tmp_path, monkeypatch):
+    """As in `cnnreg compare ... | head -1`."""
+
+    def gone(*arguments, **options):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    command = ("compare", "mlp", "--optimizers", "adam", "--epochs", "1", "--seeds", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "train_trial", gone)
+        assert cli(*command, "--output", tmp_path / "x")[0] == 141
+    code, out, err = cli("compare", "--resume", tmp_path / "x", "--json")
+    assert code == 0, err
+    assert "set aside" not in err
+    assert [of["failure"] for of in json.loads(out)["trials"]] == [None]
 
 
 def test_what_another_worker_has_finished_since_is_no_failure(tmp_path, monkeypatch):

@@ -43,6 +43,21 @@ def test_class_folders(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "augment"),
+    [(("0", "1"), "crop"), (("b", "d"), "crop"), (("b", "dog"), "crop-flip")],
+)
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_digits_and_letters_are_not_mirrored(registry, tmp_path, names, augment, above):
+    for name in names:
+        for number in range(4):
+            path = tmp_path / f"{above}{name}/{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 10 * number + len(name)).save(path)
+    dataset = open_dataset(registry, data_config(str(tmp_path), registry))
+    assert dataset.augment == augment
+
+
 def test_the_order_does_not_depend_on_the_order_of_creation(tmp_path):
     names = [f"{name}/{index}.png" for name in ("b", "a") for index in range(20)]
     put(tmp_path / "one", *names)
