@@ -112,8 +112,10 @@ def main() -> None:
 CONTESTANTS: dict[str, dict[str, Any]] = {
     "documented, 0 workers": {"workers": 0},
     "documented, 2 workers": {"workers": 2},
+    "our batches, documented step": {"batches": "ours"},
     "ours": {},
     "ours, memory given back": {"memory": "given back"},
+    "ours, optimizer not fused": {"optimizer": "not fused"},
     "ours, fp32 contiguous": {"precision": "fp32", "layout": "contiguous", "compile": "off"},
     "ours, fp32 channels-last": {"precision": "fp32", "layout": "channels-last", "compile": "off"},
 }
@@ -214,13 +216,17 @@ def _contestant(
     registry = load_registry()
     config, dataset = plan(registry, name, data.config, chosen)
     figure = _pipeline_cost if settings.pop("paired", False) else _rate
+    around: AbstractContextManager[None] = nullcontext()
     if "workers" in settings:
-        advance = _documented(registry, config, data, workers=settings["workers"])
-        around: AbstractContextManager[None] = nullcontext()
+        advance = _documented(registry, config, _loader(data, settings["workers"]))
+    elif "batches" in settings:
+        plain = replace(chosen, precision="fp32", layout="contiguous", compile="off")
+        advance = _documented(registry, config, _held(config, dataset, plain))
     else:
         if settings.pop("memory", None) is None:
             keep_freed_memory()
-        advance = _ours(registry, config, dataset, replace(chosen, **settings))
+        fused = settings.pop("optimizer", None) is None
+        advance = _ours(registry, config, dataset, replace(chosen, **settings), fused=fused)
         around = deterministic(torch.device("cpu"))
     with around:
         while seconds := pipe.recv():
@@ -229,11 +235,20 @@ def _contestant(
             pipe.send(found)
 
 
-def _ours(registry: Registry, config: RunConfig, dataset: Dataset, recipe: Recipe) -> Advance:
+def _held(config: RunConfig, dataset: Dataset, recipe: Recipe) -> Iterator[Batch]:
+    """Decoded once, augmented a batch at a time."""
+    return _forever(lambda epoch: training_batches(dataset, config.contract, recipe).epoch(epoch))
+
+
+def _ours(
+    registry: Registry, config: RunConfig, dataset: Dataset, recipe: Recipe, *, fused: bool
+) -> Advance:
     model = _model(registry, config).to(memory_format=memory_format(recipe))
     optimizer = registry.optimizers["adam"].build(
         [{"params": list(model.named_parameters())}], recipe
     )
+    if not fused:
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     architecture = registry.architectures[config.contract.architecture]
     step = Step(
         Trainee(model, optimizer),
@@ -243,9 +258,7 @@ def _ours(registry: Registry, config: RunConfig, dataset: Dataset, recipe: Recip
         input_shape=config.contract.input_shape,
         aux_weight=architecture.aux_weight,
     )
-    batches = _forever(
-        lambda epoch: training_batches(dataset, config.contract, recipe).epoch(epoch)
-    )
+    batches = _held(config, dataset, recipe)
 
     def advance(batch: Batch | None = None) -> Batch:
         batch = batch or next(batches)
@@ -255,11 +268,7 @@ def _ours(registry: Registry, config: RunConfig, dataset: Dataset, recipe: Recip
     return advance
 
 
-def _documented(registry: Registry, config: RunConfig, data: Data, *, workers: int) -> Advance:
-    """https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html, as it is."""
-    model = _model(registry, config)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    loss_fn = nn.CrossEntropyLoss()
+def _loader(data: Data, workers: int) -> Iterator[Batch]:
     loader = DataLoader(
         data.documented,
         batch_size=BATCH,
@@ -267,17 +276,26 @@ def _documented(registry: Registry, config: RunConfig, data: Data, *, workers: i
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    batches = _forever(lambda epoch: iter(loader))
+    for images, labels in _forever(lambda epoch: iter(loader)):
+        yield Batch(images, labels, len(labels))
+
+
+def _documented(registry: Registry, config: RunConfig, batches: Iterator[Batch]) -> Advance:
+    """https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html, as it is."""
+    model = _model(registry, config)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    loss_fn = nn.CrossEntropyLoss()
 
     def advance() -> Batch:
-        images, labels = next(batches)
+        batch = next(batches)
+        images, labels = batch.images, batch.labels
         output = model(images)
         logits, *others = output if isinstance(output, tuple) else (output,)
         loss = loss_fn(logits, labels) + sum(0.4 * loss_fn(other, labels) for other in others)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        return Batch(images, labels, len(labels))
+        return batch
 
     return advance
 

@@ -74,6 +74,8 @@ def _draw(axes: Axes, cell: Cell, curve: str, scale: int, colour: str, *, leadin
     axes.plot(epochs, means, color=colour, linewidth=1.6, marker="o", markersize=3, label=label)
     lows, highs = [min(items) for items in together], [max(items) for items in together]
     axes.fill_between(epochs, lows, highs, color=colour, alpha=0.15, linewidth=0)
+    if shared == 1:  # a band of no width
+        axes.vlines(1, lows[0], highs[0], color=colour, alpha=0.5, linewidth=1.2)
     alone = [(max(shared, 1), own) for own in whole]
     alone += [(1, values(result)) for result in cell.results if result.diverged and cell.finished]
     for first, own in alone:
