@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from cnnreg.engines import need
-from cnnreg.errors import GateError, UsageError
+from cnnreg.errors import CnnregError, GateError, UsageError
 from cnnreg.exporting.budget import DEFAULT_MINUTES
 from cnnreg.exporting.original import Original, load_original
 from cnnreg.exporting.publishing import ExportResult, planned, publish
@@ -167,9 +167,6 @@ def command(
                     stop_if_asked()
                     if not spared(job, error, (done for done, _ in results)):
                         refused.append(error)
-                    if isinstance(error, GateError) and error.instead:
-                        results.append((replace(job, precision="fp16"), error.instead))
-                        _lay_out(results, layout, step)
                 except Exception:  # what was published before it stays
                     for refusal in refused:
                         say(str(refusal))
@@ -199,16 +196,23 @@ def _publish_job(
         for precision in job.outcomes:
             manifest = planned(registry, original, job.exporter, precision, job.interface)
             served_name(layout, manifest)
-    result = job.run(
-        partial(
-            publish_in,
-            job.exporter,
-            interface=job.interface,
-            device=job.device,
-            fp16_instead=job.plan is None,  # a target has another file
-        )
+    publish_as = partial(
+        publish_in,
+        job.exporter,
+        interface=job.interface,
+        device=job.device,
+        fp16_instead=job.plan is None,  # a target has another file
     )
-    results.append((job, result))
+    try:
+        results.append((job, job.run(publish_as)))
+    except GateError as error:
+        if error.instead:
+            results.append((replace(job, precision="fp16"), error.instead))
+            try:
+                _lay_out(results, layout, step)
+            except CnnregError as fault:  # the refusal is what the command ends with
+                say(str(fault))
+        raise
     _lay_out(results, layout, step)
 
 

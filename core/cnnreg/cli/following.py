@@ -127,11 +127,14 @@ def _remarks(run: Run, result: dict[str, Any]) -> Iterator[str]:
             )
 
 
-AUGMENTED = {"none": "as they are", "crop": "moved", "crop-flip": "moved and mirrored"}
+AUGMENTED = {
+    "none": "images as they are",
+    "crop": "images moved at random",
+    "crop-flip": "images moved and mirrored at random",
+}
 
 
 def _augmented(dataset: Dataset, recipe: Recipe) -> str:
-    """What is done to the training images at random, beside what somebody asked for."""
     return AUGMENTED[dataset.augment if recipe.augment == "auto" else recipe.augment]
 
 
@@ -148,7 +151,7 @@ def _announce(out: Any, registry: Registry, run: Run, dataset: Dataset, place: s
     out.print(
         f"{run.config.data.label}: {len(dataset.train)} training, {len(dataset.val)} validation, "
         f"{len(dataset.test)} test images of {shape_text(contract.input_shape)}, "
-        f"{contract.num_classes} classes, {_augmented(dataset, recipe)}"
+        f"{contract.num_classes} classes; {_augmented(dataset, recipe)}"
     )
     out.print(
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), batch "

@@ -92,7 +92,7 @@ def _at_edge(best: Iterable[Cell], tried: Sequence[Cell]) -> Iterator[str]:
     edges: dict[str, list[str]] = {"highest": [], "lowest": []}
     for cell in best:
         rates = [other.learning_rate for other in tried if other.optimizer == cell.optimizer]
-        if len(rates) > 1:
+        if len(rates) > 1 and cell.results:
             for edge, rate in (("highest", max(rates)), ("lowest", min(rates))):
                 edges[edge] += [cell.label] if rate == cell.learning_rate else []
     for edge, labels in edges.items():
