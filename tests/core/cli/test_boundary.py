@@ -199,10 +199,10 @@ def test_a_failed_check_is_one_document(monkeypatch):
 def test_on_windows_a_name_that_no_file_can_have_is_no_closed_pipe(monkeypatch):
     from cnnreg.cli import boundary
 
-    monkeypatch.setattr(boundary.os, "name", "nt")
-    gone = boundary._reader_has_gone(OSError(errno.EINVAL, "Invalid argument"))
-    named = boundary._reader_has_gone(OSError(errno.EINVAL, "Invalid argument", "a?b"))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:  # short: pytest's own paths would be those of Windows
+        patch.setattr(boundary.os, "name", "nt")
+        gone = boundary.reader_has_gone(OSError(errno.EINVAL, "Invalid argument"))
+        named = boundary.reader_has_gone(OSError(errno.EINVAL, "Invalid argument", "a?b"))
     assert (gone, named) == (True, False)
 
 
