@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from cnnreg.cli import common
+from cnnreg.files import sole_writer
 from helpers import cli, make_run, refused, train
 
 
@@ -108,7 +109,10 @@ def test_an_output_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
     refused(5, "Cannot write", "train", "mlp", "--epochs", "1", "--output", tmp_path / "file/run")
     refused(5, "Cannot write", "export", run.folder, "--onnx", "--output", tmp_path / "file/out")
-    refused(2, "not empty", "train", "mlp", "--output", tmp_path / "file")
+    refused(2, "is a file", "train", "mlp", "--output", tmp_path / "file")
+    refused(2, "not empty", "train", "mlp", "--output", tmp_path)
+    with sole_writer(run.folder):
+        refused(5, "In use by", "train", "mlp", "--output", run.folder)
 
 
 @pytest.mark.parametrize("named", ["https://example.com/cat.jpg", "-"])
