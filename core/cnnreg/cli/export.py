@@ -204,16 +204,22 @@ def _publish_job(
         fp16_instead=job.plan is None,  # a target has another file
     )
     try:
-        results.append((job, job.run(publish_as)))
+        _add(results, job, job.run(publish_as))
     except GateError as error:
         if error.instead:
-            results.append((replace(job, precision="fp16"), error.instead))
+            _add(results, replace(job, precision="fp16"), error.instead)
             try:
                 _lay_out(results, layout, step)
-            except CnnregError as fault:  # the refusal is what the command ends with
+            except (CnnregError, OSError) as fault:  # the refusal is what the command ends with
                 say(str(fault))
         raise
     _lay_out(results, layout, step)
+
+
+def _add(results: list[tuple[Job, ExportResult]], job: Job, result: ExportResult) -> None:
+    """In place of an earlier one of that folder: fp16 may come of int8, and be asked for too."""
+    results[:] = [done for done in results if done[1].folder != result.folder]
+    results.append((job, result))
 
 
 def _lay_out(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cnnreg.data import DataConfig, Dataset, expanded
-from cnnreg.errors import UsageError
+from cnnreg.errors import ModelFileError, UsageError
 from cnnreg.files import sole_writer, typed
 from cnnreg.recipe import Recipe, flag_of, label
 from cnnreg.run_data import data_of_run
@@ -148,8 +148,13 @@ def _refuse_imported(run: Run) -> None:
 
 def _refuse_fewer(run: Run, recipe: Recipe) -> None:
     """Raises UsageError if the run would end before where it is."""
-    done = len(read_metrics(run.folder))
-    if run.result is None and recipe.epochs < min(done, run.config.recipe.epochs):
+    if run.result is not None or recipe.epochs >= run.config.recipe.epochs:
+        return
+    try:
+        done = len(read_metrics(run.folder))
+    except ModelFileError:  # going on writes them anew, from the checkpoint
+        return
+    if recipe.epochs < done:
         raise UsageError(
             f"{done} epochs are done already; {recipe.epochs} would end the run before that.",
             where=run.folder,

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnreg.errors import CnnregError
 from cnnreg.registry import Registry
-from cnnreg.runs import Run, read_metrics
+from cnnreg.runs import PRETRAINED, Run, read_metrics
 from cnnreg.runs.failure import failure_told
 from cnnreg.runs.overview import changes, overview, usual_recipe
 from cnnreg.runs.report import Report, read_report
@@ -141,7 +141,7 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
         ("state", f"{found['state']} {found['detail']}"),
         ("ended by", found["failure"]),
         ("started", show_time(config.created)),
-        ("from", found["weights"] and f"the weights of {found['weights']}"),
+        ("from", _source(found["weights"])),
         ("network", f"{contract.architecture}, {contract.form} form ({contract.plugin})"),
         (
             "data",
@@ -168,6 +168,12 @@ def _print_facts(run: Run, found: dict[str, Any]) -> None:
     out = console()
     out.print(f"[bold]{_escaped(run.name)}[/]\n")
     out.print(facts)
+
+
+def _source(weights: str) -> str:
+    if weights == PRETRAINED:
+        return "published weights"
+    return f"the weights of {weights}" if weights else ""
 
 
 def _best(found: dict[str, Any]) -> str:

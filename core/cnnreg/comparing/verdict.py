@@ -91,8 +91,9 @@ def _at_edge(best: Iterable[Cell], tried: Sequence[Cell]) -> Iterator[str]:
     """Of optimizers whose best rate has none tried beyond it: a better one may lie there."""
     edges: dict[str, list[str]] = {"highest": [], "lowest": []}
     for cell in best:
-        rates = [other.learning_rate for other in tried if other.optimizer == cell.optimizer]
-        if len(rates) > 1 and cell.results:
+        own = (other for other in tried if other.optimizer == cell.optimizer and other.results)
+        rates = [other.learning_rate for other in own]
+        if len(rates) > 1 and cell.finished:
             for edge, rate in (("highest", max(rates)), ("lowest", min(rates))):
                 edges[edge] += [cell.label] if rate == cell.learning_rate else []
     for edge, labels in edges.items():

@@ -150,9 +150,11 @@ def _gives_probabilities(session: Session, original: Original) -> bool:
     probabilities = getattr(session, "probabilities", None)
     if probabilities is None:
         return True
-    inputs = session.prepare(original.images[:PROBED])
-    shares = softmax(session.infer(inputs))
-    return bool(np.abs(probabilities(inputs) - shares).max() <= SHARE_TOLERANCE)
+    ones = (session.prepare(image[None]) for image in original.images[:PROBED])
+    return all(
+        np.abs(probabilities(one) - softmax(session.infer(one))).max() <= SHARE_TOLERANCE
+        for one in ones  # as a file of a fixed size takes them
+    )
 
 
 def _resizes_alike(session: Session, original: Original) -> bool:

@@ -116,6 +116,14 @@ def test_all_that_were_refused_are_named_with_what_to_do(run, monkeypatch):
     assert "Use fp16. Use fp32." in err
 
 
+@pytest.mark.parametrize("interface", [["--fixed"], ["--embed", "--fixed"]])
+def test_files_of_a_fixed_size_are_proven_one_image_at_a_time(run, tmp_path, interface):
+    command = ["export", run.folder, "--onnx", "--openvino", "--output", tmp_path, *interface]
+    code, out, err = cli(*command, "--json")
+    assert code == 0, err
+    assert len(json.loads(out)) == 2
+
+
 def test_what_ends_all_hides_no_refusal(run, monkeypatch):
     def refuse(*arguments, **options):
         raise (ends.pop(0))
@@ -133,12 +141,14 @@ def test_what_was_published_in_place_of_a_refused_int8_is_a_result_too(run, monk
 
     def refuse(registry, original, exporter, precision, **options):
         error = GateError("Too much is lost.", hint="Use fp16.")
+        if precision == "fp16":
+            return publish(registry, original, exporter, "fp16", **options)
         del options["fp16_instead"]
         error.instead = publish(registry, original, exporter, "fp16", **options)
         raise error
 
     monkeypatch.setattr(export, "publish", refuse)
-    command = ["export", run.folder, "--openvino", "--precision", "int8", "--serve-layout"]
+    command = ["export", run.folder, "--openvino", "--precision", "int8,fp16", "--serve-layout"]
     code, out, _ = cli(*command, "--json")
     told = json.loads(out)
     assert (code, told["error"]["message"]) == (8, "Too much is lost.")

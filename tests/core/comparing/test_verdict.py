@@ -53,6 +53,9 @@ def test_a_best_rate_that_is_the_last_one_tried_is_told():
     assert "the lowest is the best of rmsprop (0.01): try more." in said
     assert "of adam" not in said
     assert "Of the rates" not in text(adam=inside, sgd={0.1: 0.8})
+    diverged = [result(trial("sgd", rate), None) for rate in (10.0, 1.0)]
+    found = [result(trial("adam", rate), accuracy) for rate, accuracy in inside.items()]
+    assert "Of the rates" not in verdicts(cells([*diverged, *found]))[0].text
 
 
 def test_an_overlap_is_called_open():
