@@ -143,7 +143,8 @@ def _is_whole(entry: Path) -> bool:
     sealed = dict(json.loads((entry / SEAL).read_text(encoding="utf-8")))
     present = {path.name: path for path in _files(entry)}
     for name in present.keys() - sealed.keys():
-        _remove(present.pop(name))
+        _unlock(present[name])
+        present.pop(name).unlink(missing_ok=True)
     return bool(sealed) and all(
         name in present and file_digest(present[name]) == digest for name, digest in sealed.items()
     )
@@ -178,15 +179,14 @@ def _drop(entry: Path) -> None:
         (entry / SEAL).unlink()
     with suppress(OSError):
         for path in _files(entry):
-            _remove(path)
+            _unlock(path)
     shutil.rmtree(entry, ignore_errors=True)
 
 
-def _remove(path: Path) -> None:
-    """Raises OSError. OpenVINO makes its files read-only, and Windows removes no such file."""
+def _unlock(path: Path) -> None:
+    """OpenVINO makes its files read-only, and Windows removes no such file."""
     with suppress(OSError):
         path.chmod(0o600)
-    path.unlink(missing_ok=True)
 
 
 def _digest(parts: Sequence[str]) -> str:
